@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+#
+# Builds the shim, the tool and the victims of the tests; `make help` lists the targets.
+#
+# Everything that is built lies under $(O): build, or build/san with SAN=. A change of compiler or flags
+# rebuilds, since every object depends on $(O)/flags. `demo`, `check` and `lint` install what is missing
+# before anything is built, so they build in a make of their own.
+
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DESTDIR ?=
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+INSTALL ?= install
+READELF ?= readelf
+
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+
+ifeq ($(SAN),)
+O ?= build
+else
+O ?= build/san
+SAN_FLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer
+endif
+
+ifeq ($(V),1)
+quiet =
+else
+quiet = @printf '  %-8s%s\n' $(1) '$(2)';
+MAKEFLAGS += --no-print-directory
+endif
+
+comma := ,
+
+# Flags for everybody; CFLAGS and LDFLAGS stay the caller's, and come last.
+WARNINGS := -Wall -Wextra -Wstrict-prototypes -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
+COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
+
+SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+	-fno-stack-protector -fasynchronous-unwind-tables
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+	-Wl,--exclude-libs,ALL
+TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"'
+TOOL_LIBS := -lelf -ldw
+VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
+
+SHIM_SOURCES := $(wildcard shim/*.c)
+SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o
+VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
+MAN_PAGES := $(wildcard tools/man/*.[1-8])
+
+# A version script: generated where the tree has a template, because the table of hooks decides.
+ifneq ($(wildcard shim/shim.map.in),)
+SHIM_MAP := $(O)/shim.map
+else
+SHIM_MAP := $(wildcard shim/shim.map)
+endif
+SHIM_LDFLAGS += $(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP))
+
+all: $(O)/libspork.so $(O)/spork
+
+# The shim may need libc and nothing else, or it could not be preloaded into everything.
+$(O)/libspork.so: $(SHIM_OBJECTS) $(SHIM_MAP) $(O)/flags
+	$(call quiet,LINK,$@)$(CC) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@.tmp $(SHIM_OBJECTS)
+	@needed=$$($(READELF) -d $@.tmp | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p'); \
+	if [ "$$needed" != libc.so.6 ]; then \
+		echo "$@: needs" $$needed "where only libc.so.6 is allowed" >&2; exit 1; \
+	fi
+	@mv $@.tmp $@
+
+$(O)/spork: $(TOOL_OBJECTS) $(O)/flags
+	$(call quiet,LINK,$@)$(CC) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJECTS) $(TOOL_LIBS)
+
+$(O)/shim/%.o: shim/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/shim/%.o: shim/%.S $(O)/flags
+	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/shim.map: shim/shim.map.in $(O)/flags
+	$(call quiet,GEN,$@)$(CC) -E -P -x c -iquote shim -MMD -MP -MT $@ -MF $@.d -o $@ $<
+
+$(O)/tools/%.o: tools/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/tools/text.o: shim/text.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# A victim is one file; flags of its own stand in its first line: /* flags: -static */
+$(O)/victims/%: tests/victims/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(VICTIM_CFLAGS) -MMD -MP -MF $@.d -o $@ $< \
+		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
+
+$(O)/bench/spawn: tests/bench/spawn.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
+
+quote = '$(subst ','\'',$(1))'
+FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
+$(O)/flags: FORCE
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench
+	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
+		printf '%s\n' $(call quote,$(FLAGS)) >$@
+
+victims: $(VICTIMS)
+
+deps:
+	@tools/deps.sh run
+
+demo:
+	@tools/deps.sh run
+	@$(MAKE) all $(O)/victims/exit_static
+	@BUILD=$(O) tools/demo.sh
+
+check:
+	@tools/deps.sh run
+	@$(MAKE) all victims
+	@BUILD=$(O) tests/run $(TESTS)
+
+bench:
+	@tools/deps.sh run
+	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
+	@BUILD=$(O) tests/bench/run $(BENCH)
+
+lint:
+	@tools/deps.sh run lint
+	@status=0; for compiler in gcc clang; do \
+		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn \
+			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
+	done; \
+	tools/lint.sh || status=1; exit $$status
+
+install: all
+	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
+	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
+	$(foreach page,$(MAN_PAGES),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
+	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(call man_page,$(page)))
+	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
+
+man_page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+define newline
+
+
+endef
+
+dist:
+	$(call quiet,DIST,spork-$(VERSION).tar.gz)git archive --format=tar.gz \
+		--prefix=spork-$(VERSION)/ -o spork-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build
+	rm -f spork-$(VERSION).tar.gz
+
+help:
+	@printf '%s\n' \
+		'make            build/libspork.so and build/spork' \
+		'make demo       install what is missing, build, run the main job on a real program' \
+		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
+		'make lint       both compilers with -Werror, clang-format, shellcheck' \
+		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
+		'make deps       install the Debian packages that the above need' \
+		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
+		'make uninstall  the same variables' \
+		'make dist       a tarball of the last commit' \
+		'make clean      remove build/' \
+		'' \
+		'V=1 shows commands. CC=gcc or clang. WERROR=1 makes warnings errors.' \
+		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
+
+FORCE:
+.PHONY: all victims deps demo check bench lint install uninstall dist clean help FORCE
+.DELETE_ON_ERROR:
+
+-include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the registry of atfork handlers. glibc knows one set, ours; it stands for all that the program
+ * registered, so that forks inside libc (daemon, forkpty) run them as well.
+ *
+ * Order is POSIX's: prepare handlers last registered first, parent and child handlers first registered
+ * first. Handlers run without the registry's lock, and may register and remove others meanwhile, so a
+ * walk goes by ids, which only grow (glibc's posix/register-atfork.c does the same).
+ */
+#include "atfork.h"
+
+#include "hook.h"
+#include "memory.h"
+#include "module.h"
+#include "sys.h"
+#include "thread.h"
+
+#include "poison.h"
+
+struct handler {
+	uint64_t id; /* zero: free */
+	void (*prepare)(void), (*parent)(void), (*child)(void);
+	void *dso;
+};
+
+#define BLOCK_HANDLERS 64
+
+struct block {
+	struct block *next;
+	struct handler handler[BLOCK_HANDLERS];
+};
+
+static struct block first_block;
+static struct spin registry_lock;
+static uint64_t last_id;
+/* Handlers registered later than this took no part in the prepare of the fork that now runs. */
+static __thread uint64_t fork_id;
+
+/* The registered handler whose id is next below (or above) `id`; false: none. */
+static bool handler_next(uint64_t id, bool below, struct handler *found)
+{
+	struct block *block;
+	int i;
+
+	found->id = 0;
+	spin_lock(&registry_lock);
+	for (block = &first_block; block; block = block->next)
+		for (i = 0; i < BLOCK_HANDLERS; i++) {
+			struct handler *handler = &block->handler[i];
+
+			if (!handler->id || (below ? handler->id >= id : handler->id <= id))
+				continue;
+			if (!found->id || (below ? handler->id > found->id : handler->id < found->id))
+				*found = *handler;
+		}
+	spin_unlock(&registry_lock);
+	return found->id != 0;
+}
+
+void atfork_prepare(void)
+{
+	struct handler handler;
+	uint64_t id;
+
+	fork_id = __atomic_load_n(&last_id, __ATOMIC_ACQUIRE);
+	for (id = fork_id + 1; handler_next(id, true, &handler); id = handler.id)
+		if (handler.prepare)
+			handler.prepare();
+}
+
+void atfork_parent(void)
+{
+	struct handler handler;
+	uint64_t id, until = fork_id;
+
+	for (id = 0; handler_next(id, false, &handler) && handler.id <= until; id = handler.id)
+		if (handler.parent)
+			handler.parent();
+}
+
+static void atfork_child(void)
+{
+	struct handler handler;
+	uint64_t id, until = fork_id;
+
+	for (id = 0; handler_next(id, false, &handler) && handler.id <= until; id = handler.id)
+		if (handler.child)
+			handler.child();
+}
+
+static void set_prepare(void)
+{
+	if (thread_words.atfork_mode == ATFORK_FULL)
+		atfork_prepare();
+}
+
+static void set_parent(void)
+{
+	if (thread_words.atfork_mode != ATFORK_UPGRADE)
+		atfork_parent();
+}
+
+static void set_child(void)
+{
+	/* Whoever held it at fork is not in this process. */
+	registry_lock.taken = 0;
+	memory_after_fork();
+	if (thread_words.atfork_mode != ATFORK_UPGRADE)
+		atfork_child();
+}
+
+void atfork_after_upgrade(void)
+{
+	atfork_child();
+}
+
+static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
+{
+	struct handler *slot = NULL;
+	struct block *block, *last = NULL;
+	int i;
+
+	spin_lock(&registry_lock);
+	for (block = &first_block; block && !slot; last = block, block = block->next)
+		for (i = 0; i < BLOCK_HANDLERS && !slot; i++)
+			if (!block->handler[i].id)
+				slot = &block->handler[i];
+	if (!slot) {
+		block = memory_take(sizeof(*block));
+		if (block) {
+			last->next = block;
+			slot = &block->handler[0];
+		}
+	}
+	if (slot) {
+		slot->prepare = prepare;
+		slot->parent = parent;
+		slot->child = child;
+		slot->dso = dso;
+		slot->id = ++last_id;
+	}
+	spin_unlock(&registry_lock);
+	return slot ? 0 : ENOMEM;
+}
+
+/* What pthread_atfork, a static stub in every program, calls; `dso` is the caller's __dso_handle. */
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
+{
+	hook_init();
+	return handler_add(prepare, parent, child, dso);
+}
+
+/* For programs linked against glibc 2.2.5's libpthread, which had it as a function. */
+EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	hook_init();
+	return handler_add(prepare, parent, child, NULL);
+}
+
+/* An object runs this when it is unloaded (d is its __dso_handle), and exit runs it with NULL. */
+EXPORT void __cxa_finalize(void *dso)
+{
+	struct block *block;
+	int i;
+
+	if (dso) {
+		spin_lock(&registry_lock);
+		for (block = &first_block; block; block = block->next)
+			for (i = 0; i < BLOCK_HANDLERS; i++)
+				if (block->handler[i].id && block->handler[i].dso == dso)
+					block->handler[i].id = 0;
+		spin_unlock(&registry_lock);
+		module_forget();
+	}
+	((void (*)(void *))real_get(HOOK___cxa_finalize))(dso);
+}
+
+void atfork_init(void)
+{
+	int (*real)(void (*)(void), void (*)(void), void (*)(void), void *) =
+		(int (*)(void (*)(void), void (*)(void), void (*)(void), void *))real_get(
+			HOOK___register_atfork);
+
+	if (real)
+		real(set_prepare, set_parent, set_child, NULL);
+}

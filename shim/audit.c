@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The audit of one child. Runs in the child of a real fork, on its own memory; the window's undo buffers,
+ * which such a child has no other use for, are its scratch space.
+ *
+ * The child first clones a twin, which never touches memory. From then on a page that only the child maps
+ * (bit 56 of /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst) is one that it wrote, whatever
+ * the parent's threads do; those pages are compared with the twin's through process_vm_readv, which a
+ * process may always do to its descendant.
+ */
+#include "audit.h"
+
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "entry.h"
+#include "memory.h"
+#include "module.h"
+#include "proc.h"
+#include "record.h"
+#include "report.h"
+#include "site.h"
+#include "thread.h"
+
+#include "poison.h"
+
+#define PAGE ((uintptr_t)4096)
+#define PAGE_PRESENT (1ULL << 63)
+#define PAGE_SWAPPED (1ULL << 62)
+#define PAGE_FILE (1ULL << 61)
+#define PAGE_EXCLUSIVE (1ULL << 56)
+
+/* Differing bytes closer than this are one write. */
+#define WRITE_GAP 8
+
+struct audit {
+	struct window *window;
+	struct thread *self;
+	struct site_writes writes;
+	enum spork_reason finding;
+	uintptr_t found_at; /* what `finding` is about */
+	uintptr_t stack;
+	long pagemap;
+	uint64_t entry[512];
+	uint8_t theirs[PAGE];
+};
+
+_Static_assert(sizeof(struct audit) <= UNDO_STACK, "the audit outgrew its scratch space");
+
+static void twin_end(struct window *window)
+{
+	if (window->twin_pid) {
+		SYS(kill, window->twin_pid, SIGKILL);
+		while (SYS(wait4, window->twin_pid, NULL, __WALL, NULL) == -EINTR)
+			;
+	}
+	window->twin_pid = 0;
+}
+
+static void audit_close(struct window *window)
+{
+	twin_end(window);
+	RECORD_ADD(audit_ns, sys_now() - window->audit_ns);
+	thread_words.window = NULL;
+}
+
+bool audit_begin(struct window *window)
+{
+	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
+	long pid;
+
+	window->audit_ns = sys_now();
+	pid = entry_twin();
+	sys_sigmask(mask);
+	if (pid < 0) {
+		site_refuse(window->site, BOX_REASON_NO_TWIN);
+		thread_words.window = NULL;
+		return false;
+	}
+	window->twin_pid = (int32_t)pid;
+	return true;
+}
+
+void audit_refuse(struct window *window, enum spork_reason reason)
+{
+	site_refuse(window->site, reason);
+	audit_close(window);
+}
+
+static void find(struct audit *audit, enum spork_reason reason, uintptr_t where)
+{
+	if (!audit->finding) {
+		audit->finding = reason;
+		audit->found_at = where;
+	}
+}
+
+static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uint64_t end)
+{
+	struct site_writes *writes = &audit->writes;
+	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
+
+	offset &= ~7ULL;
+	end = (end + 7) & ~7ULL;
+	if (last && last->module == module && last->offset + last->size >= offset) {
+		last->size = (uint32_t)(end - last->offset);
+		return;
+	}
+	if (writes->count == BOX_SITE_WRITES) {
+		find(audit, BOX_REASON_WRITES_MANY, 0);
+		return;
+	}
+	writes->write[writes->count++] =
+		(struct box_write){ .module = module, .offset = offset, .size = (uint32_t)(end - offset) };
+}
+
+static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
+{
+	uintptr_t words = (uintptr_t)&thread_words;
+	struct module module;
+
+	if (start >= audit->self->stack_low && start < audit->self->stack_high) {
+		if (end > audit->stack && end - audit->stack > audit->writes.stack_extent)
+			audit->writes.stack_extent = (uint32_t)(end - audit->stack);
+		return;
+	}
+	if (memory_owns(start) || (start >= words && end <= words + sizeof(thread_words)))
+		return;
+	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1))
+		return;
+	if (start >= (uintptr_t)&errno && end <= (uintptr_t)(&errno + 1))
+		return;
+	if (thread_local_owns(start, end))
+		write_add(audit, 0, start - sys_thread_pointer(), end - sys_thread_pointer());
+	else if (!module_find(start, &module))
+		find(audit, BOX_REASON_WRITES_HEAP, start);
+	else if (start < module.got_low || end > module.got_high)
+		write_add(audit, module.index, start - module.bias, end - module.bias);
+}
+
+static void compare_page(struct audit *audit, uintptr_t page)
+{
+	struct iovec local = { audit->theirs, PAGE }, remote = { (void *)page, PAGE };
+	const uint8_t *ours = (const uint8_t *)page;
+	long got = SYS(process_vm_readv, audit->window->twin_pid, &local, 1, &remote, 1, 0);
+	uintptr_t at, start = 0, last = 0;
+
+	if (got != (long)PAGE) {
+		/* A page the twin does not have was mapped meanwhile. */
+		find(audit, got == -EFAULT ? BOX_REASON_MAPS : BOX_REASON_NO_TWIN, page);
+		return;
+	}
+	for (at = 0; at < PAGE; at++) {
+		if (ours[at] == audit->theirs[at])
+			continue;
+		if (start && page + at - last > WRITE_GAP) {
+			classify(audit, start, last);
+			start = 0;
+		}
+		if (!start)
+			start = page + at;
+		last = page + at + 1;
+	}
+	if (start)
+		classify(audit, start, last);
+}
+
+static void compare_map(struct audit *audit, const struct proc_map *map)
+{
+	uintptr_t at = map->start;
+
+	while (at < map->end && !audit->finding) {
+		uint64_t pages = (map->end - at) / PAGE, i;
+		long got;
+
+		if (pages > COUNT(audit->entry))
+			pages = COUNT(audit->entry);
+		got = SYS(pread64, audit->pagemap, audit->entry, pages * 8, at / PAGE * 8);
+		if (got <= 0 || got % 8) {
+			find(audit, BOX_REASON_NO_PROC, at);
+			return;
+		}
+		pages = (uint64_t)got / 8;
+		for (i = 0; i < pages; i++) {
+			uint64_t entry = audit->entry[i];
+
+			if ((entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
+						       !(entry & PAGE_FILE)))
+				compare_page(audit, at + i * PAGE);
+		}
+		at += pages * PAGE;
+	}
+}
+
+/* Hash of all mappings but the stack, which grows by itself. */
+static uint64_t hash_maps(uint32_t pid)
+{
+	struct proc_maps maps;
+	struct proc_map map;
+	uint64_t hash = 1;
+
+	if (proc_maps_open(&maps, pid))
+		return 0;
+	while (proc_maps_next(&maps, &map))
+		if (!map.stack)
+			hash = hash_mix(hash_mix(hash, map.start),
+					map.end * 8 + map.readable * 4U + map.writable * 2U + map.private);
+	proc_maps_close(&maps);
+	return hash;
+}
+
+static void compare(struct audit *audit)
+{
+	uint64_t ours = hash_maps(0), theirs = hash_maps((uint32_t)audit->window->twin_pid);
+	struct proc_maps maps;
+	struct proc_map map;
+
+	if (!ours || !theirs || proc_maps_open(&maps, 0)) {
+		find(audit, BOX_REASON_NO_PROC, 0);
+		return;
+	}
+	if (ours != theirs)
+		find(audit, BOX_REASON_MAPS, 0);
+	while (!audit->finding && proc_maps_next(&maps, &map))
+		if (map.private && map.readable && map.writable)
+			compare_map(audit, &map);
+	proc_maps_close(&maps);
+}
+
+/* A site that had been promoted, and whose child nevertheless wrote something new. */
+static void report_leak(struct audit *audit, const struct box_write *write, uintptr_t where)
+{
+	struct box_violation violation;
+
+	memset(&violation, 0, sizeof(violation));
+	violation.kind = BOX_VIOLATION_REROUTE_LEAK;
+	violation.call = audit->window->call + 1;
+	violation.site = record_site_index(audit->window->site);
+	if (write)
+		violation.leak = *write;
+	module_frame(where, &violation.lock);
+	violation.stack_frames = unwind_box(0, violation.stack);
+	violation.fork_frames = audit->window->site->frames;
+	memcpy(violation.fork, audit->window->site->frame,
+	       audit->window->site->frames * sizeof(struct box_frame));
+	report_violation(&violation);
+}
+
+static uintptr_t write_address(const struct box_write *write)
+{
+	return write->module ? module_address(write->module, write->offset) :
+			       sys_thread_pointer() + (uintptr_t)write->offset;
+}
+
+/* A finding on a site that had been promoted is a leak: its parents may have seen such a write. */
+static void check_leak(struct audit *audit)
+{
+	const struct site_writes *writes = &audit->writes;
+	uint32_t i;
+
+	if (audit->finding == BOX_REASON_WRITES_HEAP) {
+		struct box_write write = { .size = 1 };
+
+		report_leak(audit, &write, audit->found_at);
+		return;
+	}
+	for (i = 0; i < writes->count && !audit->finding; i++)
+		if (!site_knows(audit->window->site, &writes->write[i])) {
+			report_leak(audit, &writes->write[i], write_address(&writes->write[i]));
+			audit->finding = BOX_REASON_LEAK;
+		}
+}
+
+void audit_end(struct window *window)
+{
+	struct audit *audit = (struct audit *)window->undo.stack_words;
+	int error = errno;
+
+	memset(audit, 0, sizeof(*audit));
+	audit->window = window;
+	audit->self = thread_self();
+	audit->stack = window->registers.stack;
+	window->busy = true;
+	if (!audit->self || !thread_stack(audit->self, audit->stack)) {
+		audit->finding = BOX_REASON_UNKNOWN_STACK;
+	} else {
+		audit->pagemap = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+		if (audit->pagemap < 0) {
+			audit->finding = BOX_REASON_NO_PROC;
+		} else {
+			compare(audit);
+			SYS(close, audit->pagemap);
+		}
+	}
+	if (!audit->finding && audit->writes.stack_extent > UNDO_STACK)
+		audit->finding = BOX_REASON_WRITES_STACK;
+	if (__atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
+		check_leak(audit);
+	if (audit->finding)
+		site_refuse(window->site, audit->finding);
+	else
+		site_audit_clean(window->site, &audit->writes);
+	audit_close(window);
+	window->busy = false;
+	errno = error;
+}

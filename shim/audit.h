@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Learning by audit: what did this child of a real fork write before exec, byte for byte?
+ */
+#ifndef SPORK_AUDIT_H
+#define SPORK_AUDIT_H
+
+#include "window.h"
+
+/*
+ * In a fresh child of a real fork, before it returns to the program: makes its silent twin. False: there
+ * can be no audit; the site is told why.
+ */
+bool audit_begin(struct window *window);
+
+/* Before an exec: compares with the twin, tells the site, ends the twin. */
+void audit_end(struct window *window);
+
+/* The child did something that refuses its site. Ends the twin and the window. */
+void audit_refuse(struct window *window, enum spork_reason reason);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The flight recorder's format: the one header that the shim and the tools share.
+ *
+ * A box is one mapping, MAP_SHARED: a header page, then tables of fixed-size records. Every process of a
+ * session maps the same box, and any of them may die at any instruction. So:
+ *  - a record is reserved by adding one to its table's `used`; past `capacity` it is dropped, and the
+ *    excess of `used` over `capacity` is the count of what was dropped;
+ *  - `ready` is the first word of every record and is stored last (release); a record whose `ready` is
+ *    zero was never finished;
+ *  - counters in the header are exact even where records were dropped;
+ *  - times are CLOCK_MONOTONIC nanoseconds unless said otherwise;
+ *  - an index into another table is stored plus one, so that zero means "none".
+ * The reader trusts nothing in it: neither offsets, nor counts, nor that strings end.
+ *
+ * Any change of layout, of an enumeration's order or of a meaning bumps SPORK_BOX_VERSION. Names are
+ * appended to the lists below, never reordered.
+ */
+#ifndef SPORK_BOX_H
+#define SPORK_BOX_H
+
+#include <stdint.h>
+
+#define SPORK_BOX_MAGIC 0x584f424b524f5053ULL /* "SPORKBOX", little endian */
+#define SPORK_BOX_VERSION 1
+
+/* Which function made the process, by the name that users know. */
+#define SPORK_CALLS(X)                                                                             \
+	X(FORK, "fork")                                                                            \
+	X(BARE_FORK, "_Fork")                                                                      \
+	X(VFORK, "vfork")                                                                          \
+	X(CLONE, "clone")                                                                          \
+	X(POSIX_SPAWN, "posix_spawn")                                                              \
+	X(POSIX_SPAWNP, "posix_spawnp")                                                            \
+	X(PIDFD_SPAWN, "pidfd_spawn")                                                              \
+	X(PIDFD_SPAWNP, "pidfd_spawnp")                                                            \
+	X(SYSTEM, "system")                                                                        \
+	X(POPEN, "popen")                                                                          \
+	X(WORDEXP, "wordexp")                                                                      \
+	X(DAEMON, "daemon")                                                                        \
+	X(FORKPTY, "forkpty")
+
+/* How the child got its memory. `spawn`: glibc's own shared-memory spawn. */
+#define SPORK_TIERS(X)                                                                             \
+	X(FORK, "fork")                                                                            \
+	X(VFORK, "vfork")                                                                          \
+	X(LEAN, "lean")                                                                            \
+	X(SPAWN, "spawn")
+
+#define SPORK_SITE_STATES(X)                                                                       \
+	X(LEARNING, "learning")                                                                    \
+	X(PROMOTED, "promoted")                                                                    \
+	X(REFUSED, "refused")                                                                      \
+	X(DEMOTED, "demoted")
+
+/* Why a site is not promoted, or why one spawn did not take the fast tier: X(id, name, text). */
+#define SPORK_REASONS(X)                                                                           \
+	X(NONE, "none", "")                                                                        \
+	X(LEARNING, "learning", "too few clean audited forks yet")                                 \
+	X(REROUTE_OFF, "reroute-off", "rerouting is switched off")                                 \
+	X(REAUDIT, "reaudit", "a promoted site is audited again from time to time")                \
+	X(NO_EXEC, "no-exec", "a child ended, or went on, without exec")                           \
+	X(DEADLINE, "deadline", "a child took too long to reach exec")                             \
+	X(HEAP, "heap", "a child uses the heap before exec")                                       \
+	X(STDIO, "stdio", "a child uses stdio before exec")                                        \
+	X(LOCK, "lock", "a child takes locks before exec")                                         \
+	X(THREAD, "thread", "a child uses threads before exec")                                    \
+	X(BLOCKS, "blocks", "a child makes a call before exec that may wait for somebody")         \
+	X(PRIVILEGE, "privilege", "a child changes its credentials before exec")                   \
+	X(MAPS, "maps", "a child changes its memory map before exec")                              \
+	X(SPAWN, "nested-spawn", "a child makes a process of its own before exec")                 \
+	X(EXIT, "exit", "a child runs exit handlers instead of exec")                              \
+	X(SIGNAL, "signal", "a child sends a signal before exec")                                  \
+	X(LOADER, "loader", "a child loads or looks up libraries before exec")                     \
+	X(NAMESPACE, "namespace", "the process changed its pid namespace")                         \
+	X(SYSCALL, "syscall", "a child makes a raw system call that may not share memory")         \
+	X(WRITES_HEAP, "writes-heap", "a child writes memory that belongs to no known object")     \
+	X(WRITES_STATIC, "writes-static", "a child writes static data while other threads run")    \
+	X(WRITES_MANY, "writes-many", "a child writes more ranges than can be undone")             \
+	X(WRITES_STACK, "writes-stack", "a child writes further up the stack than can be undone")  \
+	X(UNKNOWN_STACK, "unknown-stack", "the caller does not run on its thread's own stack")     \
+	X(DEEP_STACK, "deep-stack", "the caller's stack is too deep to be saved")                  \
+	X(SHADOW_STACK, "shadow-stack", "a hardware shadow stack is active")                       \
+	X(TRACED, "traced", "the process is traced")                                               \
+	X(IN_CHILD, "in-child", "the caller is itself a child that shares memory")                 \
+	X(NO_PROC, "no-proc", "/proc could not be read")                                           \
+	X(NO_TWIN, "no-twin", "the process to compare with could not be made or read")             \
+	X(NO_MEMORY, "no-memory", "no memory for the window's state")                              \
+	X(CLONE_FAILED, "clone-failed", "the kernel refused a child that shares memory")           \
+	X(TABLE_FULL, "table-full", "the site table is full")                                      \
+	X(LEAK, "leak", "a re-audit found a write outside the learned set")                        \
+	X(EXEC_FAILED, "exec-failed", "exec failed, and the child went on in a real fork")
+
+enum spork_call {
+#define X(id, name) BOX_CALL_##id,
+	SPORK_CALLS(X)
+#undef X
+	BOX_CALL_COUNT
+};
+
+enum spork_tier {
+#define X(id, name) BOX_TIER_##id,
+	SPORK_TIERS(X)
+#undef X
+	BOX_TIER_COUNT
+};
+
+enum spork_site_state {
+#define X(id, name) BOX_SITE_##id,
+	SPORK_SITE_STATES(X)
+#undef X
+	BOX_SITE_STATE_COUNT
+};
+
+enum spork_reason {
+#define X(id, name, text) BOX_REASON_##id,
+	SPORK_REASONS(X)
+#undef X
+	BOX_REASON_COUNT
+};
+
+enum spork_violation {
+#define VIOLATION(id, name, severity, when) BOX_VIOLATION_##id,
+#include "violation.def"
+#undef VIOLATION
+	BOX_VIOLATION_COUNT
+};
+
+enum spork_severity { BOX_SEVERITY_NOTE, BOX_SEVERITY_WARNING, BOX_SEVERITY_ERROR };
+
+enum spork_lock_type {
+	BOX_LOCK_NONE,
+	BOX_LOCK_MUTEX,
+	BOX_LOCK_RWLOCK,
+	BOX_LOCK_SPIN,
+	BOX_LOCK_SEM,
+	BOX_LOCK_HIDDEN,
+};
+
+enum spork_table {
+	BOX_TABLE_PROCESS,
+	BOX_TABLE_MODULE,
+	BOX_TABLE_SITE,
+	BOX_TABLE_VIOLATION,
+	BOX_TABLE_EVENT,
+	BOX_TABLE_COUNT
+};
+
+/* Room for growth: counters are indexed by the enumerations above, which may be shorter. */
+#define BOX_CALL_ROOM 24
+#define BOX_TIER_ROOM 8
+#define BOX_VIOLATION_ROOM 64
+
+#define BOX_SITE_FRAMES 4
+#define BOX_SITE_WRITES 16
+#define BOX_STACK_FRAMES 16
+#define BOX_NAME 16
+
+/*
+ * Latency histogram: bucket b holds durations of [(4 + b%4) << (b/4), next) quarter-octaves of
+ * 64 ns units; see box_bucket() and box_bucket_ns().
+ */
+#define BOX_BUCKETS 128
+
+struct box_table {
+	uint64_t offset; /* of the first record, from the start of the box */
+	uint32_t stride; /* bytes a record */
+	uint32_t capacity;
+	uint32_t used; /* reserved so far; may pass capacity */
+	uint32_t pad;
+};
+
+struct box_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_size;
+	uint64_t size; /* of the whole box, bytes */
+	uint64_t created_ns;	  /* CLOCK_REALTIME */
+	uint64_t created_mono_ns; /* CLOCK_MONOTONIC */
+	uint32_t creator_pid;
+	uint32_t doorbell; /* futex word (shared): goes up by one with each violation record */
+	uint64_t upgrades;
+	uint64_t audits;	  /* forks that were audited */
+	uint64_t audit_ns;	  /* time that audited children spent on it, from first to last */
+	uint64_t windows;	  /* shared-memory windows opened */
+	uint64_t fallbacks;	  /* spawns at a promoted site that took a real fork after all */
+	struct box_table table[BOX_TABLE_COUNT];
+	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
+	uint64_t spawn_ns[BOX_CALL_ROOM]; /* time that callers spent in the call */
+	uint64_t violations[BOX_VIOLATION_ROOM]; /* each occurrence, printed or not */
+};
+
+#define BOX_HEADER_SIZE 8192
+
+/* A code or data address. Zero `module`: unknown; then only `addr` means anything. */
+struct box_frame {
+	uint64_t addr;	 /* as it was in the process */
+	uint64_t offset; /* address in the module's own (link-time) numbering */
+	uint32_t module; /* index + 1 */
+	uint32_t pad;
+};
+
+struct box_module {
+	uint32_t ready;
+	uint32_t build_id_size;
+	uint64_t key; /* hash of build-id, or of path where there is none */
+	uint8_t build_id[32];
+	char path[464]; /* zero-terminated unless hostile */
+};
+
+struct box_process {
+	uint32_t ready;
+	uint32_t pid;
+	uint32_t ppid;
+	uint32_t exe; /* module index + 1 */
+	uint64_t start_ns;
+	char comm[BOX_NAME];
+	uint64_t pad[3];
+};
+
+/* A range that children at a site write. Where `module` is zero it lies in thread-local storage, and
+ * `offset` counts from the thread pointer (signed). */
+struct box_write {
+	uint64_t offset;
+	uint32_t size;
+	uint32_t module; /* index + 1 */
+};
+
+struct box_site {
+	uint32_t ready;
+	uint32_t state;	 /* enum spork_site_state */
+	uint32_t reason; /* enum spork_reason: why it is not promoted */
+	uint32_t call;	 /* enum spork_call */
+	uint64_t key;	 /* of call and frames; equal in every process that runs the same files */
+	uint32_t frames; /* in use */
+	uint32_t clean;	 /* audits without a finding, in a row */
+	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
+	uint64_t audit_since; /* an audit runs since then; zero: none */
+	uint64_t spawns;
+	uint64_t by_tier[BOX_TIER_ROOM];
+	uint64_t upgrades;
+	uint64_t audits;
+	uint32_t stack_extent; /* bytes above the caller's stack pointer that children write */
+	uint32_t writes;       /* in use */
+	struct box_write write[BOX_SITE_WRITES];
+	uint32_t latency[BOX_BUCKETS]; /* time that the caller spent in the call */
+};
+
+struct box_violation {
+	uint32_t ready;
+	uint32_t kind; /* enum spork_violation */
+	uint64_t hash; /* of what makes it distinct: kind, lock or call, stacks */
+	uint64_t count;
+	uint64_t time_ns;
+	uint32_t pid, ppid, tid;
+	uint32_t exe;		  /* module index + 1 */
+	uint32_t lock_type;	  /* enum spork_lock_type */
+	uint32_t holder_tid;	  /* zero: unknown */
+	char holder_name[BOX_NAME]; /* thread name */
+	struct box_frame lock;	  /* the lock's own address */
+	struct box_frame acquired; /* where its holder took it */
+	uint32_t call;		  /* enum spork_call + 1 of the fork concerned; zero: none */
+	uint32_t site;		  /* site index + 1 */
+	uint32_t stack_frames, fork_frames;
+	struct box_frame stack[BOX_STACK_FRAMES]; /* where it happened, innermost first */
+	struct box_frame fork[BOX_STACK_FRAMES];  /* where the process was forked, innermost first */
+	struct box_write leak;			  /* reroute-leak: what was written */
+	char text[32];				  /* name of a function or class where the kind has one */
+};
+
+/* One spawn, written by the parent when its call returns. */
+struct box_event {
+	uint32_t ready;
+	uint16_t call;	/* enum spork_call */
+	uint16_t tier;	/* enum spork_tier */
+	uint32_t pid, tid;
+	uint32_t child;	 /* pid; zero where the call does not tell, or failed */
+	uint32_t site;	 /* index + 1 */
+	uint64_t time_ns; /* when the call began */
+	uint64_t duration_ns; /* how long it held its caller */
+	uint32_t reason; /* why not the fast tier */
+	uint32_t error;	 /* errno of a call that failed */
+	uint32_t upgraded; /* the child became a real fork within its window */
+	uint32_t pad[3];
+};
+
+#define BOX_CAPACITY_PROCESS 16384
+#define BOX_CAPACITY_MODULE 2048
+#define BOX_CAPACITY_SITE 1024
+#define BOX_CAPACITY_VIOLATION 1024
+#define BOX_CAPACITY_EVENT 131072
+
+/* Bucket of a duration; never out of range. */
+static inline uint32_t box_bucket(uint64_t ns)
+{
+	uint64_t units = (ns >> 6) + 4;
+	uint32_t octave = 61 - (uint32_t)__builtin_clzll(units);
+	uint32_t bucket = octave * 4 + (uint32_t)((units >> octave) & 3);
+
+	return bucket < BOX_BUCKETS ? bucket : BOX_BUCKETS - 1;
+}
+
+/* Lower bound of a bucket in nanoseconds. */
+static inline uint64_t box_bucket_ns(uint32_t bucket)
+{
+	return (((4ULL + (bucket & 3)) << (bucket >> 2)) - 4) << 6;
+}
+
+_Static_assert(sizeof(struct box_header) <= BOX_HEADER_SIZE, "the header outgrew its pages");
+_Static_assert(sizeof(struct box_module) == 512, "box_module");
+_Static_assert(sizeof(struct box_event) == 64, "box_event");
+
+#endif

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns `config`: the options of this process, from SPORK_OPTIONS. Runs once, before anything else of the
+ * shim; uses neither getenv nor any other part of libc that another library may not have set up yet.
+ */
+#include "config.h"
+
+#include "report.h"
+#include "sys.h"
+
+#include "poison.h"
+
+struct config config;
+
+enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_PATH };
+
+static const struct option {
+	const char *key;
+	enum option_type type;
+	void *value;
+	const char *initial, *words; /* words are separated by | */
+	uint32_t low, high;
+	const char *meaning;
+} options[] = {
+#define CHOICE(key, initial, words, meaning)                                                       \
+	{ #key, OPTION_CHOICE, &config.key, #initial, words, 0, 0, meaning },
+#define NUMBER(key, initial, low, high, meaning)                                                   \
+	{ #key, OPTION_NUMBER, &config.key, #initial, NULL, low, high, meaning },
+#define PATHS(key, initial, words, meaning)                                                        \
+	{ #key, OPTION_PATH, config.key, initial, words, 0, 0, meaning },
+#include "config.def"
+#undef CHOICE
+#undef NUMBER
+#undef PATHS
+};
+
+/* A piece of a string that does not end in NUL. */
+struct slice {
+	const char *start;
+	size_t size;
+};
+
+static bool slice_equal(struct slice slice, const char *string)
+{
+	return strlen(string) == slice.size && !memcmp(slice.start, string, slice.size);
+}
+
+/* Cuts what comes before the first `separator` off `rest`. */
+static struct slice slice_cut(struct slice *rest, char separator)
+{
+	struct slice head = { rest->start, 0 };
+
+	while (head.size < rest->size && head.start[head.size] != separator)
+		head.size++;
+	rest->start += head.size;
+	rest->size -= head.size;
+	if (rest->size) {
+		rest->start++;
+		rest->size--;
+	}
+	return head;
+}
+
+static bool choice_parse(const struct option *option, struct slice value)
+{
+	struct slice words = { option->words, strlen(option->words) };
+	uint32_t index;
+
+	for (index = 0; words.size; index++) {
+		struct slice word = slice_cut(&words, '|');
+
+		if (word.size == value.size && !memcmp(word.start, value.start, value.size)) {
+			*(uint32_t *)option->value = index;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool number_parse(const struct option *option, struct slice value)
+{
+	uint64_t number = 0;
+	size_t i;
+
+	if (!value.size || value.size > 9)
+		return false;
+	for (i = 0; i < value.size; i++) {
+		if (value.start[i] < '0' || value.start[i] > '9')
+			return false;
+		number = number * 10 + (uint64_t)(value.start[i] - '0');
+	}
+	if (number < option->low || number > option->high)
+		return false;
+	*(uint32_t *)option->value = (uint32_t)number;
+	return true;
+}
+
+static bool path_parse(const struct option *option, struct slice value)
+{
+	char *path = option->value;
+
+	if (!value.size || value.size >= CONFIG_PATH_SIZE)
+		return false;
+	memcpy(path, value.start, value.size);
+	path[value.size] = 0;
+	return true;
+}
+
+static bool option_parse(const struct option *option, struct slice value)
+{
+	switch (option->type) {
+	case OPTION_CHOICE:
+		return choice_parse(option, value);
+	case OPTION_NUMBER:
+		return number_parse(option, value);
+	default:
+		return path_parse(option, value);
+	}
+}
+
+static void option_accepts(struct text *text, const struct option *option)
+{
+	switch (option->type) {
+	case OPTION_CHOICE:
+		text_string(text, option->words);
+		break;
+	case OPTION_NUMBER:
+		text_decimal(text, option->low);
+		text_string(text, "..");
+		text_decimal(text, option->high);
+		break;
+	default:
+		text_string(text, option->words);
+		text_string(text, "|PATH");
+		break;
+	}
+}
+
+static void complain(const char *what, struct slice pair, const struct option *option)
+{
+	struct report_line line;
+	size_t i;
+
+	report_line_begin(&line);
+	text_string(&line.text, what);
+	text_string(&line.text, " '");
+	line.text.put(&line.text, pair.start, pair.size);
+	text_string(&line.text, "' in SPORK_OPTIONS: ");
+	if (option) {
+		text_string(&line.text, option->key);
+		text_string(&line.text, " accepts ");
+		option_accepts(&line.text, option);
+	} else {
+		text_string(&line.text, "known keys are");
+		for (i = 0; i < COUNT(options); i++) {
+			text_string(&line.text, " ");
+			text_string(&line.text, options[i].key);
+		}
+	}
+	report_line_end(&line);
+}
+
+static void help(void)
+{
+	struct report_line line;
+	size_t i;
+
+	for (i = 0; i < COUNT(options); i++) {
+		report_line_begin(&line);
+		text_string(&line.text, options[i].key);
+		text_string(&line.text, "=");
+		option_accepts(&line.text, &options[i]);
+		text_string(&line.text, " (default ");
+		text_string(&line.text, options[i].initial);
+		text_string(&line.text, "): ");
+		text_string(&line.text, options[i].meaning);
+		report_line_end(&line);
+	}
+}
+
+static void pair_parse(struct slice pair)
+{
+	struct slice value = pair;
+	struct slice key = slice_cut(&value, '=');
+	size_t i;
+
+	if (slice_equal(pair, "help=1")) {
+		help();
+		return;
+	}
+	for (i = 0; i < COUNT(options); i++) {
+		if (!slice_equal(key, options[i].key))
+			continue;
+		if (!option_parse(&options[i], value))
+			complain("bad value", pair, &options[i]);
+		return;
+	}
+	complain("unknown option", pair, NULL);
+}
+
+const char *config_variable(char *const *environment, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (; environment && *environment; environment++)
+		if (!strncmp(*environment, name, size) && (*environment)[size] == '=')
+			return *environment + size + 1;
+	return NULL;
+}
+
+void config_init(void)
+{
+	const char *given = config_variable(environ, "SPORK_OPTIONS");
+	struct slice rest = { given, given ? strlen(given) : 0 };
+	size_t i;
+
+	for (i = 0; i < COUNT(options); i++)
+		option_parse(&options[i],
+			     (struct slice){ options[i].initial, strlen(options[i].initial) });
+	while (rest.size) {
+		struct slice pair = slice_cut(&rest, ':');
+
+		if (pair.size)
+			pair_parse(pair);
+	}
+}

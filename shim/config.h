@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of SPORK_OPTIONS, as config.def lists them.
+ */
+#ifndef SPORK_CONFIG_H
+#define SPORK_CONFIG_H
+
+#include <stdint.h>
+
+enum { REROUTE_OFF, REROUTE_AUTO, REROUTE_VFORK };
+enum { ON_ORPHAN_REPORT, ON_ORPHAN_REPAIR, ON_ORPHAN_ABORT };
+
+#define CONFIG_PATH_SIZE 1024
+
+struct config {
+#define CHOICE(key, initial, words, meaning) uint32_t key;
+#define NUMBER(key, initial, low, high, meaning) uint32_t key;
+#define PATHS(key, initial, words, meaning) char key[CONFIG_PATH_SIZE];
+#include "config.def"
+#undef CHOICE
+#undef NUMBER
+#undef PATHS
+};
+
+extern struct config config;
+
+/*
+ * Reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
+ * stays. Racy and idempotent: called once by the first hook or constructor, both single-threaded.
+ */
+void config_init(void);
+
+/* The value of a variable in `environment`, or NULL. */
+const char *config_variable(char *const *environment, const char *name);
+
+#endif

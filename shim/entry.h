@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What entry_ARCH.S offers to C.
+ */
+#ifndef SPORK_ENTRY_H
+#define SPORK_ENTRY_H
+
+/*
+ * Clones a silent twin of the calling process: it holds its memory as it is now and touches none of it,
+ * shares the table of descriptors so that it keeps none open, blocks what signals the caller blocks,
+ * cannot be seen by wait(), and ends when the calling thread does or after two seconds. pid or -errno.
+ */
+long entry_twin(void);
+
+/*
+ * Runs `function(argument)` in a child that shares memory, with the calling thread suspended, on the
+ * stack below the caller's frame; the function must not return. The child's exit signal is SIGCHLD.
+ * pid or -errno.
+ */
+long entry_vfork_call(void (*function)(void *), void *argument);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What must not be C, for x86-64: functions that return twice on one stack, and stubs that must not
+ * disturb a call's arguments.
+ *
+ * The child of a shared window returns through its caller's frame and further, and writes over it; its
+ * parent, which resumes on the same stack, must find nothing there that it needs. So the entry saves the
+ * caller's registers in the window, keeps the window in a register across the clone (the kernel keeps
+ * registers), and the parent rebuilds the frame from the window.
+ */
+#include <asm/unistd.h>
+#include <features.h>
+
+#include "window.h"
+
+#define CLONE_VM 0x100
+#define CLONE_FILES 0x400
+#define CLONE_VFORK 0x4000
+#define SIGCHLD 17
+#define SIGKILL 9
+#define PR_SET_PDEATHSIG 1
+
+/* struct entry_registers */
+#define REG_RBX 0
+#define REG_RBP 8
+#define REG_R12 16
+#define REG_R13 24
+#define REG_R14 32
+#define REG_R15 40
+#define REG_STACK 48
+#define REG_PC 56
+#define REG_SIZE 64
+
+	.text
+	.hidden thread_words
+	.hidden real_table
+	.hidden window_open
+	.hidden window_close
+	.hidden hook_stub
+
+/*
+ * A spawn entry: long NAME(void). `call` is an enum spork_call.
+ */
+.macro SPAWN_ENTRY name call
+	.globl	\name
+	.type	\name, @function
+	.p2align 4
+\name:
+	.cfi_startproc
+	endbr64
+	mov	$\call, %esi
+	jmp	spawn_entry
+	.cfi_endproc
+	.size	\name, . - \name
+.endm
+
+	.type	spawn_entry, @function
+	.p2align 4
+spawn_entry:
+	.cfi_startproc
+	sub	$(REG_SIZE + 8), %rsp
+	.cfi_adjust_cfa_offset REG_SIZE + 8
+	mov	%rbx, REG_RBX(%rsp)
+	mov	%rbp, REG_RBP(%rsp)
+	mov	%r12, REG_R12(%rsp)
+	mov	%r13, REG_R13(%rsp)
+	mov	%r14, REG_R14(%rsp)
+	mov	%r15, REG_R15(%rsp)
+	lea	(REG_SIZE + 16)(%rsp), %rax
+	mov	%rax, REG_STACK(%rsp)
+	mov	(REG_SIZE + 8)(%rsp), %rax
+	mov	%rax, REG_PC(%rsp)
+	mov	%rsp, %rdi
+	call	window_open
+	test	%rdx, %rdx
+	jnz	1f
+	add	$(REG_SIZE + 8), %rsp
+	.cfi_remember_state
+	.cfi_adjust_cfa_offset -(REG_SIZE + 8)
+	ret
+	.cfi_restore_state
+
+1:	mov	%rdx, %r12
+	mov	$__NR_clone, %eax
+	mov	WINDOW_CLONE_FLAGS(%r12), %rdi
+	xor	%esi, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	syscall
+	test	%rax, %rax
+	jz	2f
+
+	/* The parent. Below the caller's frame the stack is free, at and above it is the child's doing. */
+	mov	%r12, %rdi
+	mov	%rax, %rsi
+	mov	(WINDOW_REGISTERS + REG_RBX)(%rdi), %rbx
+	mov	(WINDOW_REGISTERS + REG_RBP)(%rdi), %rbp
+	mov	(WINDOW_REGISTERS + REG_R12)(%rdi), %r12
+	mov	(WINDOW_REGISTERS + REG_R13)(%rdi), %r13
+	mov	(WINDOW_REGISTERS + REG_R14)(%rdi), %r14
+	mov	(WINDOW_REGISTERS + REG_R15)(%rdi), %r15
+	mov	(WINDOW_REGISTERS + REG_STACK)(%rdi), %rsp
+	push	(WINDOW_REGISTERS + REG_PC)(%rdi)
+	.cfi_remember_state
+	.cfi_def_cfa_offset 8
+	sub	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	call	window_close
+	add	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	ret
+	.cfi_restore_state
+
+2:	mov	REG_R12(%rsp), %r12
+	add	$(REG_SIZE + 8), %rsp
+	.cfi_adjust_cfa_offset -(REG_SIZE + 8)
+	ret
+	.cfi_endproc
+	.size	spawn_entry, . - spawn_entry
+
+/* The order of enum spork_call. */
+#define CALL_FORK 0
+#define CALL_VFORK 2
+
+	SPAWN_ENTRY fork CALL_FORK
+	SPAWN_ENTRY __fork CALL_FORK
+	SPAWN_ENTRY vfork CALL_VFORK
+	SPAWN_ENTRY __vfork CALL_VFORK
+
+/* long entry_twin(void): see entry.h. The twin executes nothing but what stands here. */
+	.globl	entry_twin
+	.hidden	entry_twin
+	.type	entry_twin, @function
+	.p2align 4
+entry_twin:
+	.cfi_startproc
+	endbr64
+	mov	$__NR_clone, %eax
+	mov	$CLONE_FILES, %edi
+	xor	%esi, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	syscall
+	test	%rax, %rax
+	jz	1f
+	ret
+1:	mov	$__NR_prctl, %eax
+	mov	$PR_SET_PDEATHSIG, %edi
+	mov	$SIGKILL, %esi
+	syscall
+	mov	$__NR_nanosleep, %eax
+	lea	twin_time(%rip), %rdi
+	xor	%esi, %esi
+	syscall
+	mov	$__NR_exit_group, %eax
+	xor	%edi, %edi
+	syscall
+	hlt
+	.cfi_endproc
+	.size	entry_twin, . - entry_twin
+
+	.section .rodata
+	.p2align 3
+twin_time:
+	.quad	2, 0
+	.text
+
+/* long entry_vfork_call(function, argument): see entry.h. */
+	.globl	entry_vfork_call
+	.hidden	entry_vfork_call
+	.type	entry_vfork_call, @function
+	.p2align 4
+entry_vfork_call:
+	.cfi_startproc
+	endbr64
+	mov	%rdi, %r9
+	mov	%rsi, %rdx
+	push	%rdx
+	.cfi_adjust_cfa_offset 8
+	mov	$__NR_clone, %eax
+	mov	$(CLONE_VM | CLONE_VFORK | SIGCHLD), %edi
+	xor	%esi, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	syscall
+	test	%rax, %rax
+	jz	1f
+	add	$8, %rsp
+	.cfi_remember_state
+	.cfi_adjust_cfa_offset -8
+	ret
+	.cfi_restore_state
+1:	mov	(%rsp), %rdi
+	call	*%r9
+	hlt
+	.cfi_endproc
+	.size	entry_vfork_call, . - entry_vfork_call
+
+/*
+ * Stubs. Outside a window: one load of a thread-local word, and a jump to the next definition with every
+ * register as it came. %r11 is free at a call.
+ */
+	.set	hook_index, 0
+
+.macro STUB name
+	.globl	\name
+	.type	\name, @function
+	.p2align 4
+\name:
+	.cfi_startproc
+	endbr64
+	mov	thread_words@gottpoff(%rip), %r11
+	cmpq	$0, %fs:(%r11)
+	jne	1f
+	mov	real_table + 8 * hook_index(%rip), %r11
+	test	%r11, %r11
+	je	1f
+	jmp	*%r11
+1:	mov	$hook_index, %r11d
+	jmp	stub_slow
+	.cfi_endproc
+	.size	\name, . - \name
+.endm
+
+/* In a window, or called before the constructor: %r11 is the row. */
+	.type	stub_slow, @function
+	.p2align 4
+stub_slow:
+	.cfi_startproc
+	push	%rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbp, 0
+	mov	%rsp, %rbp
+	.cfi_def_cfa_register %rbp
+	sub	$192, %rsp
+	mov	%rdi, 0(%rsp)
+	mov	%rsi, 8(%rsp)
+	mov	%rdx, 16(%rsp)
+	mov	%rcx, 24(%rsp)
+	mov	%r8, 32(%rsp)
+	mov	%r9, 40(%rsp)
+	mov	%rax, 48(%rsp)
+	movaps	%xmm0, 64(%rsp)
+	movaps	%xmm1, 80(%rsp)
+	movaps	%xmm2, 96(%rsp)
+	movaps	%xmm3, 112(%rsp)
+	movaps	%xmm4, 128(%rsp)
+	movaps	%xmm5, 144(%rsp)
+	movaps	%xmm6, 160(%rsp)
+	movaps	%xmm7, 176(%rsp)
+	mov	%r11d, %edi
+	mov	%rsp, %rsi
+	call	hook_stub
+	mov	%rax, %r11
+	mov	0(%rsp), %rdi
+	mov	8(%rsp), %rsi
+	mov	16(%rsp), %rdx
+	mov	24(%rsp), %rcx
+	mov	32(%rsp), %r8
+	mov	40(%rsp), %r9
+	mov	48(%rsp), %rax
+	movaps	64(%rsp), %xmm0
+	movaps	80(%rsp), %xmm1
+	movaps	96(%rsp), %xmm2
+	movaps	112(%rsp), %xmm3
+	movaps	128(%rsp), %xmm4
+	movaps	144(%rsp), %xmm5
+	movaps	160(%rsp), %xmm6
+	movaps	176(%rsp), %xmm7
+	leave
+	.cfi_def_cfa %rsp, 8
+	jmp	*%r11
+	.cfi_endproc
+	.size	stub_slow, . - stub_slow
+
+#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(symbol)
+#define HOOK_entry(symbol) .set hook_index, hook_index + 1
+#define HOOK_body(symbol) .set hook_index, hook_index + 1
+#define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
+#include "hooks.def"
+
+	.section .note.GNU-stack, "", @progbits

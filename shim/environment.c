@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns copies of LD_PRELOAD and SPORK_OPTIONS as the process was started with them. Used by the exec and
+ * spawn hooks, also in a child that shares memory: only the caller's stack is written.
+ */
+#include "environment.h"
+
+#include "config.h"
+#include "module.h"
+#include "sys.h"
+
+#include "poison.h"
+
+#define PRELOAD "LD_PRELOAD="
+#define OPTIONS "SPORK_OPTIONS="
+
+/* More variables than this, and the environment is passed on as it is: stacks are finite. */
+#define VARIABLES_MAX 8192
+
+static char preload[4096] = PRELOAD; /* with the name, ready to be an environment string */
+static char options[4096] = OPTIONS;
+static char shim[1024]; /* the element of LD_PRELOAD that is this shim */
+
+static size_t element_size(const char *element)
+{
+	return strcspn(element, ": ");
+}
+
+/* The element of a LD_PRELOAD list that names the shim, or NULL. */
+static const char *shim_element(const char *list)
+{
+	size_t size = strlen(shim);
+
+	while (size && list && *list) {
+		if (element_size(list) == size && !memcmp(list, shim, size))
+			return list;
+		list += element_size(list);
+		list += strspn(list, ": ");
+	}
+	return NULL;
+}
+
+/* ld.so may have loaded the shim by another name than module_path() gives; the base name tells. */
+static void shim_find(const char *list)
+{
+	while (list && *list) {
+		size_t size = element_size(list);
+
+		if (size >= 11 && size < sizeof(shim) && !memcmp(list + size - 11, "libspork.so", 11)) {
+			memcpy(shim, list, size);
+			return;
+		}
+		list += size;
+		list += strspn(list, ": ");
+	}
+}
+
+static void variable_remove(const char *prefix)
+{
+	char **from, **to;
+
+	for (from = to = environ; from && *from; from++)
+		if (strncmp(*from, prefix, strlen(prefix)))
+			*to++ = *from;
+	if (from)
+		*to = NULL;
+}
+
+/* Takes the shim out of the list in place; what other libraries are preloaded stays. */
+static void shim_remove(char *list)
+{
+	char *element = (char *)shim_element(list);
+	char *rest;
+
+	if (!element)
+		return;
+	rest = element + element_size(element);
+	rest += strspn(rest, ": ");
+	memmove(element, rest, strlen(rest) + 1);
+	if (!*list)
+		variable_remove(PRELOAD);
+}
+
+void environment_init(void)
+{
+	const char *list = config_variable(environ, "LD_PRELOAD");
+	const char *given = config_variable(environ, "SPORK_OPTIONS");
+
+	shim_find(list);
+	if (!shim[0])
+		return;
+	if (!config.follow) {
+		shim_remove((char *)list);
+		variable_remove(OPTIONS);
+		shim[0] = 0;
+		return;
+	}
+	if (strlen(list) < sizeof(preload) - sizeof(PRELOAD))
+		strcat(preload, list);
+	if (given && strlen(given) < sizeof(options) - sizeof(OPTIONS))
+		strcat(options, given);
+}
+
+size_t environment_room(char *const *environment)
+{
+	const char *list = config_variable(environment, "LD_PRELOAD");
+	size_t count = 0;
+
+	if (!shim[0] || shim_element(list))
+		return 0;
+	while (environment && environment[count])
+		if (++count > VARIABLES_MAX)
+			return 0;
+	return (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim) + 1 +
+	       (list ? strlen(list) : 0) + 1;
+}
+
+char *const *environment_keep(char *const *environment, void *room)
+{
+	const char *list = config_variable(environment, "LD_PRELOAD");
+	bool has_options = config_variable(environment, "SPORK_OPTIONS");
+	char **kept = room;
+	size_t count = 0;
+
+	for (; environment && *environment; environment++)
+		if (strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
+			kept[count++] = *environment;
+	if (!has_options && options[sizeof(OPTIONS) - 1])
+		kept[count++] = options;
+	kept[count] = preload;
+	if (list) {
+		char *joined = (char *)(kept + count + 2);
+
+		strcpy(joined, PRELOAD);
+		strcat(joined, shim);
+		strcat(joined, ":");
+		strcat(joined, list);
+		kept[count] = joined;
+	}
+	kept[count + 1] = NULL;
+	return kept;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every hook does first.
+ */
+#ifndef SPORK_HOOK_H
+#define SPORK_HOOK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "real.h"
+#include "thread.h"
+
+/* The integer arguments of a stubbed call, as the assembler saved them. */
+struct hook_arguments {
+	long value[6];
+};
+
+/*
+ * In a window: applies the trait of this row, which may refuse the site or turn the calling child into a
+ * real fork. `arguments` may be NULL where the trait does not look at them. errno is kept.
+ */
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments);
+
+static inline void hook_enter(enum hook hook, const struct hook_arguments *arguments)
+{
+	if (__builtin_expect(thread_words.window != NULL, 0))
+		hook_in_window(hook, arguments);
+}
+
+/* Sets the shim up: once, from its constructor or from the first hook that needs more than its real call. */
+void hook_init(void);
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Sets the shim up, once: from its constructor, or from the first hook that needs more than its real call,
+ * when another library's constructor came first. Either way the process has one thread.
+ */
+#include "atfork.h"
+#include "config.h"
+#include "environment.h"
+#include "hook.h"
+#include "real.h"
+#include "record.h"
+#include "sys.h"
+#include "thread.h"
+#include "unwind.h"
+
+#include "poison.h"
+
+static enum { INIT_NEW, INIT_RUNNING, INIT_DONE } state;
+
+void hook_init(void)
+{
+	int error;
+
+	if (LIKELY(state != INIT_NEW))
+		return;
+	state = INIT_RUNNING;
+	error = errno;
+	config_init();
+	thread_init();
+	record_init();
+	unwind_init();
+	environment_init();
+	real_init();
+	atfork_init();
+	state = INIT_DONE;
+	errno = error;
+}
+
+__attribute__((constructor)) static void init(void)
+{
+	hook_init();
+}

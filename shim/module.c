@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the cache of loaded modules: their mapped range, their load bias, and their record in the box.
+ *
+ * _dl_find_object (glibc 2.35) finds the link map of an address without a lock; its program headers lead
+ * to the build-id. Entries are only added; module_forget() starts over after a dlclose.
+ */
+#include "module.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+
+#include "record.h"
+#include "sys.h"
+
+#include "poison.h"
+
+#define CACHE_SIZE 256
+
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+
+/* One generation of the cache. A reader that still uses the old one sees complete entries. */
+static struct module cache[CACHE_SIZE];
+static uint32_t cache_count;
+static int cache_busy;
+static uint32_t generation;
+static uint32_t program;
+static uintptr_t shim_start, shim_end;
+
+static bool range_of(uintptr_t address, struct dl_find_object *found)
+{
+	return _dl_find_object && !_dl_find_object((void *)address, found);
+}
+
+bool module_is_shim(uintptr_t address)
+{
+	if (UNLIKELY(!shim_end)) {
+		struct dl_find_object found;
+
+		if (range_of((uintptr_t)module_is_shim, &found)) {
+			shim_start = (uintptr_t)found.dlfo_map_start;
+			__atomic_store_n(&shim_end, (uintptr_t)found.dlfo_map_end, __ATOMIC_RELEASE);
+		}
+	}
+	return address >= shim_start && address < shim_end;
+}
+
+const struct link_map *module_after_shim(void)
+{
+	struct dl_find_object found;
+
+	return range_of((uintptr_t)module_is_shim, &found) ? found.dlfo_link_map->l_next : NULL;
+}
+
+static uint64_t hash_bytes(const void *bytes, size_t size)
+{
+	const uint8_t *byte = bytes;
+	uint64_t hash = size;
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		hash = hash_mix(hash, byte[i]);
+	return hash | 1;
+}
+
+static void build_id_of(const ElfW(Ehdr) *header, uintptr_t bias, struct box_module *record)
+{
+	const ElfW(Phdr) *segment = (const void *)((uintptr_t)header + header->e_phoff);
+	unsigned i;
+
+	for (i = 0; i < header->e_phnum; i++) {
+		uintptr_t at = bias + segment[i].p_vaddr, end = at + segment[i].p_memsz;
+
+		if (segment[i].p_type != PT_NOTE)
+			continue;
+		while (at + sizeof(ElfW(Nhdr)) <= end) {
+			const ElfW(Nhdr) *note = (const void *)at;
+			uintptr_t name = at + sizeof(*note);
+			uintptr_t body = name + ((note->n_namesz + 3U) & ~3U);
+
+			if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
+			    !memcmp((void *)name, "GNU", 4)) {
+				record->build_id_size = note->n_descsz < sizeof(record->build_id) ?
+								note->n_descsz :
+								sizeof(record->build_id);
+				memcpy(record->build_id, (void *)body, record->build_id_size);
+				return;
+			}
+			at = body + ((note->n_descsz + 3U) & ~3U);
+		}
+	}
+}
+
+/* Lazy binding writes the slots of DT_JMPREL relocations: harmless wherever it happens. */
+static void got_of(const struct link_map *map, struct module *module)
+{
+	const ElfW(Dyn) *dynamic;
+	const ElfW(Rela) *rela = NULL;
+	size_t size = 0;
+
+	for (dynamic = map->l_ld; dynamic->d_tag != DT_NULL; dynamic++) {
+		if (dynamic->d_tag == DT_JMPREL)
+			rela = (const void *)dynamic->d_un.d_ptr; /* relocated by ld.so */
+		if (dynamic->d_tag == DT_PLTRELSZ)
+			size = dynamic->d_un.d_val;
+	}
+	module->got_low = UINTPTR_MAX;
+	for (; rela && size >= sizeof(*rela); rela++, size -= sizeof(*rela)) {
+		uintptr_t slot = map->l_addr + rela->r_offset;
+
+		if (slot < module->got_low)
+			module->got_low = slot;
+		if (slot + sizeof(void *) > module->got_high)
+			module->got_high = slot + sizeof(void *);
+	}
+}
+
+static void module_describe(const struct dl_find_object *found, struct module *module)
+{
+	const struct link_map *map = found->dlfo_link_map;
+	const ElfW(Ehdr) *header = found->dlfo_map_start;
+	struct box_module record;
+
+	memset(&record, 0, sizeof(record));
+	memset(module, 0, sizeof(*module));
+	module->start = (uintptr_t)found->dlfo_map_start;
+	module->end = (uintptr_t)found->dlfo_map_end;
+	module->bias = map->l_addr;
+	if (!memcmp(header->e_ident, ELFMAG, SELFMAG))
+		build_id_of(header, map->l_addr, &record);
+	got_of(map, module);
+	if (map->l_name && map->l_name[0])
+		strncpy(record.path, map->l_name, sizeof(record.path) - 1);
+	else
+		SYS(readlink, "/proc/self/exe", record.path, sizeof(record.path) - 1);
+	record.key = record.build_id_size ? hash_bytes(record.build_id, record.build_id_size) :
+					    hash_bytes(record.path, strlen(record.path));
+	module->key = record.key;
+	module->index = record_module(&record);
+}
+
+bool module_find(uintptr_t address, struct module *module)
+{
+	uint32_t before = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
+	struct dl_find_object found;
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (address >= cache[i].start && address < cache[i].end) {
+			*module = cache[i];
+			if (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) == before)
+				return true;
+			break;
+		}
+	if (!range_of(address, &found))
+		return false;
+	module_describe(&found, module);
+	if (!__atomic_exchange_n(&cache_busy, 1, __ATOMIC_ACQUIRE)) {
+		count = cache_count;
+		if (count < CACHE_SIZE && generation == before) {
+			cache[count] = *module;
+			__atomic_store_n(&cache_count, count + 1, __ATOMIC_RELEASE);
+		}
+		__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
+	}
+	return true;
+}
+
+void module_forget(void)
+{
+	__atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
+	__atomic_store_n(&cache_count, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
+}
+
+void module_frame(uintptr_t address, struct box_frame *frame)
+{
+	struct module module;
+
+	memset(frame, 0, sizeof(*frame));
+	frame->addr = address;
+	if (address && module_find(address, &module)) {
+		frame->offset = address - module.bias;
+		frame->module = module.index;
+	}
+}
+
+uintptr_t module_address(uint32_t index, uint64_t offset)
+{
+	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (cache[i].index == index) {
+			uintptr_t address = cache[i].bias + offset;
+
+			return address >= cache[i].start && address < cache[i].end ? address : 0;
+		}
+	return 0;
+}
+
+uint32_t module_program(void)
+{
+	/* The main program heads the list of link maps; its dynamic section is an address in it. */
+	if (!program) {
+		struct module module;
+		const struct link_map *map;
+		struct dl_find_object found;
+
+		if (range_of((uintptr_t)module_is_shim, &found)) {
+			for (map = found.dlfo_link_map; map->l_prev;)
+				map = map->l_prev;
+			if (module_find((uintptr_t)map->l_ld, &module))
+				program = module.index;
+		}
+	}
+	return program;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Addresses as (module, offset): how a place in a program keeps its name from one process to the next.
+ */
+#ifndef SPORK_MODULE_H
+#define SPORK_MODULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+
+struct link_map;
+
+struct module {
+	uintptr_t start, end; /* mapped range */
+	uintptr_t bias;	      /* address less link-time address */
+	uintptr_t got_low, got_high; /* lazily bound slots; got_high is past the end */
+	uint64_t key;	      /* of build-id, or of path */
+	uint32_t index;	      /* in the box, plus one */
+};
+
+/* The module that holds an address; false: none. Lock-free; may run in a window. */
+bool module_find(uintptr_t address, struct module *module);
+
+/* Module and offset of an address; only `addr` where there is no module. */
+void module_frame(uintptr_t address, struct box_frame *frame);
+
+/* The address of `offset` in the module with this box index as this process has it; 0: not loaded. */
+uintptr_t module_address(uint32_t index, uint64_t offset);
+
+/* Index of the main program in the box, plus one. */
+uint32_t module_program(void);
+
+bool module_is_shim(uintptr_t address);
+
+/* The first link map behind the shim's in the order of loading. */
+const struct link_map *module_after_shim(void);
+
+/* A library may have been unloaded: forget what is cached. */
+void module_forget(void);
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The parts of /proc that the shim reads. All state is the caller's; nothing is kept open.
+ */
+#include "proc.h"
+
+#include "text.h"
+
+#include "poison.h"
+
+struct path {
+	struct text text;
+	size_t size;
+	char bytes[64];
+};
+
+static void path_put(struct text *text, const char *bytes, size_t size)
+{
+	struct path *path = (struct path *)text;
+
+	if (size < sizeof(path->bytes) - path->size) {
+		memcpy(path->bytes + path->size, bytes, size);
+		path->size += size;
+	}
+}
+
+/* Opens /proc/PID/WHAT (self where `pid` is zero). */
+static long proc_open(uint32_t pid, const char *what)
+{
+	struct path path = { .text = { .put = path_put } };
+
+	text_string(&path.text, "/proc/");
+	if (pid)
+		text_decimal(&path.text, pid);
+	else
+		text_string(&path.text, "self");
+	text_string(&path.text, what);
+	return SYS(openat, AT_FDCWD, path.bytes, O_RDONLY | O_CLOEXEC, 0);
+}
+
+int proc_maps_open(struct proc_maps *maps, uint32_t pid)
+{
+	maps->size = maps->at = 0;
+	maps->fd = proc_open(pid, "/maps");
+	return maps->fd < 0 ? (int)maps->fd : 0;
+}
+
+void proc_maps_close(struct proc_maps *maps)
+{
+	SYS(close, maps->fd);
+}
+
+static int next_byte(struct proc_maps *maps)
+{
+	if (maps->at == maps->size) {
+		long got = SYS(read, maps->fd, maps->bytes, sizeof(maps->bytes));
+
+		if (got <= 0)
+			return -1;
+		maps->size = (size_t)got;
+		maps->at = 0;
+	}
+	return (unsigned char)maps->bytes[maps->at++];
+}
+
+/* A hexadecimal number up to a character that is none, which is returned. */
+static int next_hex(struct proc_maps *maps, uintptr_t *value)
+{
+	*value = 0;
+	for (;;) {
+		int byte = next_byte(maps);
+
+		if (byte >= '0' && byte <= '9')
+			*value = *value * 16 + (uintptr_t)(byte - '0');
+		else if (byte >= 'a' && byte <= 'f')
+			*value = *value * 16 + (uintptr_t)(byte - 'a' + 10);
+		else
+			return byte;
+	}
+}
+
+bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
+{
+	static const char stack[] = "[stack]";
+	size_t matched = 0;
+	int byte;
+
+	if (next_hex(maps, &map->start) != '-' || next_hex(maps, &map->end) != ' ')
+		return false;
+	map->readable = next_byte(maps) == 'r';
+	map->writable = next_byte(maps) == 'w';
+	next_byte(maps);
+	map->private = next_byte(maps) == 'p';
+	for (byte = 0; byte >= 0 && byte != '\n';) {
+		byte = next_byte(maps);
+		if (matched < sizeof(stack) - 1)
+			matched = byte == stack[matched] ? matched + 1 : 0;
+	}
+	map->stack = matched == sizeof(stack) - 1;
+	return true;
+}
+
+long proc_status(const char *name)
+{
+	char bytes[4096];
+	long fd = proc_open(0, "/status"), size;
+	const char *line;
+	long value = 0;
+
+	if (fd < 0)
+		return fd;
+	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
+	SYS(close, fd);
+	if (size < 0)
+		return size;
+	bytes[size] = 0;
+	line = strstr(bytes, name);
+	if (!line)
+		return -ENOENT;
+	for (line += strlen(name); *line == ':' || *line == '\t' || *line == ' ';)
+		line++;
+	for (; *line >= '0' && *line <= '9'; line++)
+		value = value * 10 + (*line - '0');
+	return value;
+}
+
+void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
+{
+	struct path path = { .text = { .put = path_put } };
+	long fd, size;
+
+	memset(name, 0, 16);
+	text_string(&path.text, "/task/");
+	text_decimal(&path.text, tid);
+	text_string(&path.text, "/comm");
+	fd = proc_open(pid, path.bytes);
+	if (fd < 0)
+		return;
+	size = SYS(read, fd, name, 16);
+	SYS(close, fd);
+	if (size > 0)
+		name[size - 1] = 0; /* the newline */
+}

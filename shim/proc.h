@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading /proc/PID/maps line by line, without allocation.
+ */
+#ifndef SPORK_PROC_H
+#define SPORK_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sys.h"
+
+struct proc_map {
+	uintptr_t start, end;
+	bool readable, writable, private;
+	bool stack; /* the main thread's */
+};
+
+struct proc_maps {
+	long fd;
+	size_t size, at;
+	char bytes[4096];
+};
+
+/* Opens the maps of a process; `pid` zero: of the caller. 0 or -errno. Close it with proc_maps_close(). */
+int proc_maps_open(struct proc_maps *maps, uint32_t pid);
+
+/* The next mapping; false at the end, or when the text makes no sense. */
+bool proc_maps_next(struct proc_maps *maps, struct proc_map *map);
+
+void proc_maps_close(struct proc_maps *maps);
+
+/* Value of a "Name:\t123" line of /proc/self/status; -errno when it cannot be read. */
+long proc_status(const char *name);
+
+/* Name of a thread of another process; empty when it is gone. */
+void proc_thread_name(uint32_t pid, uint32_t tid, char name[16]);
+
+#endif

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns real_table: for each row of hooks.def the definition that comes after the shim's in the search
+ * order, so that other preloaded libraries stay in the chain.
+ *
+ * dlsym would do it, but it takes the loader's lock, allocates when it finds nothing, and leaves its
+ * error for the program's next dlerror(); and the first to ask may be malloc, called by ld.so before any
+ * constructor. So the tables of the loaded objects are read here: DT_GNU_HASH, else DT_HASH.
+ */
+#include "real.h"
+
+#include <link.h>
+
+#include "module.h"
+#include "sys.h"
+
+void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
+
+static const struct {
+	const char *symbol, *version;
+} rows[] = {
+#define HOOK(kind, id, symbol, version, trait) { #symbol, #version },
+#include "hooks.def"
+#undef HOOK
+};
+
+#include "poison.h"
+
+/* The dynamic section of one object. */
+struct object {
+	uintptr_t bias;
+	const ElfW(Sym) *symbols;
+	const char *strings;
+	const ElfW(Half) *versions;
+	const ElfW(Verdef) *definitions;
+	const uint32_t *gnu_hash, *hash;
+};
+
+/* ld.so relocates these addresses in place, but not in the vDSO, which is read-only. */
+static const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) *dynamic)
+{
+	uintptr_t address = dynamic->d_un.d_ptr;
+
+	return (const void *)(address < map->l_addr ? address + map->l_addr : address);
+}
+
+static void object_read(const struct link_map *map, struct object *object)
+{
+	const ElfW(Dyn) *dynamic;
+
+	memset(object, 0, sizeof(*object));
+	object->bias = map->l_addr;
+	for (dynamic = map->l_ld; dynamic->d_tag != DT_NULL; dynamic++) {
+		const void *address = dynamic_address(map, dynamic);
+
+		if (dynamic->d_tag == DT_SYMTAB)
+			object->symbols = address;
+		else if (dynamic->d_tag == DT_STRTAB)
+			object->strings = address;
+		else if (dynamic->d_tag == DT_VERSYM)
+			object->versions = address;
+		else if (dynamic->d_tag == DT_VERDEF)
+			object->definitions = address;
+		else if (dynamic->d_tag == DT_GNU_HASH)
+			object->gnu_hash = address;
+		else if (dynamic->d_tag == DT_HASH)
+			object->hash = address;
+	}
+}
+
+/* Is `index` of the object's version table the version of this name? */
+static bool version_named(const struct object *object, ElfW(Half) index, const char *version)
+{
+	const ElfW(Verdef) *definition = object->definitions;
+
+	while (definition) {
+		const ElfW(Verdaux) *name =
+			(const void *)((const char *)definition + definition->vd_aux);
+
+		if (definition->vd_ndx == index)
+			return !strcmp(object->strings + name->vda_name, version);
+		if (!definition->vd_next)
+			return false;
+		definition = (const void *)((const char *)definition + definition->vd_next);
+	}
+	return false;
+}
+
+/* As ld.so matches: the version asked for, or, where none is, the default one. */
+static bool symbol_matches(const struct object *object, uint32_t index, const char *name,
+			   const char *version)
+{
+	const ElfW(Sym) *symbol = &object->symbols[index];
+	ElfW(Half) versym = object->versions ? object->versions[index] : 1;
+
+	if (symbol->st_shndx == SHN_UNDEF || !symbol->st_value ||
+	    strcmp(object->strings + symbol->st_name, name))
+		return false;
+	if ((versym & 0x7fff) <= 1) /* none: stands for all */
+		return true;
+	return version[0] ? version_named(object, versym & 0x7fff, version) : !(versym & 0x8000);
+}
+
+static uint32_t gnu_hash_of(const char *name)
+{
+	uint32_t hash = 5381;
+
+	for (; *name; name++)
+		hash = hash * 33 + (unsigned char)*name;
+	return hash;
+}
+
+/* Index of the symbol, or 0. */
+static uint32_t gnu_lookup(const struct object *object, const char *name, const char *version)
+{
+	uint32_t hash = gnu_hash_of(name);
+	const uint32_t *header = object->gnu_hash; /* buckets, first symbol, bloom words, shift */
+	const ElfW(Addr) *bloom = (const void *)(header + 4);
+	const uint32_t *buckets = (const void *)(bloom + header[2]);
+	const uint32_t *chain = buckets + header[0];
+	uint32_t index;
+
+	if (!header[0])
+		return 0;
+	index = buckets[hash % header[0]];
+	if (index < header[1])
+		return 0;
+	for (;; index++) {
+		uint32_t entry = chain[index - header[1]];
+
+		if ((entry | 1) == (hash | 1) && symbol_matches(object, index, name, version))
+			return index;
+		if (entry & 1)
+			return 0;
+	}
+}
+
+static uint32_t plain_lookup(const struct object *object, const char *name, const char *version)
+{
+	uint32_t index;
+
+	for (index = 1; index < object->hash[1]; index++)
+		if (symbol_matches(object, index, name, version))
+			return index;
+	return 0;
+}
+
+static void *object_lookup(const struct object *object, const char *name, const char *version)
+{
+	const ElfW(Sym) *symbol;
+	uint32_t index = 0;
+	uintptr_t value;
+
+	if (!object->symbols || !object->strings)
+		return NULL;
+	if (object->gnu_hash)
+		index = gnu_lookup(object, name, version);
+	else if (object->hash)
+		index = plain_lookup(object, name, version);
+	if (!index)
+		return NULL;
+	symbol = &object->symbols[index];
+	value = object->bias + symbol->st_value;
+	if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
+		value = ((uintptr_t(*)(void))value)();
+	return (void *)value;
+}
+
+void *real_find(enum hook hook)
+{
+	const struct link_map *map;
+	struct object object;
+	void *function = NULL;
+
+	for (map = module_after_shim(); map && !function; map = map->l_next) {
+		object_read(map, &object);
+		function = object_lookup(&object, rows[hook].symbol, rows[hook].version);
+	}
+	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
+	return function;
+}
+
+void real_init(void)
+{
+	int hook;
+
+	for (hook = 0; hook < HOOK_COUNT; hook++)
+		real_get((enum hook)hook);
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the mapping of the box: opens it, lays it out, and appends records to it. The format is box.h's.
+ *
+ * The mapping is shared with every child, however it is made, and outlives the descriptor it came from,
+ * so it survives chroot, closefrom, set*id and SIGKILL. No descriptor is kept.
+ */
+#include "record.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "config.h"
+#include "module.h"
+#include "report.h"
+#include "sys.h"
+
+#include "poison.h"
+
+static const struct {
+	uint32_t stride, capacity;
+} layout[BOX_TABLE_COUNT] = {
+	[BOX_TABLE_PROCESS] = { sizeof(struct box_process), BOX_CAPACITY_PROCESS },
+	[BOX_TABLE_MODULE] = { sizeof(struct box_module), BOX_CAPACITY_MODULE },
+	[BOX_TABLE_SITE] = { sizeof(struct box_site), BOX_CAPACITY_SITE },
+	[BOX_TABLE_VIOLATION] = { sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
+	[BOX_TABLE_EVENT] = { sizeof(struct box_event), BOX_CAPACITY_EVENT },
+};
+
+/* Takes what is recorded before there is a box: counters work, tables have no room. */
+static struct box_header early;
+static struct box_header *box = &early;
+
+struct box_header *record_header(void)
+{
+	return box;
+}
+
+static uint64_t layout_header(struct box_header *header)
+{
+	uint64_t offset = BOX_HEADER_SIZE;
+	int i;
+
+	memset(header, 0, sizeof(*header));
+	for (i = 0; i < BOX_TABLE_COUNT; i++) {
+		header->table[i].offset = offset;
+		header->table[i].stride = layout[i].stride;
+		header->table[i].capacity = layout[i].capacity;
+		offset += ((uint64_t)layout[i].stride * layout[i].capacity + 4095) & ~4095ULL;
+	}
+	header->version = SPORK_BOX_VERSION;
+	header->header_size = BOX_HEADER_SIZE;
+	header->size = offset;
+	return offset;
+}
+
+static void stamp(struct box_header *header)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	header->created_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	header->created_mono_ns = sys_now();
+	header->creator_pid = (uint32_t)SYS(getpid);
+	__atomic_store_n(&header->magic, SPORK_BOX_MAGIC, __ATOMIC_RELEASE);
+}
+
+static struct box_header *map(int fd, uint64_t size)
+{
+	int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+	long at = SYS(mmap, NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	return at < 0 && at > -4096 ? NULL : (struct box_header *)at;
+}
+
+/* An existing box is used only if it is ours in every respect. */
+static struct box_header *attach(int fd, const struct box_header *wanted, const char **problem)
+{
+	struct box_header *header;
+	struct stat status;
+
+	*problem = "is not a box of this version of spork";
+	if (fstat(fd, &status) || !S_ISREG(status.st_mode) ||
+	    (uint64_t)status.st_size != wanted->size)
+		return NULL;
+	if (status.st_uid != (uid_t)SYS(geteuid)) {
+		*problem = "belongs to another user";
+		return NULL;
+	}
+	header = map(fd, wanted->size);
+	if (!header) {
+		*problem = "cannot be mapped";
+		return NULL;
+	}
+	if (header->magic != SPORK_BOX_MAGIC || header->version != wanted->version ||
+	    header->header_size != wanted->header_size || header->size != wanted->size) {
+		SYS(munmap, header, wanted->size);
+		return NULL;
+	}
+	*problem = NULL;
+	return header;
+}
+
+static struct box_header *create(int fd, const struct box_header *wanted, const char **problem)
+{
+	struct box_header *header;
+
+	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
+	if (SYS(fallocate, fd, 0, 0, wanted->size)) {
+		*problem = "has no room on its disk";
+		return NULL;
+	}
+	header = map(fd, wanted->size);
+	if (!header) {
+		*problem = "cannot be mapped";
+		return NULL;
+	}
+	memcpy(header, wanted, sizeof(*header));
+	stamp(header);
+	return header;
+}
+
+/*
+ * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
+ * that is followed.
+ */
+static struct box_header *open_path(const char *path, const struct box_header *wanted)
+{
+	const char *problem = "cannot be opened or created";
+	struct box_header *header = NULL;
+	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0;
+	long fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0) {
+		header = create((int)fd, wanted, &problem);
+		if (!header)
+			SYS(unlinkat, AT_FDCWD, path, 0);
+	} else {
+		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | nofollow, 0);
+		if (fd >= 0)
+			header = attach((int)fd, wanted, &problem);
+	}
+	if (fd >= 0)
+		SYS(close, fd);
+	if (!header)
+		report_problem("box", path, problem, "recording in memory instead");
+	return header;
+}
+
+static struct box_header *open_memory(const struct box_header *wanted)
+{
+	struct box_header *header = NULL;
+	struct rlimit limit;
+	long fd = -1;
+
+	/* Growing a memfd past RLIMIT_FSIZE raises SIGXFSZ. */
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur >= wanted->size)
+		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);
+	if (fd >= 0) {
+		if (!SYS(ftruncate, fd, wanted->size))
+			header = map((int)fd, wanted->size);
+		SYS(close, fd);
+	}
+	if (!header)
+		header = map(-1, wanted->size);
+	if (header) {
+		memcpy(header, wanted, sizeof(*header));
+		stamp(header);
+	}
+	return header;
+}
+
+/* Reserves a record; NULL when its table is full. */
+static void *reserve(enum spork_table table, uint32_t *index)
+{
+	struct box_table *entry = &box->table[table];
+	uint32_t at = __atomic_fetch_add(&entry->used, 1, __ATOMIC_RELAXED);
+
+	if (at >= entry->capacity) {
+		if (at > UINT32_MAX / 2) /* `used` must not wrap */
+			__atomic_fetch_sub(&entry->used, 1, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	*index = at;
+	return (char *)box + entry->offset + (uint64_t)at * layout[table].stride;
+}
+
+/* The record at `index` if it is finished. */
+static void *ready(enum spork_table table, uint32_t index)
+{
+	void *record = (char *)box + box->table[table].offset + (uint64_t)index * layout[table].stride;
+
+	return __atomic_load_n((uint32_t *)record, __ATOMIC_ACQUIRE) ? record : NULL;
+}
+
+static uint32_t used(enum spork_table table)
+{
+	uint32_t count = __atomic_load_n(&box->table[table].used, __ATOMIC_ACQUIRE);
+
+	return count < box->table[table].capacity ? count : box->table[table].capacity;
+}
+
+/* Copies a record and publishes it; its first word is `ready`. */
+static void publish(void *record, const void *from, size_t size)
+{
+	memcpy((char *)record + sizeof(uint32_t), (const char *)from + sizeof(uint32_t),
+	       size - sizeof(uint32_t));
+	__atomic_store_n((uint32_t *)record, 1, __ATOMIC_RELEASE);
+}
+
+uint32_t record_module(const struct box_module *module)
+{
+	struct box_module *record;
+	uint32_t count = used(BOX_TABLE_MODULE), i;
+
+	for (i = 0; i < count; i++) {
+		record = ready(BOX_TABLE_MODULE, i);
+		if (record && record->key == module->key && !strcmp(record->path, module->path))
+			return i + 1;
+	}
+	record = reserve(BOX_TABLE_MODULE, &i);
+	if (!record)
+		return 0;
+	publish(record, module, sizeof(*module));
+	return i + 1;
+}
+
+static struct box_site *site_with_key(uint64_t key)
+{
+	uint32_t count = used(BOX_TABLE_SITE), i;
+
+	for (i = 0; i < count; i++) {
+		struct box_site *site = ready(BOX_TABLE_SITE, i);
+
+		if (site && site->key == key)
+			return site;
+	}
+	return NULL;
+}
+
+/* Two processes that race to add a site may add it twice; from then on both find the first. */
+struct box_site *record_site(const struct box_site *fresh)
+{
+	struct box_site *site = site_with_key(fresh->key);
+	uint32_t index;
+
+	if (site)
+		return site;
+	site = reserve(BOX_TABLE_SITE, &index);
+	if (!site)
+		return NULL;
+	publish(site, fresh, sizeof(*fresh));
+	return site_with_key(fresh->key);
+}
+
+uint32_t record_site_index(const struct box_site *site)
+{
+	const char *first = (const char *)box + box->table[BOX_TABLE_SITE].offset;
+
+	return site ? (uint32_t)(((const char *)site - first) / sizeof(*site)) + 1 : 0;
+}
+
+bool record_violation(const struct box_violation *violation)
+{
+	struct box_violation *record;
+	uint32_t count = used(BOX_TABLE_VIOLATION), i;
+
+	RECORD_ADD(violations[violation->kind], 1);
+	for (i = 0; i < count; i++) {
+		record = ready(BOX_TABLE_VIOLATION, i);
+		if (record && record->hash == violation->hash) {
+			__atomic_add_fetch(&record->count, 1, __ATOMIC_RELAXED);
+			return false;
+		}
+	}
+	record = reserve(BOX_TABLE_VIOLATION, &i);
+	if (!record)
+		return box == &early;
+	publish(record, violation, sizeof(*violation));
+	__atomic_add_fetch(&box->doorbell, 1, __ATOMIC_RELEASE);
+	SYS(futex, &box->doorbell, 1 /* FUTEX_WAKE, between processes */, INT32_MAX);
+	return true;
+}
+
+void record_event(const struct box_event *event)
+{
+	uint32_t index;
+	struct box_event *record = reserve(BOX_TABLE_EVENT, &index);
+
+	RECORD_ADD(spawns[event->call][event->tier], 1);
+	RECORD_ADD(spawn_ns[event->call], event->duration_ns);
+	if (record)
+		publish(record, event, sizeof(*event));
+}
+
+static void record_process(void)
+{
+	struct box_process process = { .pid = (uint32_t)SYS(getpid), .ppid = (uint32_t)SYS(getppid) };
+	struct box_process *record;
+	uint32_t index;
+
+	process.exe = module_program();
+	process.start_ns = sys_now();
+	SYS(prctl, PR_GET_NAME, process.comm);
+	record = reserve(BOX_TABLE_PROCESS, &index);
+	if (record)
+		publish(record, &process, sizeof(process));
+}
+
+void record_init(void)
+{
+	static struct box_header wanted;
+	struct box_header *header = NULL;
+	uint64_t size = layout_header(&wanted);
+
+	if (!strcmp(config.box, "none"))
+		header = map(-1, size);
+	else if (strcmp(config.box, "memory"))
+		header = open_path(config.box, &wanted);
+	if (!header)
+		header = open_memory(&wanted);
+	else if (!header->magic) {
+		memcpy(header, &wanted, sizeof(wanted));
+		stamp(header);
+	}
+	if (header)
+		box = header;
+	record_process();
+}

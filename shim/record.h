@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing to the flight recorder. Every function may run in any tier of child, in a signal handler, and
+ * before record_init(): what has no place is dropped and counted.
+ */
+#ifndef SPORK_RECORD_H
+#define SPORK_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+
+/* Opens or makes the box that the options name, and records this process. Once, single-threaded. */
+void record_init(void);
+
+/* Index of this module in the box plus one, adding it if need be; 0: no room. */
+uint32_t record_module(const struct box_module *module);
+
+/* The site with this key, adding `fresh` if need be; NULL: no room. */
+struct box_site *record_site(const struct box_site *fresh);
+uint32_t record_site_index(const struct box_site *site); /* plus one; 0 for NULL */
+
+/*
+ * Counts a violation. True: the first of its hash in this box, and now recorded, so it is to be printed.
+ */
+bool record_violation(const struct box_violation *violation);
+
+void record_event(const struct box_event *event);
+
+/* The header, for its counters. Never NULL: before record_init() it is a private one. */
+struct box_header *record_header(void);
+
+#define RECORD_ADD(counter, value)                                                                 \
+	__atomic_add_fetch(&record_header()->counter, (value), __ATOMIC_RELAXED)
+
+#endif

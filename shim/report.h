@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the shim says: violations, and one-line messages about its own set-up. May run anywhere.
+ */
+#ifndef SPORK_REPORT_H
+#define SPORK_REPORT_H
+
+#include "box.h"
+#include "text.h"
+
+/* A message of one line to stderr, "spork: ...", in one write. */
+struct report_line {
+	struct text text;
+	size_t size;
+	char bytes[2048];
+};
+
+void report_line_begin(struct report_line *line);
+void report_line_end(struct report_line *line);
+
+/* "spork: what: where problem; consequence". */
+void report_problem(const char *what, const char *where, const char *problem, const char *consequence);
+
+/*
+ * Records a violation and, the first time, writes its text where `log` says. The caller fills kind, lock,
+ * holder, stacks and fork; who and when is added here. `extra` takes part in what makes it distinct.
+ */
+void report_violation(struct box_violation *violation);
+
+#endif

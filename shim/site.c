@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the records of call sites, which live in the box: every process of a session learns from the
+ * others, and an audited child, which is a process of its own, tells its parent through them.
+ *
+ * A site is keyed by its call and the innermost return addresses as build-id + offset, because a wrapper
+ * such as xfork() serves children that exec and children that do not.
+ */
+#include "site.h"
+
+#include "config.h"
+#include "module.h"
+#include "record.h"
+#include "sys.h"
+
+#include "poison.h"
+
+/* Longer than any exec that is worth speeding up; a child that waits for its parent runs into it. */
+#define AUDIT_DEADLINE_NS 500000000ULL
+
+#define CACHE_SIZE 256
+
+/* Raw return addresses to site: low half the index in the box plus one, high half a check. */
+static uint64_t cache[CACHE_SIZE];
+
+static struct box_site *site_at(uint32_t index)
+{
+	struct box_header *box = record_header();
+
+	return (struct box_site *)((char *)box + box->table[BOX_TABLE_SITE].offset) + (index - 1);
+}
+
+static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsigned frames)
+{
+	uint64_t hash = hash_mix(0, call);
+	unsigned i;
+
+	for (i = 0; i < frames; i++)
+		hash = hash_mix(hash, frame[i].pc);
+	return hash;
+}
+
+static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *frame, unsigned frames)
+{
+	struct box_site fresh;
+	struct module module;
+	unsigned i;
+
+	memset(&fresh, 0, sizeof(fresh));
+	fresh.call = call;
+	fresh.state = BOX_SITE_LEARNING;
+	fresh.reason = BOX_REASON_LEARNING;
+	fresh.key = hash_mix(0, call);
+	fresh.frames = frames;
+	for (i = 0; i < frames; i++) {
+		module_frame(frame[i].pc, &fresh.frame[i]);
+		if (fresh.frame[i].module && module_find(frame[i].pc, &module))
+			fresh.key = hash_mix(hash_mix(fresh.key, module.key), fresh.frame[i].offset);
+		else
+			fresh.key = hash_mix(fresh.key, frame[i].pc);
+	}
+	return record_site(&fresh);
+}
+
+struct site_visit site_visit(uint32_t call, uintptr_t pc)
+{
+	struct unwind_frame frame[BOX_SITE_FRAMES + 1];
+	unsigned frames = unwind(pc, frame, BOX_SITE_FRAMES + 1);
+	unsigned keyed = frames > BOX_SITE_FRAMES ? BOX_SITE_FRAMES : frames;
+	uint64_t hash = hash_raw(call, frame, keyed);
+	uint64_t *slot = &cache[hash % CACHE_SIZE];
+	uint64_t cached = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	struct site_visit visit = { NULL, 0, frames ? frame[frames - 1].stack : 0 };
+
+	if (!frames)
+		return visit;
+	if ((uint32_t)cached && cached >> 32 == hash >> 32) {
+		visit.site = site_at((uint32_t)cached);
+	} else {
+		visit.site = site_lookup(call, frame, keyed);
+		if (visit.site)
+			__atomic_store_n(slot, (hash & ~0xffffffffULL) | record_site_index(visit.site),
+					 __ATOMIC_RELEASE);
+	}
+	if (visit.site)
+		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED);
+	return visit;
+}
+
+bool site_audit_begin(struct box_site *site)
+{
+	uint64_t now = sys_now();
+	uint64_t since = __atomic_load_n(&site->audit_since, __ATOMIC_ACQUIRE);
+
+	if (since) {
+		if (now - since > AUDIT_DEADLINE_NS)
+			site_refuse(site, BOX_REASON_DEADLINE);
+		return false;
+	}
+	if (!__atomic_compare_exchange_n(&site->audit_since, &since, now, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return false;
+	__atomic_add_fetch(&site->audits, 1, __ATOMIC_RELAXED);
+	RECORD_ADD(audits, 1);
+	return true;
+}
+
+void site_audit_cancel(struct box_site *site)
+{
+	__atomic_store_n(&site->audit_since, 0, __ATOMIC_RELEASE);
+}
+
+bool site_knows(const struct box_site *site, const struct box_write *write)
+{
+	uint32_t i;
+
+	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
+		if (site->write[i].module == write->module && write->offset >= site->write[i].offset &&
+		    write->offset + write->size <= site->write[i].offset + site->write[i].size)
+			return true;
+	return false;
+}
+
+void site_audit_clean(struct box_site *site, const struct site_writes *writes)
+{
+	uint32_t i;
+
+	for (i = 0; i < writes->count; i++) {
+		if (site_knows(site, &writes->write[i]))
+			continue;
+		if (site->writes == BOX_SITE_WRITES) {
+			site_refuse(site, BOX_REASON_WRITES_MANY);
+			return;
+		}
+		site->write[site->writes] = writes->write[i];
+		__atomic_store_n(&site->writes, site->writes + 1, __ATOMIC_RELEASE);
+	}
+	if (writes->stack_extent > site->stack_extent)
+		site->stack_extent = writes->stack_extent;
+	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
+		uint32_t learning = BOX_SITE_LEARNING;
+
+		site->reason = BOX_REASON_NONE;
+		__atomic_compare_exchange_n(&site->state, &learning, BOX_SITE_PROMOTED, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+	site_audit_cancel(site);
+}
+
+void site_exec_failed(struct box_site *site)
+{
+	uint32_t clean = __atomic_load_n(&site->clean, __ATOMIC_ACQUIRE);
+
+	if (clean && __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) == BOX_SITE_LEARNING)
+		__atomic_compare_exchange_n(&site->clean, &clean, clean - 1, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
+}
+
+void site_refuse(struct box_site *site, enum spork_reason reason)
+{
+	uint32_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+
+	if (state == BOX_SITE_LEARNING || state == BOX_SITE_PROMOTED) {
+		site->reason = reason;
+		__atomic_store_n(&site->state,
+				 state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : BOX_SITE_REFUSED,
+				 __ATOMIC_RELEASE);
+	}
+	site_audit_cancel(site);
+}
+
+void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded)
+{
+	__atomic_add_fetch(&site->by_tier[tier], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&site->latency[box_bucket(duration_ns)], 1, __ATOMIC_RELAXED);
+	if (upgraded)
+		__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+}

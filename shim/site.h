@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Call sites of fork(): what learning knows of each, and whether it may take a fast tier.
+ */
+#ifndef SPORK_SITE_H
+#define SPORK_SITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+#include "unwind.h"
+
+/* How the calling process got here, looked up at every spawn. */
+struct site_visit {
+	struct box_site *site; /* NULL: no room for it */
+	uint64_t number;       /* how many spawns this site has seen, this one included */
+	uintptr_t frames_end;  /* stack pointer above the frames that are part of the site's key */
+};
+
+/* Looks up the site of the spawn call that returns to `pc`, adding it if it is new. */
+struct site_visit site_visit(uint32_t call, uintptr_t pc);
+
+/*
+ * Shall the child of this fork be audited? At most one child of a site is at a time; one that takes
+ * longer than its deadline refuses the site.
+ */
+bool site_audit_begin(struct box_site *site);
+
+/* The audit came to nothing, for a reason that tells nothing of the site. */
+void site_audit_cancel(struct box_site *site);
+
+/* What one audited child wrote, within what can be undone. */
+struct site_writes {
+	uint32_t stack_extent;
+	uint32_t count;
+	struct box_write write[BOX_SITE_WRITES];
+};
+
+/* An audit ended without a finding: adds its writes, and promotes the site when there were enough. */
+void site_audit_clean(struct box_site *site, const struct site_writes *writes);
+
+/* Is the range within what was learned? */
+bool site_knows(const struct box_site *site, const struct box_write *write);
+
+/* The exec after a clean audit failed: the audit does not count. */
+void site_exec_failed(struct box_site *site);
+
+/* A finding: the site stays on real forks. */
+void site_refuse(struct box_site *site, enum spork_reason reason);
+
+/* Counts a spawn that returned to its caller. */
+void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded);
+
+#endif

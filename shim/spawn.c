@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The functions that make a process otherwise than by fork() and vfork(): they are timed and counted, run
+ * as real calls, and keep the shim in the new program's environment. A child that shares its parent's
+ * memory becomes a real fork before it runs one.
+ *
+ * daemon and forkpty fork inside libc: what comes back in their child is a real fork's child. system,
+ * popen and wordexp reach neither the fork nor the posix_spawn hook.
+ */
+#include <pty.h>
+#include <sched.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <wordexp.h>
+
+#include "environment.h"
+#include "hook.h"
+#include "sys.h"
+#include "window.h"
+
+#include "poison.h"
+
+static struct spawn_record spawn_begin(enum hook hook, uint32_t call, uint32_t tier)
+{
+	struct spawn_record spawn = { .call = call, .tier = tier };
+
+	hook_init();
+	hook_enter(hook, NULL);
+	spawn.start_ns = sys_now();
+	return spawn;
+}
+
+static void spawn_end(struct spawn_record *spawn, long pid)
+{
+	spawn->pid = pid;
+	window_record(spawn);
+}
+
+#define CALLER ((uintptr_t)__builtin_return_address(0))
+
+EXPORT pid_t _Fork(void)
+{
+	struct spawn_record spawn = spawn_begin(HOOK__Fork, BOX_CALL_BARE_FORK, BOX_TIER_FORK);
+	pid_t pid = REAL(_Fork)();
+
+	if (pid)
+		spawn_end(&spawn, pid);
+	else
+		window_after_fork(CALLER);
+	return pid;
+}
+
+/* The child runs `function` on its own stack and never comes back through here. */
+EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
+{
+	struct spawn_record spawn;
+	void *parent_tid, *tls, *child_tid;
+	va_list rest;
+	int pid;
+
+	va_start(rest, argument);
+	parent_tid = va_arg(rest, void *);
+	tls = va_arg(rest, void *);
+	child_tid = va_arg(rest, void *);
+	va_end(rest);
+	spawn = spawn_begin(HOOK_clone, BOX_CALL_CLONE, flags & CLONE_VM ? BOX_TIER_VFORK : BOX_TIER_FORK);
+	pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
+	if (!(flags & CLONE_THREAD))
+		spawn_end(&spawn, pid);
+	return pid;
+}
+
+typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *,
+			   const posix_spawnattr_t *, char *const[], char *const[]);
+
+/* posix_spawn and posix_spawnp in all versions: they differ in what they call. */
+static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path,
+		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+		     char *const argv[], char *const envp[])
+{
+	struct spawn_record spawn = spawn_begin(hook, call, BOX_TIER_SPAWN);
+	char *const *kept = ENVIRONMENT_KEEP(envp);
+	pid_t child = 0;
+	int result = ((spawn_function *)real_get(hook))(&child, path, actions, attributes, argv, kept);
+
+	if (!result && pid)
+		*pid = child;
+	errno = result ? result : errno;
+	spawn_end(&spawn, result ? -1 : child);
+	return result;
+}
+
+#define SPAWN_HOOK(name, hook, call)                                                               \
+	int name(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,          \
+		 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])      \
+	{                                                                                          \
+		return spawn_run(hook, call, pid, path, actions, attributes, argv, envp);          \
+	}
+
+/* Until 2.15 these ran a file without a "#!" line through the shell. */
+EXPORT spawn_function spawn_default, spawnp_default, spawn_old, spawnp_old;
+
+EXPORT SPAWN_HOOK(spawn_default, HOOK_posix_spawn, BOX_CALL_POSIX_SPAWN)
+EXPORT SPAWN_HOOK(spawnp_default, HOOK_posix_spawnp, BOX_CALL_POSIX_SPAWNP)
+EXPORT SPAWN_HOOK(spawn_old, HOOK_posix_spawn_2_2_5, BOX_CALL_POSIX_SPAWN)
+EXPORT SPAWN_HOOK(spawnp_old, HOOK_posix_spawnp_2_2_5, BOX_CALL_POSIX_SPAWNP)
+
+__asm__(".symver spawn_default, posix_spawn@@@GLIBC_2.15\n"
+	".symver spawnp_default, posix_spawnp@@@GLIBC_2.15\n"
+	".symver spawn_old, posix_spawn@GLIBC_2.2.5, remove\n"
+	".symver spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
+
+#if __GLIBC_PREREQ(2, 39)
+EXPORT SPAWN_HOOK(pidfd_spawn, HOOK_pidfd_spawn, BOX_CALL_PIDFD_SPAWN)
+EXPORT SPAWN_HOOK(pidfd_spawnp, HOOK_pidfd_spawnp, BOX_CALL_PIDFD_SPAWNP)
+#endif
+
+EXPORT int system(const char *command)
+{
+	struct spawn_record spawn = spawn_begin(HOOK_system, BOX_CALL_SYSTEM, BOX_TIER_SPAWN);
+	int result = REAL(system)(command);
+
+	spawn_end(&spawn, result < 0 ? -1 : 0);
+	return result;
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
+	FILE *stream = REAL(popen)(command, mode);
+
+	spawn_end(&spawn, stream ? 0 : -1);
+	return stream;
+}
+
+EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
+{
+	struct spawn_record spawn = spawn_begin(HOOK_wordexp, BOX_CALL_WORDEXP, BOX_TIER_SPAWN);
+	int result = REAL(wordexp)(words, expanded, flags);
+
+	/* Only command substitution makes a process. */
+	if (strpbrk(words, "`$"))
+		spawn_end(&spawn, 0);
+	return result;
+}
+
+EXPORT int daemon(int nochdir, int noclose)
+{
+	struct spawn_record spawn = spawn_begin(HOOK_daemon, BOX_CALL_DAEMON, BOX_TIER_FORK);
+	long before = SYS(getpid);
+	int result = REAL(daemon)(nochdir, noclose);
+
+	if (SYS(getpid) != before)
+		window_after_fork(CALLER);
+	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
+	return result;
+}
+
+EXPORT int forkpty(int *primary, char *name, const struct termios *terminal, const struct winsize *size)
+{
+	struct spawn_record spawn = spawn_begin(HOOK_forkpty, BOX_CALL_FORKPTY, BOX_TIER_FORK);
+	int pid = REAL(forkpty)(primary, name, terminal, size);
+
+	if (pid)
+		spawn_end(&spawn, pid);
+	else
+		window_after_fork(CALLER);
+	return pid;
+}
+
+/* A process that leaves its pid namespace cannot be given back a child that a window upgraded. */
+EXPORT int unshare(int flags)
+{
+	int result;
+
+	hook_enter(HOOK_unshare, NULL);
+	result = REAL(unshare)(flags);
+	if (!result && flags & CLONE_NEWPID)
+		window_forbid(BOX_REASON_NAMESPACE);
+	return result;
+}
+
+EXPORT int setns(int fd, int type)
+{
+	int result;
+
+	hook_enter(HOOK_setns, NULL);
+	result = REAL(setns)(fd, type);
+	if (!result)
+		window_forbid(BOX_REASON_NAMESPACE);
+	return result;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ground that the shim stands on: raw system calls, a spin lock, a hash.
+ *
+ * A raw call returns its value or -errno and touches neither errno nor a cancellation point, so it may
+ * run before constructors, in a signal handler and in a child that shares its parent's memory.
+ */
+#ifndef SPORK_SYS_H
+#define SPORK_SYS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+#if defined(__x86_64__)
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+static inline uintptr_t sys_thread_pointer(void)
+{
+	uintptr_t pointer;
+
+	__asm__("mov %%fs:0x10, %0" : "=r"(pointer));
+	return pointer;
+}
+#elif defined(__aarch64__)
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+}
+static inline uintptr_t sys_thread_pointer(void)
+{
+	return (uintptr_t)__builtin_thread_pointer();
+}
+#endif
+
+#define SYS_6(n, a, b, c, d, e, f, ...)                                                             \
+	sys_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+/* SYS(write, fd, text, size): a raw system call with up to six arguments. */
+#define SYS(name, ...) SYS_6(SYS_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+
+static inline long sys_pid(void)
+{
+	return SYS(getpid);
+}
+
+static inline uint64_t sys_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The kernel's signal set: one word, libc's internal signals included. */
+typedef uint64_t sys_sigset;
+#define SYS_SIGNALS_ALL (~(sys_sigset)0)
+
+static inline sys_sigset sys_sigmask(sys_sigset set)
+{
+	sys_sigset old = 0;
+
+	SYS(rt_sigprocmask, SIG_SETMASK, &set, &old, sizeof(set));
+	return old;
+}
+
+/*
+ * A lock for the shim's own short critical sections. Signals are blocked while it is held, so that a
+ * handler that forks cannot wait for the thread it interrupted. A forked child starts with every one of
+ * them open: see thread_after_fork().
+ */
+struct spin {
+	int taken;
+	sys_sigset mask;
+};
+
+/* For callers that block signals themselves. */
+static inline void spin_take(struct spin *spin)
+{
+	while (__atomic_exchange_n(&spin->taken, 1, __ATOMIC_ACQUIRE))
+		SYS(sched_yield);
+}
+
+static inline void spin_give(struct spin *spin)
+{
+	__atomic_store_n(&spin->taken, 0, __ATOMIC_RELEASE);
+}
+
+static inline void spin_lock(struct spin *spin)
+{
+	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
+
+	spin_take(spin);
+	spin->mask = mask;
+}
+
+static inline void spin_unlock(struct spin *spin)
+{
+	sys_sigset mask = spin->mask;
+
+	spin_give(spin);
+	sys_sigmask(mask);
+}
+
+/* Copies memory that may not be there. 0 or -errno. */
+static inline int sys_peek(const void *from, void *to, size_t size)
+{
+	struct iovec local = { to, size }, remote = { (void *)from, size };
+	long got = SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+
+	return got == (long)size ? 0 : got < 0 ? (int)got : -EFAULT;
+}
+
+static inline uint64_t hash_mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ (hash >> 29);
+}
+
+#endif

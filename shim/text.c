@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Words for what the box holds: names of its enumerations and the text of a violation.
+ *
+ * Linked into the shim and into the tools, so it calls nothing and keeps no state: it may run before
+ * constructors, in a signal handler and in a child that shares its parent's memory.
+ */
+#include "text.h"
+
+struct name {
+	const char *name, *text;
+};
+
+static const char *const call_names[] = {
+#define X(id, name) name,
+	SPORK_CALLS(X)
+#undef X
+};
+
+static const char *const tier_names[] = {
+#define X(id, name) name,
+	SPORK_TIERS(X)
+#undef X
+};
+
+static const char *const site_state_names[] = {
+#define X(id, name) name,
+	SPORK_SITE_STATES(X)
+#undef X
+};
+
+static const struct name reason_names[] = {
+#define X(id, name, text) { name, text },
+	SPORK_REASONS(X)
+#undef X
+};
+
+#define NOTE BOX_SEVERITY_NOTE
+#define WARNING BOX_SEVERITY_WARNING
+#define ERROR BOX_SEVERITY_ERROR
+static const struct {
+	const char *name, *when;
+	uint32_t severity;
+} violation_names[] = {
+#define VIOLATION(id, name, severity, when) { name, when, severity },
+#include "violation.def"
+#undef VIOLATION
+};
+#undef NOTE
+#undef WARNING
+#undef ERROR
+
+static const char *const severity_names[] = { "note", "warning", "error" };
+static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
+static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
+
+#define PICK(table, index, member) ((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
+
+const char *box_call_name(uint32_t call)
+{
+	return PICK(call_names, call, );
+}
+
+const char *box_tier_name(uint32_t tier)
+{
+	return PICK(tier_names, tier, );
+}
+
+const char *box_site_state_name(uint32_t state)
+{
+	return PICK(site_state_names, state, );
+}
+
+const char *box_reason_name(uint32_t reason)
+{
+	return PICK(reason_names, reason, .name);
+}
+
+const char *box_reason_text(uint32_t reason)
+{
+	return PICK(reason_names, reason, .text);
+}
+
+const char *box_violation_name(uint32_t kind)
+{
+	return PICK(violation_names, kind, .name);
+}
+
+const char *box_violation_when(uint32_t kind)
+{
+	return PICK(violation_names, kind, .when);
+}
+
+uint32_t box_violation_severity(uint32_t kind)
+{
+	return kind < BOX_VIOLATION_COUNT ? violation_names[kind].severity : BOX_SEVERITY_NOTE;
+}
+
+const char *box_severity_name(uint32_t severity)
+{
+	return PICK(severity_names, severity, );
+}
+
+const char *box_lock_type_name(uint32_t type)
+{
+	return PICK(lock_type_names, type, );
+}
+
+void text_bounded(struct text *text, const char *string, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && string[length])
+		length++;
+	text->put(text, string, length);
+}
+
+void text_string(struct text *text, const char *string)
+{
+	text_bounded(text, string, (size_t)-1);
+}
+
+static void text_number(struct text *text, uint64_t value, unsigned base)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	text->put(text, digits + at, sizeof(digits) - at);
+}
+
+void text_decimal(struct text *text, uint64_t value)
+{
+	text_number(text, value, 10);
+}
+
+void text_hex(struct text *text, uint64_t value)
+{
+	text_string(text, "0x");
+	text_number(text, value, 16);
+}
+
+static void text_lock(struct text *text, const struct box_violation *violation)
+{
+	text_string(text, box_lock_type_name(violation->lock_type));
+	text_string(text, " ");
+	text->data(text, &violation->lock);
+}
+
+static void text_holder(struct text *text, const struct box_violation *violation)
+{
+	text_string(text, "thread '");
+	text_bounded(text, violation->holder_name, sizeof(violation->holder_name));
+	text_string(text, "' (tid=");
+	text_decimal(text, violation->holder_tid);
+	text_string(text, ")");
+}
+
+void text_message(struct text *text, const struct box_violation *violation)
+{
+	switch (violation->kind) {
+	case BOX_VIOLATION_ORPHANED_LOCK:
+		text_string(text, "fork() leaves ");
+		text_lock(text, violation);
+		text_string(text, " locked for ever in the child, held by ");
+		text_holder(text, violation);
+		break;
+	case BOX_VIOLATION_ORPHAN_DEADLOCK:
+		text_string(text, "The child of fork() is about to block on ");
+		text_lock(text, violation);
+		text_string(text, ", held at fork time by ");
+		text_holder(text, violation);
+		break;
+	case BOX_VIOLATION_REROUTE_LEAK:
+		text_string(text, "A child at a promoted site wrote ");
+		text_decimal(text, violation->leak.size);
+		text_string(text, " bytes outside what was learned, at ");
+		text->data(text, &violation->lock);
+		text_string(text, "; its parent may have seen them");
+		break;
+	default:
+		text_string(text, "Unknown kind of violation");
+		break;
+	}
+}
+
+static void text_stack(struct text *text, const struct box_frame *frame, uint32_t frames)
+{
+	uint32_t i;
+
+	if (frames > BOX_STACK_FRAMES)
+		frames = BOX_STACK_FRAMES;
+	for (i = 0; i < frames; i++) {
+		text_string(text, "    #");
+		text_decimal(text, i);
+		text_string(text, " ");
+		text->code(text, &frame[i]);
+		text_string(text, "\n");
+	}
+}
+
+static const char bar[] = "==================\n";
+
+void text_violation(struct text *text, const struct box_violation *violation)
+{
+	const struct box_frame *summary = NULL;
+	uint32_t severity = box_violation_severity(violation->kind);
+
+	text_string(text, bar);
+	text_string(text, PICK(severity_titles, severity, ));
+	text_string(text, ": spork: ");
+	text_string(text, box_violation_name(violation->kind));
+	text_string(text, " (pid=");
+	text_decimal(text, violation->pid);
+	text_string(text, ")\n  ");
+	text_message(text, violation);
+	text_string(text, ":\n");
+	if (violation->acquired.addr) {
+		text_stack(text, &violation->acquired, 1);
+		summary = &violation->acquired;
+	}
+	if (violation->fork_frames) {
+		text_string(text, "  The fork was here:\n");
+		text_stack(text, violation->fork, violation->fork_frames);
+	}
+	if (violation->stack_frames) {
+		text_string(text, violation->kind == BOX_VIOLATION_ORPHAN_DEADLOCK ?
+					  "  The child is here:\n" :
+					  "  It was found here:\n");
+		text_stack(text, violation->stack, violation->stack_frames);
+	}
+	if (!summary && violation->fork_frames)
+		summary = &violation->fork[0];
+	text_string(text, "SUMMARY: spork: ");
+	text_string(text, box_violation_name(violation->kind));
+	if (summary) {
+		text_string(text, " ");
+		text->summary(text, summary);
+	}
+	text_string(text, "\n");
+	text_string(text, bar);
+}

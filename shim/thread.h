@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the shim knows of each thread: its identity, the locks it holds, the bounds of its stack, and the
+ * window it is in.
+ */
+#ifndef SPORK_THREAD_H
+#define SPORK_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct window;
+
+#define THREAD_HELD 64
+
+struct thread_held {
+	void *lock;
+	uintptr_t where; /* return address of the call that took it */
+};
+
+/* In the shim's own memory, so that a forked child can read what the other threads held. */
+struct thread {
+	uint32_t used;
+	uint32_t tid;
+	uint32_t held_count;	/* may pass THREAD_HELD: what is past it is only counted */
+	uint32_t pad;
+	uintptr_t stack_low;	/* zero: not looked up yet */
+	uintptr_t stack_high;	/* where the thread's first frame starts; TLS and arguments lie above */
+	struct thread *next;
+	struct window *spare;	/* a free window record, kept for the next spawn */
+	struct thread_held held[THREAD_HELD];
+};
+
+/*
+ * Thread-local words. A child that shares its parent's memory also shares these with the thread that
+ * made it, and with no other: so `window`, set before the clone and cleared after, is the test for
+ * "I am that child". The assembler knows that it comes first.
+ */
+struct thread_words {
+	struct window *window;
+	struct thread *self;
+	uint32_t ended;	      /* the thread's record was given back: track nothing more */
+	uint32_t atfork_mode; /* enum atfork_mode */
+};
+
+extern __thread struct thread_words thread_words;
+
+/* The calling thread's record; NULL when there is no memory or the thread is ending. */
+struct thread *thread_self(void);
+
+/* All records, used or not; for a forked child and for reports. */
+struct thread *thread_first(void);
+
+/*
+ * Bounds of the calling thread's stack, from /proc/self/maps, kept in its record. False: the stack
+ * pointer lies on no stack that is known to be this thread's.
+ */
+bool thread_stack(struct thread *self, uintptr_t stack_pointer);
+
+/* Does the range lie in the calling thread's static thread-local storage, or its descriptor? */
+bool thread_local_owns(uintptr_t start, uintptr_t end);
+
+/* Learns the extent of static thread-local storage. Constructor only: it asks the loader. */
+void thread_init(void);
+
+/* A forked child has one thread: gives back the records of the others. */
+void thread_after_fork(void);
+
+#endif

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The spawn window: chooses the tier of a fork, opens the window, and closes it in the parent.
+ *
+ * window_open() and window_close() run in the thread that spawns, in ordinary context or in a signal
+ * handler of the program. Between them that thread is suspended in the kernel and a child runs on its
+ * stack, with its thread-local storage; other threads run on. What such a child does is in child.c.
+ */
+#include "window.h"
+
+#include <sys/single_threaded.h>
+#include <sys/wait.h>
+
+#include "atfork.h"
+#include "audit.h"
+#include "config.h"
+#include "entry.h"
+#include "hook.h"
+#include "lock.h"
+#include "memory.h"
+#include "proc.h"
+#include "record.h"
+#include "site.h"
+#include "subreaper.h"
+#include "thread.h"
+
+#include "poison.h"
+
+
+_Static_assert(offsetof(struct window, registers) == WINDOW_REGISTERS, "entry_*.S");
+_Static_assert(offsetof(struct window, clone_flags) == WINDOW_CLONE_FLAGS, "entry_*.S");
+_Static_assert(offsetof(struct thread_words, window) == 0, "entry_*.S");
+
+static uint32_t forbidden; /* enum spork_reason */
+
+void window_forbid(enum spork_reason reason)
+{
+	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
+}
+
+/* One spare record a thread: a spawn within a window needs another, and takes new memory for it. */
+static struct window *window_take(struct thread *self)
+{
+	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) : NULL;
+
+	if (!window)
+		window = memory_take(sizeof(*window));
+	if (window)
+		memset(window, 0, offsetof(struct window, handler));
+	return window;
+}
+
+void window_give(struct window *window)
+{
+	struct thread *self = thread_self();
+
+	if (self)
+		__atomic_store_n(&self->spare, window, __ATOMIC_RELEASE);
+}
+
+static bool shadow_stack(void)
+{
+#if defined(__x86_64__)
+	uint64_t pointer = 0;
+
+	/* rdsspq; a no-op that leaves the register alone where there is no shadow stack */
+	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(pointer));
+	return pointer != 0;
+#else
+	return false;
+#endif
+}
+
+/* Everything that rules out shared memory whatever the site. */
+static enum spork_reason process_refuses(void)
+{
+	if (config.reroute == REROUTE_OFF)
+		return BOX_REASON_REROUTE_OFF;
+	if (thread_words.window)
+		return BOX_REASON_IN_CHILD;
+	if (shadow_stack())
+		return BOX_REASON_SHADOW_STACK;
+	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
+}
+
+static enum spork_reason site_refuses(const struct site_visit *visit)
+{
+	if (!visit->site)
+		return BOX_REASON_TABLE_FULL;
+	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
+		return (enum spork_reason)visit->site->reason;
+	if (config.reaudit && visit->number % config.reaudit == 0)
+		return BOX_REASON_REAUDIT;
+	return BOX_REASON_NONE;
+}
+
+static bool writes_static(const struct box_site *site)
+{
+	uint32_t i;
+
+	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
+		if (site->write[i].module)
+			return true;
+	return false;
+}
+
+/*
+ * How much of the stack to save. With one thread: all of it, up to the cap. With others running, which
+ * may write to objects on this stack: the frames of the site's key, and what its children were seen to
+ * write.
+ */
+static enum spork_reason stack_extent(const struct site_visit *visit, struct thread *self,
+				      uintptr_t stack, size_t *extent)
+{
+	if (!self)
+		return BOX_REASON_NO_MEMORY;
+	if (!thread_stack(self, stack))
+		return BOX_REASON_UNKNOWN_STACK;
+	if (__libc_single_threaded) {
+		*extent = self->stack_high - stack;
+		if (*extent > UNDO_STACK)
+			*extent = UNDO_STACK;
+	} else {
+		if (writes_static(visit->site))
+			return BOX_REASON_WRITES_STATIC;
+		*extent = visit->frames_end > stack ? visit->frames_end - stack : 0;
+		if (*extent < visit->site->stack_extent)
+			*extent = visit->site->stack_extent;
+		*extent = (*extent + 7) & ~(size_t)7;
+		if (*extent > self->stack_high - stack)
+			return BOX_REASON_DEEP_STACK;
+	}
+	if (*extent > UNDO_STACK || visit->site->stack_extent > *extent)
+		return BOX_REASON_DEEP_STACK;
+	return BOX_REASON_NONE;
+}
+
+void window_record(const struct spawn_record *spawn)
+{
+	int error = errno;
+	uint64_t now = sys_now();
+	struct box_event event = {
+		.call = (uint16_t)spawn->call,
+		.tier = (uint16_t)spawn->tier,
+		.pid = (uint32_t)SYS(getpid),
+		.tid = (uint32_t)SYS(gettid),
+		.child = spawn->pid > 0 ? (uint32_t)spawn->pid : 0,
+		.site = record_site_index(spawn->site),
+		.time_ns = spawn->start_ns,
+		.duration_ns = now - spawn->start_ns,
+		.reason = spawn->reason,
+		.error = spawn->pid < 0 ? (uint32_t)error : 0,
+		.upgraded = spawn->upgraded,
+	};
+
+	record_event(&event);
+	if (spawn->site)
+		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns, spawn->upgraded);
+	errno = error;
+}
+
+void window_after_fork(uintptr_t from)
+{
+	thread_words.window = NULL;
+	thread_words.atfork_mode = ATFORK_FULL;
+	lock_after_fork(from);
+	thread_after_fork();
+	subreaper_after_fork();
+}
+
+/* A fork whose memory is its own; audited if its site is to be learned. Returns twice. */
+static long fork_real(const struct entry_registers *registers, struct spawn_record *spawn, bool audit)
+{
+	struct window *window = NULL;
+	long pid;
+
+	if (audit && site_audit_begin(spawn->site)) {
+		window = window_take(thread_self());
+		if (!window)
+			site_audit_cancel(spawn->site);
+	}
+	pid = REAL(fork)();
+	if (!pid) {
+		window_after_fork(registers->pc);
+		if (window) {
+			window->kind = WINDOW_AUDIT;
+			window->call = spawn->call;
+			window->site = spawn->site;
+			window->registers = *registers;
+			thread_words.window = window;
+			audit_begin(window);
+		}
+		return 0;
+	}
+	spawn->pid = pid;
+	spawn->tier = BOX_TIER_FORK;
+	if (window)
+		window_give(window);
+	if (window && pid < 0)
+		site_audit_cancel(spawn->site);
+	window_record(spawn);
+	return pid;
+}
+
+static struct window *open_vfork(const struct entry_registers *registers, struct spawn_record *spawn)
+{
+	struct window *window = window_take(thread_self());
+
+	if (!window)
+		return NULL;
+	window->kind = WINDOW_VFORK;
+	window->clone_flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+	window->registers = *registers;
+	window->call = spawn->call;
+	window->site = spawn->site;
+	window->opened_ns = spawn->start_ns;
+	window->outer = thread_words.window;
+	thread_words.window = window;
+	return window;
+}
+
+/*
+ * From here to the clone nothing may fail. The exit signal of the child is 0: until exec makes it
+ * SIGCHLD (de_thread in the kernel's fs/exec.c) no wait() of the program can see it.
+ */
+static enum spork_reason open_shared(const struct entry_registers *registers, const struct site_visit *visit,
+				     struct spawn_record *spawn, struct window **opened)
+{
+	struct thread *self = thread_self();
+	enum spork_reason reason;
+	struct window *window;
+	size_t extent;
+
+	reason = stack_extent(visit, self, registers->stack, &extent);
+	if (reason)
+		return reason;
+	window = window_take(self);
+	if (!window)
+		return BOX_REASON_NO_MEMORY;
+	atfork_prepare();
+	reason = undo_save(&window->undo, visit->site, registers->stack, extent);
+	if (reason) {
+		thread_words.atfork_mode = ATFORK_PREPARED;
+		window_give(window);
+		return reason;
+	}
+	window->kind = WINDOW_SHARED;
+	window->clone_flags = CLONE_VM | CLONE_VFORK;
+	window->registers = *registers;
+	window->call = spawn->call;
+	window->site = spawn->site;
+	window->opened_ns = spawn->start_ns;
+	window->parent_pid = (uint32_t)SYS(getpid);
+	window->death_signal = -1;
+	window->mask = sys_sigmask(SYS_SIGNALS_ALL);
+	subreaper_enter();
+	RECORD_ADD(windows, 1);
+	thread_words.window = window;
+	*opened = window;
+	return BOX_REASON_NONE;
+}
+
+struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
+{
+	struct window_opening opening = { 0, NULL };
+	struct spawn_record spawn = { .call = call };
+	struct site_visit visit;
+	bool audit;
+
+	hook_init();
+	hook_enter(HOOK_fork, NULL);
+	spawn.start_ns = sys_now();
+	visit = site_visit(call, registers->pc);
+	spawn.site = visit.site;
+	if (call == BOX_CALL_VFORK) {
+		opening.window = open_vfork(registers, &spawn);
+		if (opening.window)
+			return opening;
+	}
+	spawn.reason = process_refuses();
+	audit = !spawn.reason && call == BOX_CALL_FORK;
+	if (!spawn.reason)
+		spawn.reason = site_refuses(&visit);
+	audit = audit && (spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
+	if (audit && proc_status("TracerPid") > 0) {
+		spawn.reason = BOX_REASON_TRACED;
+		audit = false;
+	}
+	if (!spawn.reason) {
+		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
+		if (!spawn.reason)
+			return opening;
+		RECORD_ADD(fallbacks, 1);
+	}
+	opening.result = fork_real(registers, &spawn, audit);
+	thread_words.atfork_mode = ATFORK_FULL;
+	return opening;
+}
+
+/* Ends with the wait status that `argument` points to. */
+static void stand_in(void *argument)
+{
+	int status = *(int *)argument, signal = WTERMSIG(status);
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	uint64_t limit[2] = { 0, 0 };
+
+	if (WIFSIGNALED(status)) {
+		/* The core, if any, was written when the child itself died. */
+		SYS(prlimit64, 0, 4 /* RLIMIT_CORE */, limit, NULL);
+		sigaction(signal, &action, NULL);
+		sys_sigmask(0);
+		SYS(kill, sys_pid(), signal);
+	}
+	SYS(exit_group, WEXITSTATUS(status));
+	__builtin_unreachable();
+}
+
+/*
+ * The child of a shared window has let its parent go: did it exec, end, or become a real fork? A child
+ * that ended without exec was never visible to wait(), so one with the same status takes its place.
+ */
+static long child_outcome(struct window *window, long pid)
+{
+	siginfo_t info;
+	int status = 0;
+	long ended;
+
+	if (!window->upgraded_pid && !window->upgrade_error &&
+	    SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != -ECHILD)
+		return pid;
+	/* ECHILD: it ended before exec; or after, and was already reaped by another thread or by
+	 * SIGCHLD being ignored, and then this finds nothing either. */
+	do
+		ended = SYS(wait4, pid, &status, __WCLONE, NULL);
+	while (ended == -EINTR);
+	if (window->upgraded_pid)
+		return window->upgraded_pid;
+	if (window->upgrade_error)
+		return -window->upgrade_error;
+	return ended == pid ? entry_vfork_call(stand_in, &status) : pid;
+}
+
+static long close_vfork(struct window *window, long pid)
+{
+	struct spawn_record spawn = {
+		.call = window->call,
+		.tier = BOX_TIER_VFORK,
+		.site = window->site,
+		.start_ns = window->opened_ns,
+		.pid = pid,
+	};
+
+	thread_words.window = window->outer;
+	window_give(window);
+	if (pid < 0) {
+		errno = (int)-pid;
+		spawn.pid = -1;
+	}
+	window_record(&spawn);
+	return spawn.pid;
+}
+
+long window_close(struct window *window, long pid)
+{
+	struct entry_registers registers = window->registers;
+	sys_sigset mask = window->mask;
+	struct spawn_record spawn = {
+		.call = window->call,
+		.tier = BOX_TIER_VFORK,
+		.site = window->site,
+		.start_ns = window->opened_ns,
+		.pid = pid,
+	};
+	long outcome;
+
+	if (window->kind == WINDOW_VFORK)
+		return close_vfork(window, pid);
+	thread_words.window = NULL;
+	thread_words.atfork_mode = ATFORK_FULL;
+	undo_restore(&window->undo);
+	outcome = pid < 0 ? pid : child_outcome(window, pid);
+	spawn.upgraded = window->upgraded_pid != 0;
+	spawn.reason = window->upgrade_reason;
+	subreaper_leave();
+	window_give(window);
+	sys_sigmask(mask);
+	if (pid < 0) {
+		RECORD_ADD(fallbacks, 1);
+		spawn.reason = BOX_REASON_CLONE_FAILED;
+		thread_words.atfork_mode = ATFORK_PREPARED;
+		outcome = fork_real(&registers, &spawn, false);
+		thread_words.atfork_mode = ATFORK_FULL;
+		return outcome;
+	}
+	if (spawn.upgraded)
+		RECORD_ADD(upgrades, 1);
+	atfork_parent();
+	if (outcome < 0) {
+		errno = (int)-outcome;
+		outcome = -1;
+	}
+	spawn.pid = outcome;
+	window_record(&spawn);
+	return outcome;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The spawn window: the stretch of a child's life between fork() or vfork() returning 0 and its exec or
+ * exit.
+ */
+#ifndef SPORK_WINDOW_H
+#define SPORK_WINDOW_H
+
+/*
+ * Offsets into struct window that the assembler uses: the registers that a spawn entry saved, then the
+ * flags of the clone. Checked against the C layout in window.c.
+ */
+#define WINDOW_REGISTERS 0
+#define WINDOW_CLONE_FLAGS 64
+
+#ifndef __ASSEMBLER__
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+#include "sys.h"
+#include "undo.h"
+#include "unwind.h"
+
+/* What the caller of fork() needs to go on, in the assembler's order. */
+struct entry_registers {
+#if defined(__x86_64__)
+	uintptr_t rbx, rbp, r12, r13, r14, r15;
+#else
+#error "no spawn entry for this architecture"
+#endif
+	uintptr_t stack; /* stack pointer after the call has returned */
+	uintptr_t pc;	 /* return address */
+};
+
+enum window_kind {
+	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
+	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork() */
+	WINDOW_SHARED, /* shares memory; the program called fork() */
+};
+
+/*
+ * One open window. Lives in the shim's own memory, which a child at a shared tier writes and its parent
+ * reads after it resumed; never on a stack.
+ */
+struct window {
+	struct entry_registers registers;
+	uint64_t clone_flags;
+	enum window_kind kind;
+	uint32_t call; /* enum spork_call */
+	struct window *outer; /* the window this one was opened in, or the next free record */
+	struct box_site *site;
+	uint64_t opened_ns;
+	uint32_t parent_pid;
+
+	/* What the child has of its own, though the memory is its parent's. */
+	bool busy;		/* inside the shim: hooks do nothing */
+	sys_sigset mask;	/* the signal mask that the child believes in */
+	bool session;		/* setsid() succeeded */
+	bool group;		/* setpgid() of itself succeeded, with this group */
+	int32_t group_id;
+	int32_t death_signal;	/* prctl(PR_SET_PDEATHSIG); -1: not called */
+	uint32_t handlers;	/* in use, of `handler` */
+
+	/* What the child leaves for its parent. */
+	int32_t upgraded_pid;	/* the real fork that took over; 0: none */
+	int32_t upgrade_error;	/* errno of a real fork that was needed and failed */
+	uint32_t upgrade_reason;
+
+	/* WINDOW_AUDIT */
+	int32_t twin_pid;
+	uint64_t audit_ns;
+
+	/* From here on not cleared when a window opens. */
+	struct {
+		int signal;
+		struct sigaction action;
+	} handler[65];		/* what an exec reset */
+	struct undo undo;
+};
+
+/* What a spawn entry does next: `window` NULL: return `result`; else clone with its flags. */
+struct window_opening {
+	long result;
+	struct window *window;
+};
+
+/*
+ * Called by the spawn entries with the caller's registers. Chooses the tier; makes real forks itself.
+ * May return twice, in two processes.
+ */
+struct window_opening window_open(const struct entry_registers *registers, uint32_t call);
+
+/*
+ * Called by the spawn entries in the parent when a clone of a shared window has returned `pid` or
+ * -errno, on the caller's own stack below its frame. Undoes what the child did, finds out what became
+ * of it, frees the window. The result is what fork() returns.
+ */
+long window_close(struct window *window, long pid);
+
+/*
+ * Makes the calling child, which shares its parent's memory, a real fork, and returns in it. Where that
+ * is impossible the child ends and its parent's fork() fails with the errno. errno is kept.
+ */
+void window_upgrade(struct window *window, enum spork_reason reason);
+
+/* The calling process is a real child of a fork, however it was made: forget what the parent's threads did. */
+void window_after_fork(uintptr_t from);
+
+/* An action of the whole process rules out shared memory from now on. */
+void window_forbid(enum spork_reason reason);
+
+/* The hooks of exec: `window` is open; the program image is about to be replaced. */
+void window_exec_begin(struct window *window);
+/* It was not: errno tells why. A shared child is a real fork afterwards. errno is kept. */
+void window_exec_failed(struct window *window);
+
+/* Gives a closed window's record back. */
+void window_give(struct window *window);
+
+/* Counts a spawn that returned; errno is kept. */
+struct spawn_record {
+	uint32_t call, tier, reason;
+	struct box_site *site;
+	uint64_t start_ns;
+	long pid; /* or -1 with errno */
+	bool upgraded;
+};
+void window_record(const struct spawn_record *spawn);
+
+#endif
+#endif

@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Locks that fork() leaves behind: reported before the child blocks, with who held what and where; and the
+# clean twins stay silent.
+
+load helper
+
+stderr= # set by run --separate-stderr
+
+# preload with stderr apart, in $stderr
+quietly() {
+	run --separate-stderr preload "$@"
+	echo "stdout: $output"
+	echo "stderr: $stderr"
+}
+
+@test "bare, the child of orphan_mutex hangs" {
+	run victim orphan_mutex 300
+	assert_failure 3
+	assert_output "child hung"
+}
+
+@test "orphan-deadlock is reported before the child blocks" {
+	quietly "" orphan_mutex 1000
+	assert_equal "$status" 3
+	assert_equal "$output" "child hung"
+	assert_regex "$stderr" $'(^|\n)==================\nERROR: spork: orphan-deadlock \\(pid=[0-9]+\\)\n'
+	assert_regex "$stderr" "is about to block on mutex 0x[0-9a-f]+"
+	assert_regex "$stderr" "thread 'worker' \\(tid=[0-9]+\\)"
+	assert_regex "$stderr" "#0 orphan_mutex\\+0x[0-9a-f]+"
+	assert_regex "$stderr" $'\nSUMMARY: spork: orphan-deadlock orphan_mutex\\+0x[0-9a-f]+\n==================$'
+}
+
+@test "orphaned-lock is reported at the fork" {
+	quietly "" orphan_mutex 300
+	assert_regex "$stderr" "WARNING: spork: orphaned-lock \\(pid=[0-9]+\\)"
+}
+
+@test "spork run names lock, holder, functions, files and lines" {
+	run --separate-stderr spork run -- "$VICTIMS/orphan_mutex" 300
+	assert_equal "$status" 3
+	assert_equal "$output" "child hung"
+	assert_regex "$stderr" "orphan-deadlock"
+	assert_regex "$stderr" "cache_lock"
+	assert_regex "$stderr" "thread 'worker'"
+	assert_regex "$stderr" "#0 cache_get [^ ]*orphan_mutex.c:[0-9]+"
+	assert_regex "$stderr" "main [^ ]*orphan_mutex.c:[0-9]+"
+	assert_regex "$stderr" "SUMMARY: spork: orphan-deadlock [^ ]*orphan_mutex.c:[0-9]+ in cache_get"
+}
+
+@test "the record of orphan-deadlock is complete" {
+	run record -- orphan_mutex 300
+	assert_failure 3
+	run query '[v["severity"] for v in violations if v["kind"] == "orphan-deadlock"]'
+	assert_output error
+	assert_equal "$(query 'deadlock["lock"]["type"]')" mutex
+	assert_equal "$(query 'deadlock["lock"]["name"]')" cache_lock
+	assert_equal "$(query 'deadlock["lock"]["holder_name"]')" worker
+	assert_equal "$(query 'deadlock["lock"]["holder_tid"] > deadlock["ppid"]')" True
+	assert_equal "$(query '0 < deadlock["ppid"] != deadlock["pid"] > 0')" True
+	run query 'json.dumps(deadlock["lock"]["acquired"])'
+	assert_output --partial '"cache_get"'
+	assert_output --partial 'orphan_mutex.c'
+	run query '[frame["symbol"] for frame in deadlock["stack"]]'
+	assert_line cache_get
+	assert_line main
+	run query '[frame["symbol"] for frame in deadlock["fork"]["stack"]]'
+	assert_line main
+	run query '[key for key in ("tid", "exe", "time_ns", "count", "message") if key not in deadlock]'
+	assert_output ""
+	assert_equal "$(query 'summary["violations"]["orphan-deadlock"]')" 1
+}
+
+@test "on_orphan=repair: reported, and the child goes on" {
+	quietly on_orphan=repair orphan_mutex
+	assert_equal "$status" 0
+	assert_equal "$output" "child finished"
+	assert_regex "$stderr" "orphan-deadlock"
+}
+
+@test "on_orphan=abort: reported, and the child aborts" {
+	ulimit -c 0
+	quietly on_orphan=abort orphan_mutex
+	assert_equal "$status" 4
+	assert_equal "$output" "child killed by signal 6"
+	assert_regex "$stderr" "orphan-deadlock"
+}
+
+@test "locks=off: nothing is tracked, nothing is said" {
+	quietly locks=off orphan_mutex 300
+	assert_equal "$status" 3
+	assert_equal "$stderr" ""
+}
+
+@test "a lock that prepare took is no orphan" {
+	quietly "" orphan_mutex_clean
+	assert_equal "$status" 0
+	assert_equal "$output" "child finished"
+	assert_equal "$stderr" ""
+}
+
+@test "a thread in pthread_cond_wait holds no lock" {
+	quietly "" orphan_cond_clean
+	assert_equal "$status" 0
+	assert_equal "$output" "child finished"
+	assert_equal "$stderr" ""
+}
+
+@test "an orphan that the child never touches is a warning, not a deadlock" {
+	quietly "" orphan_unused
+	assert_equal "$status" 0
+	assert_equal "$output" "child finished"
+	refute_regex "$stderr" "orphan-deadlock"
+	run record -- orphan_unused
+	assert_success
+	run query '[v["kind"] + " " + v["severity"] for v in violations]'
+	assert_output "orphaned-lock warning"
+}
+
+@test "log=none says nothing, log=PATH writes there, %p is the process" {
+	quietly log=none orphan_mutex 300
+	assert_equal "$stderr" ""
+	quietly "log=$BATS_TEST_TMPDIR/log" orphan_mutex 300
+	assert_equal "$stderr" ""
+	run cat "$BATS_TEST_TMPDIR/log"
+	assert_output --partial orphan-deadlock
+	quietly "log=$BATS_TEST_TMPDIR/by.%p" orphan_mutex 300
+	assert_equal "$stderr" ""
+	run cat "$BATS_TEST_TMPDIR"/by.[0-9]*
+	assert_output --partial orphan-deadlock
+	assert_regex "$output" "orphan-deadlock \\(pid=[0-9]+\\)"
+}
+
+@test "-e N: a violation decides the exit status" {
+	run spork run -q -e 42 -- "$VICTIMS/orphan_mutex" 300
+	assert_failure 42
+	run spork run -q -e 42 -- "$VICTIMS/orphan_cond_clean"
+	assert_success
+}

@@ -1,0 +1,222 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Which forks take the faster tier, and that no program can tell: each victim runs bare and under the shim
+# with equal output, and the record says which tier its site took, and why.
+
+load helper
+
+# Stays on the real fork, for one of these reasons (one regular expression).
+stays_refused() {
+	assert_equal "$(query 'site["state"]')" refused
+	assert_regex "$(query 'site["reason"]')" "$1"
+	assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+}
+
+promoted() {
+	assert_equal "$(query 'site["state"]')" promoted
+	assert [ "$(query 'site["by_tier"].get("vfork", 0)')" -gt 0 ]
+}
+
+no_violations() {
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+}
+
+@test "a clean site is promoted after three forks" {
+	record -- fork_exec 10
+	promoted
+	no_violations
+	assert_equal "$(query 'site["call"]')" fork
+	assert_equal "$(query 'site["symbol"]')" xfork
+	assert_equal "$(query 'site["spawns"]')" 10
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 7
+	assert_equal "$(query 'site["upgrades"]')" 0
+	assert_equal "$(query 'summary["spawns"]')" 10
+	assert_equal "$(query 'summary["by_tier"]["vfork"]')" 7
+}
+
+@test "a child may change the caller's locals and return from the function that forked" {
+	same_as_bare fork_exec 10
+	same_as_bare fork_exec 10 "$VICTIMS/exit_static"
+	same_as_bare fork_exec 40 /bin/false
+}
+
+@test "learn=N: N forks come first" {
+	record -s learn=6 -- fork_exec 10
+	promoted
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 6
+	record -s learn=1 -- fork_exec 10
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 1
+	record -s learn=11 -- fork_exec 10
+	assert_equal "$(query 'site["state"]')" learning
+	assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+}
+
+@test "reaudit=N: every n-th spawn of a promoted site is a real fork again" {
+	record -s reaudit=5 -- fork_exec 23
+	promoted
+	no_violations
+	# 20 after learning, four of them audited
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 7
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 16
+	record -s reaudit=0 -- fork_exec 23
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+}
+
+@test "reroute=off: nothing but real forks" {
+	record -s reroute=off -- fork_exec 10
+	assert_equal "$(query 'summary["by_tier"].get("vfork", 0)')" 0
+	assert_equal "$(query 'summary["by_tier"]["fork"]')" 10
+}
+
+@test "other threads may run: promoted, and they do not notice" {
+	same_as_bare fork_exec_threads 20
+	record -- fork_exec_threads 20
+	promoted
+	no_violations
+}
+
+@test "static data that the child writes is put back" {
+	same_as_bare fork_static 12
+	record -- fork_static 12
+	promoted
+	no_violations
+	run query '[w["symbol"] for w in site["writes"]]'
+	assert_line children
+	assert_line last_pid
+}
+
+@test "heap that the child writes: refused" {
+	same_as_bare fork_heap 10
+	record -- fork_heap 10
+	stays_refused writes-heap
+}
+
+@test "a child that never executes: refused" {
+	same_as_bare fork_noexec 10
+	record -- fork_noexec 10
+	stays_refused no-exec
+}
+
+@test "a child that calls exit(3): refused, its handlers run in it alone" {
+	same_as_bare fork_exit 0
+	record -- fork_exit 0
+	assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+}
+
+@test "a child that calls exit(3) at a promoted site becomes a real fork first" {
+	same_as_bare fork_exit 6
+	record -- fork_exit 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 4
+	assert_equal "$(query 'site["upgrades"]')" 1
+	assert_equal "$(query 'summary["upgrades"]')" 1
+	no_violations
+}
+
+@test "a failed exec at a promoted site goes on in a real fork" {
+	same_as_bare fork_execfail 6
+	record -- fork_execfail 6
+	assert [ "$(query 'site["upgrades"]')" -ge 1 ]
+	no_violations
+}
+
+@test "a failed exec at an unknown site" {
+	same_as_bare fork_execfail 0
+}
+
+@test "a child that kills itself before exec: one wait status, one SIGCHLD" {
+	same_as_bare fork_killed 6 9
+	same_as_bare fork_killed 6 15
+	same_as_bare fork_killed 0 9
+}
+
+@test "a child that dies of SIGSEGV before exec: one wait status, one SIGCHLD" {
+	same_as_bare fork_killed 6 11
+	same_as_bare fork_killed 0 11
+}
+
+@test "a child that waits for its parent: refused, and never hangs" {
+	same_as_bare fork_blocks 8
+	record -- fork_blocks 8
+	stays_refused 'blocks|deadline'
+}
+
+@test "environ is the parent's own again, and the program gets the child's" {
+	# The shim stays in the environment unless told otherwise.
+	LIMIT=20 bounded "$VICTIMS/fork_environ" 8 >"$BATS_TEST_TMPDIR/bare"
+	LIMIT=20 spork run -q --no-follow -- "$VICTIMS/fork_environ" 8 >"$BATS_TEST_TMPDIR/shim"
+	diff -u "$BATS_TEST_TMPDIR/bare" "$BATS_TEST_TMPDIR/shim"
+	LIMIT=20 spork run -q -- "$VICTIMS/fork_environ" 8 >"$BATS_TEST_TMPDIR/follow"
+	diff -u "$BATS_TEST_TMPDIR/bare" <(grep -v -e ^LD_PRELOAD= -e ^SPORK_ "$BATS_TEST_TMPDIR/follow")
+	record -- fork_environ 8
+	promoted
+}
+
+@test "a thread in waitpid(-1) sees every child once and no other" {
+	same_as_bare fork_wait_thread 60
+	record -- fork_wait_thread 60
+	no_violations
+}
+
+@test "the program inherits the child's mask and dispositions, the parent keeps its own" {
+	same_as_bare fork_signals 8
+	record -- fork_signals 8
+	promoted
+}
+
+@test "errno of the parent is left alone" {
+	same_as_bare fork_parent_errno 8
+	record -- fork_parent_errno 8
+	promoted
+}
+
+@test "atfork handlers run in POSIX order in the parent, and in a child that goes on" {
+	same_as_bare fork_atfork 8
+	record -- fork_atfork 8
+	no_violations
+}
+
+@test "one wrapper, two callers: one site promoted, the other refused" {
+	same_as_bare wrapper_mixed 10
+	record -- wrapper_mixed 10
+	run query '["%s %s" % (s["symbol"], s["state"]) for s in sites]'
+	assert_line "xfork promoted"
+	assert_line "xfork refused"
+	assert_equal "${#lines[@]}" 2
+	no_violations
+}
+
+@test "node's spawn() is promoted" {
+	needs node
+	cat >"$BATS_TEST_TMPDIR/spawn.js" <<-'END'
+		const { spawn } = require('child_process');
+		function next(left) {
+			if (left > 0)
+				spawn('/bin/true').on('exit', (code) => code === 0 && next(left - 1));
+		}
+		next(12);
+	END
+	LIMIT=60 record -- node "$BATS_TEST_TMPDIR/spawn.js"
+	no_violations
+	run query '[s["state"] for s in sites if s["call"] == "fork" and s["spawns"] == 12]'
+	assert_output promoted
+	assert_equal "$(query 'summary["by_tier"]["vfork"]')" 9
+}
+
+@test "git's children are promoted" {
+	needs git
+	cd "$BATS_TEST_TMPDIR"
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 HOME=$PWD
+	git init -q repo
+	cd repo
+	git config user.name Nobody
+	git config user.email nobody@example.org
+	for i in 1 2 3 4 5 6 7 8 9; do
+		git commit -q --allow-empty -m "$i"
+	done
+	LIMIT=60 record -- git rebase -q --exec true HEAD~8
+	no_violations
+	run query '[s["state"] for s in sites if s["id"].startswith("git+") and s["by_tier"].get("vfork")]'
+	assert_line promoted
+}

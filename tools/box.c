@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Boxes, from the tool's side: making an empty one for `spork run`, and reading one.
+ *
+ * A box may be written while it is read, may end anywhere, and may be hostile. It is copied with pread
+ * (a mapping would kill the reader when somebody truncates the file), and everything that the other
+ * files index or print by is brought into range here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+#define PAGE 4096
+
+static const struct {
+	const char *name;
+	uint32_t stride, capacity;
+} tables[BOX_TABLE_COUNT] = {
+	[BOX_TABLE_PROCESS] = { "process", sizeof(struct box_process), BOX_CAPACITY_PROCESS },
+	[BOX_TABLE_MODULE] = { "module", sizeof(struct box_module), BOX_CAPACITY_MODULE },
+	[BOX_TABLE_SITE] = { "site", sizeof(struct box_site), BOX_CAPACITY_SITE },
+	[BOX_TABLE_VIOLATION] = { "violation", sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
+	[BOX_TABLE_EVENT] = { "event", sizeof(struct box_event), BOX_CAPACITY_EVENT },
+};
+
+_Static_assert(offsetof(struct box_header, magic) == 0, "the magic comes last, in a write of its own");
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int write_at(int fd, const void *bytes, size_t size, off_t offset)
+{
+	ssize_t written = pwrite(fd, bytes, size, offset);
+
+	if (written < 0)
+		return -errno;
+	return (size_t)written == size ? 0 : -ENOSPC;
+}
+
+int box_create(int fd)
+{
+	struct box_header header = {
+		.version = SPORK_BOX_VERSION,
+		.header_size = BOX_HEADER_SIZE,
+		.created_ns = clock_ns(CLOCK_REALTIME),
+		.created_mono_ns = clock_ns(CLOCK_MONOTONIC),
+		.creator_pid = (uint32_t)getpid(),
+	};
+	uint64_t at = BOX_HEADER_SIZE, magic = SPORK_BOX_MAGIC;
+	int i, error;
+
+	for (i = 0; i < BOX_TABLE_COUNT; i++) {
+		header.table[i].offset = at;
+		header.table[i].stride = tables[i].stride;
+		header.table[i].capacity = tables[i].capacity;
+		at += (uint64_t)tables[i].stride * tables[i].capacity;
+		at = (at + PAGE - 1) / PAGE * PAGE;
+	}
+	header.size = at;
+	if (ftruncate(fd, (off_t)at))
+		return -errno;
+	error = write_at(fd, &header, sizeof(header), 0);
+	return error ? error : write_at(fd, &magic, sizeof(magic), 0);
+}
+
+bool box_is_one(int fd)
+{
+	uint64_t magic = 0;
+
+	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic == SPORK_BOX_MAGIC;
+}
+
+/* As much as there is, up to `size`. */
+static size_t read_at(int fd, void *bytes, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t got = pread(fd, (char *)bytes + done, size - done, (off_t)(offset + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		done += (size_t)got;
+	}
+	return done;
+}
+
+static void box_damaged(struct box *box, const char *table, const char *what)
+{
+	if (!box->partial)
+		snprintf(box->problem, sizeof(box->problem), "its %s table %s", table, what);
+	box->partial = true;
+}
+
+/*
+ * Reads the used slots of a table. `ready` is looked at in a first pass and the records are taken in a
+ * second, so that a record that says it is complete really is.
+ */
+static uint32_t table_read(struct box *box, int fd, enum spork_table which, void **records)
+{
+	const struct box_table *table = &box->header.table[which];
+	uint32_t stride = tables[which].stride, used, i;
+	uint32_t *ready;
+	size_t size;
+	char *bytes;
+
+	if (table->stride != stride || table->capacity > tables[which].capacity ||
+	    table->offset < BOX_HEADER_SIZE || table->offset > box->header.size ||
+	    (uint64_t)stride * table->capacity > box->header.size - table->offset) {
+		box_damaged(box, tables[which].name, "is damaged");
+		return 0;
+	}
+	used = table->used < table->capacity ? table->used : table->capacity;
+	box->dropped += table->used - used;
+	if (!records)
+		return used;
+	if (!*records)
+		*records = calloc(tables[which].capacity, stride);
+	bytes = *records;
+	ready = calloc(used + 1, sizeof(*ready));
+	if (!bytes || !ready) {
+		free(ready);
+		box_damaged(box, tables[which].name, "needs more memory than there is");
+		return 0;
+	}
+	read_at(fd, bytes, (size_t)used * stride, table->offset);
+	for (i = 0; i < used; i++)
+		memcpy(&ready[i], bytes + (size_t)i * stride, sizeof(*ready));
+	size = read_at(fd, bytes, (size_t)used * stride, table->offset);
+	if (size < (size_t)used * stride) {
+		box_damaged(box, tables[which].name, "is cut short");
+		used = (uint32_t)(size / stride);
+	}
+	for (i = 0; i < used; i++)
+		if (!ready[i])
+			memset(bytes + (size_t)i * stride, 0, sizeof(*ready));
+	free(ready);
+	return used;
+}
+
+#define CLAMP(value, limit) ((value) = (value) < (limit) ? (value) : (limit))
+#define TERMINATE(array) ((array)[sizeof(array) - 1] = '\0')
+
+static void records_check(struct box *box)
+{
+	uint32_t i;
+
+	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
+		TERMINATE(box->process[i].comm);
+	for (i = 0; i < box->slots[BOX_TABLE_MODULE]; i++) {
+		struct box_module *module = &box->module[i];
+
+		TERMINATE(module->path);
+		CLAMP(module->build_id_size, sizeof(module->build_id));
+	}
+	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++) {
+		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
+		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
+	}
+	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
+		struct box_violation *violation = &box->violation[i];
+
+		TERMINATE(violation->holder_name);
+		TERMINATE(violation->text);
+		CLAMP(violation->stack_frames, BOX_STACK_FRAMES);
+		CLAMP(violation->fork_frames, BOX_STACK_FRAMES);
+	}
+}
+
+static int box_refuse(struct box *box, const char *why)
+{
+	snprintf(box->problem, sizeof(box->problem), "%s", why);
+	return -1;
+}
+
+int box_load(struct box *box, int fd)
+{
+	struct box_header *header = &box->header;
+	void *tables_read[BOX_TABLE_COUNT] = {
+		[BOX_TABLE_PROCESS] = box->process,
+		[BOX_TABLE_MODULE] = box->module,
+		[BOX_TABLE_SITE] = box->site,
+		[BOX_TABLE_VIOLATION] = box->violation,
+	};
+	struct stat status;
+	size_t got;
+	int i;
+
+	box->partial = false;
+	box->dropped = 0;
+	memset(box->slots, 0, sizeof(box->slots));
+	memset(header, 0, sizeof(*header));
+	got = read_at(fd, header, sizeof(*header), 0);
+	if (!got)
+		return box_refuse(box, "is empty; was the disk full, or is the box still being made?");
+	if (got < sizeof(header->magic) || header->magic != SPORK_BOX_MAGIC)
+		return box_refuse(box, "is not a spork box; 'spork run --box FILE' makes one");
+	if (got >= offsetof(struct box_header, header_size) && header->version > SPORK_BOX_VERSION) {
+		snprintf(box->problem, sizeof(box->problem),
+			 "was made by a newer spork (version %u of the format); read it with that one",
+			 header->version);
+		return -1;
+	}
+	if (got < sizeof(*header))
+		return box_refuse(box, "is cut off within its header; nothing can be read of it");
+	if (header->version != SPORK_BOX_VERSION || header->header_size != BOX_HEADER_SIZE)
+		return box_refuse(box, "has a damaged header; nothing can be read of it");
+
+	/* Those that others point to come last, so that what a record names was read after it. */
+	for (i = BOX_TABLE_COUNT - 1; i >= 0; i--)
+		box->slots[i] = table_read(box, fd, (enum spork_table)i,
+					   i == BOX_TABLE_EVENT ? NULL : &tables_read[i]);
+	box->process = tables_read[BOX_TABLE_PROCESS];
+	box->module = tables_read[BOX_TABLE_MODULE];
+	box->site = tables_read[BOX_TABLE_SITE];
+	box->violation = tables_read[BOX_TABLE_VIOLATION];
+	records_check(box);
+	if (!fstat(fd, &status) && (uint64_t)status.st_size < header->size && !box->partial) {
+		box->partial = true;
+		snprintf(box->problem, sizeof(box->problem), "it has %llu of its %llu bytes",
+			 (unsigned long long)status.st_size, (unsigned long long)header->size);
+	}
+	return 0;
+}
+
+int box_open(struct box *box, const char *path)
+{
+	struct stat status;
+	int fd, failed;
+
+	/* Opening what is not a file may hang, or do something. */
+	if (stat(path, &status)) {
+		complain("%s: %s; 'spork run --box FILE COMMAND' makes a box", path, strerror(errno));
+		return STATUS_FAILED;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		complain("%s: is %s, not a box; give the file that 'spork run --box FILE' wrote", path,
+			 S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+		return STATUS_FAILED;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		complain("%s: %s; only the user who made a box may read it", path, strerror(errno));
+		return STATUS_FAILED;
+	}
+	failed = box_load(box, fd);
+	close(fd);
+	if (failed) {
+		complain("%s: %s", path, box->problem);
+		return STATUS_FAILED;
+	}
+	if (box->partial)
+		complain("%s: is not complete: %s; what is there follows", path, box->problem);
+	return 0;
+}
+
+void box_free(struct box *box)
+{
+	free(box->process);
+	free(box->module);
+	free(box->site);
+	free(box->violation);
+	memset(box, 0, sizeof(*box));
+}
+
+const struct box_module *box_module(const struct box *box, uint32_t index)
+{
+	if (!index || index > box->slots[BOX_TABLE_MODULE] || !box->module[index - 1].ready)
+		return NULL;
+	return &box->module[index - 1];
+}
+
+const struct box_site *box_site(const struct box *box, uint32_t index)
+{
+	if (!index || index > box->slots[BOX_TABLE_SITE] || !box->site[index - 1].ready)
+		return NULL;
+	return &box->site[index - 1];
+}
+
+uint64_t box_alarms(const struct box *box)
+{
+	uint64_t alarms = 0;
+	uint32_t kind;
+
+	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)
+		if (box_violation_severity(kind) >= BOX_SEVERITY_WARNING)
+			alarms += box->header.violations[kind];
+	return alarms;
+}
+
+static int site_order(const void *left, const void *right)
+{
+	const struct box_site *a = *(const struct box_site *const *)left;
+	const struct box_site *b = *(const struct box_site *const *)right;
+
+	if (a->spawns != b->spawns)
+		return a->spawns < b->spawns ? 1 : -1;
+	return a < b ? -1 : a > b;
+}
+
+const struct box_site **box_sites_sorted(const struct box *box)
+{
+	const struct box_site **sorted = calloc(box->slots[BOX_TABLE_SITE] + 1, sizeof(*sorted));
+	uint32_t i;
+	size_t count = 0;
+
+	if (!sorted)
+		abort();
+	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++)
+		if (box->site[i].ready)
+			sorted[count++] = &box->site[i];
+	qsort(sorted, count, sizeof(*sorted), site_order);
+	return sorted;
+}
+
+bool box_quantile(const uint32_t *latency, double quantile, uint64_t *ns)
+{
+	uint64_t total = 0, seen = 0, rank;
+	uint32_t i;
+
+	for (i = 0; i < BOX_BUCKETS; i++)
+		total += latency[i];
+	if (!total)
+		return false;
+	rank = (uint64_t)(quantile * (double)total + 0.999999);
+	if (!rank)
+		rank = 1;
+	for (i = 0; i + 1 < BOX_BUCKETS; i++) {
+		seen += latency[i];
+		if (seen >= rank)
+			break;
+	}
+	/* The middle of the bucket: it is known no closer. */
+	*ns = i + 1 < BOX_BUCKETS ? (box_bucket_ns(i) + box_bucket_ns(i + 1)) / 2 : box_bucket_ns(i);
+	return true;
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Installs the Debian packages that building and testing need, and says which.
+# Called by the Makefile: tools/deps.sh run [lint]. Silent when nothing is missing; without the rights
+# to install it names what is missing and exits 1.
+set -u
+
+# The one list: set, package, and the command or file that also tells that it is there.
+packages() {
+	cat <<-'LIST'
+		run  gcc           gcc
+		run  make          make
+		run  binutils      readelf
+		run  libc6-dev     /usr/include/features.h
+		run  libelf-dev    /usr/include/libelf.h
+		run  libdw-dev     /usr/include/elfutils/libdwfl.h
+		run  bats          bats
+		run  bats-assert   /usr/lib/bats/bats-assert/load.bash
+		run  bats-support  /usr/lib/bats/bats-support/load.bash
+		run  bash          bash
+		run  dash          dash
+		run  git           git
+		run  nodejs        node
+		run  perl          perl
+		run  python3       python3
+		lint clang         clang
+		lint clang-format  clang-format
+		lint shellcheck    shellcheck
+	LIST
+}
+
+present() {
+	case $2 in
+	/*) [ -e "$2" ] && return ;;
+	*) command -v "$2" >/dev/null 2>&1 && return ;;
+	esac
+	dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+missing=()
+while read -r set package evidence; do
+	case " $* " in
+	*" $set "*) present "$package" "$evidence" || missing+=("$package") ;;
+	esac
+done < <(packages)
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	as_root=(false)
+elif [ "$(id -u)" -eq 0 ]; then
+	as_root=(env)
+elif sudo -n true 2>/dev/null; then
+	as_root=(sudo -n env)
+else
+	as_root=(false)
+fi
+if [ "${as_root[0]}" = false ]; then
+	echo "missing, and no rights to install with apt-get: ${missing[*]}" >&2
+	exit 1
+fi
+
+echo "installing: ${missing[*]}"
+apt() {
+	"${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >/dev/null
+}
+apt update && apt install -y --no-install-recommends "${missing[@]}" && exit 0
+echo "apt-get could not install: ${missing[*]}" >&2
+exit 1

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `spork help`: the overview, and the text of a command, both made from the command table.
+ * `spork help --man PAGE`, which no help shows, prints the source of a manual page for the Makefile.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "tool.h"
+
+#define WIDTH 79
+
+static const struct option_row options[] = {
+	{ 'm', "man", "PAGE", NULL },
+	{ 0 },
+};
+
+static const char *const description[] = {
+	"Prints what spork can do, or how COMMAND is used.",
+	NULL,
+};
+
+static const struct note exits[] = {
+	{ "0", "The text was printed." },
+	{ "125", "There is no such command." },
+	{ 0 },
+};
+
+void help_wrap(FILE *file, const char *text, int indent, int column)
+{
+	while (*text) {
+		int length = (int)strcspn(text, " ");
+
+		if (column < indent) {
+			fprintf(file, "%*s", indent - column, "");
+			column = indent;
+		} else if (column > indent && column + 1 + length > WIDTH) {
+			fprintf(file, "\n%*s", indent, "");
+			column = indent;
+		} else if (column > indent) {
+			fputc(' ', file);
+			column++;
+		}
+		fprintf(file, "%.*s", length, text);
+		column += length;
+		text += length;
+		text += *text == ' ';
+	}
+	fputc('\n', file);
+}
+
+void help_overview(FILE *file)
+{
+	size_t i;
+
+	fprintf(file, "usage: spork COMMAND [OPTION]... [ARGUMENT]...\n\n"
+		      "Finds what goes wrong around fork(), and makes it faster.\n\n");
+	for (i = 0; commands[i]; i++)
+		fprintf(file, "  spork %-8s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(file, "\n'spork COMMAND --help' tells more; 'spork --version' prints the version.\n");
+}
+
+static void notes_print(FILE *file, const char *title, const struct note *notes, int indent)
+{
+	if (!notes)
+		return;
+	fprintf(file, "\n%s:\n", title);
+	for (; notes->term; notes++) {
+		int column = fprintf(file, "  %s", notes->term);
+
+		/* A term that is too long has its line for itself. */
+		if (column >= indent) {
+			fputc('\n', file);
+			column = 0;
+		}
+		help_wrap(file, notes->text, indent, column);
+	}
+}
+
+static void options_print(FILE *file, const struct command *command)
+{
+	static const struct option_row help = { 'h', "help", NULL, "print this text" };
+	const struct option_row *row = command->options;
+
+	fprintf(file, "\nOptions:\n");
+	for (;;) {
+		const struct option_row *shown = row->id ? row : &help;
+
+		if (shown->help) {
+			fprintf(file, shown->id < OPTION_LONG ? "  " : "      ");
+			option_print(file, shown);
+			fputc('\n', file);
+			help_wrap(file, shown->help, 10, 0);
+		}
+		if (!row->id)
+			return;
+		row++;
+	}
+}
+
+void help_command_text(FILE *file, const struct command *command)
+{
+	size_t i;
+
+	fprintf(file, "usage: spork %s [OPTION]... %s\n", command->name, command->operands);
+	for (i = 0; command->description[i]; i++) {
+		fputc('\n', file);
+		help_wrap(file, command->description[i], 0, 0);
+	}
+	options_print(file, command);
+	notes_print(file, "Environment", command->environment, 18);
+	notes_print(file, "Exit status", command->exits, 8);
+	notes_print(file, "Examples", command->examples, 6);
+}
+
+static int help_main(int argc, char **argv)
+{
+	const struct command *command;
+	const char *page = NULL;
+	int option;
+
+	while ((option = option_next(&help_command, argc, argv)) != OPTION_END) {
+		if (option == OPTION_BAD)
+			return STATUS_FAILED;
+		page = optarg;
+	}
+	if (page) {
+		if (!manual_print(stdout, page))
+			return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
+		complain("there is no page '%s'", page);
+		return STATUS_FAILED;
+	}
+	if (optind == argc) {
+		help_overview(stdout);
+		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
+	}
+	command = command_find(argv[optind]);
+	if (!command) {
+		complain("there is no command '%s'; 'spork help' lists what there is", argv[optind]);
+		return STATUS_FAILED;
+	}
+	help_command_text(stdout, command);
+	return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
+}
+
+const struct command help_command = {
+	.name = "help",
+	.summary = "tell how a command is used",
+	.operands = "[COMMAND]",
+	.options = options,
+	.description = description,
+	.exits = exits,
+	.run = help_main,
+};

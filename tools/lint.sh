@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The part of `make lint` that is not a compiler: clang-format, shellcheck, and no path of one machine
+# in any file. Reads tracked files, and new ones that git does not ignore.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+status=0
+fail() {
+	echo "lint: $*" >&2
+	status=1
+}
+
+files() {
+	git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+		[ -f "$file" ] && echo "$file"
+	done
+}
+
+mapfile -t sources < <(files '*.c' '*.h')
+mapfile -t scripts < <(files '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/bench/run)
+mapfile -t all < <(files)
+if [ ${#sources[@]} -eq 0 ] || [ ${#scripts[@]} -eq 0 ]; then
+	fail "found no files; is this a git checkout?"
+	exit 1
+fi
+
+for file in "${sources[@]}"; do
+	clang-format --dry-run -Werror "$file" 2>/dev/null || fail "$file: needs clang-format -i"
+done
+shellcheck -x "${scripts[@]}" || fail "shellcheck"
+
+# Places that exist on one machine only: home and work folders, and where this checkout lies.
+here=$(git rev-parse --show-toplevel)
+for path in "$here/" '/(home|root|work|farm)/[[:alnum:].]'; do
+	grep -nIE -e "(^|[^[:alnum:]_./])$path" -- "${all[@]}" && fail "a path of one machine"
+done
+exit $status

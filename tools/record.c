@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a box holds, as JSON Lines: one object a line, `type` first. The order is session, processes,
+ * sites, violations, summary. Addresses and keys are strings in hexadecimal, since many readers keep
+ * numbers in floating point; counts and times are numbers. What is not known is null, what does not
+ * apply is left out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+static void record_open(struct json *json, const char *type)
+{
+	json_open(json, '{');
+	json_key_string(json, "type", type);
+}
+
+static void record_close(struct json *json)
+{
+	json_close(json, '}');
+	json_end_line(json);
+}
+
+/* Times count from the session's start. */
+static uint64_t session_ns(const struct box *box, uint64_t mono_ns)
+{
+	uint64_t start = box->header.created_mono_ns;
+
+	return mono_ns > start ? mono_ns - start : 0;
+}
+
+static const char *module_path(const struct view *view, uint32_t index)
+{
+	const struct box_module *module = box_module(view->box, index);
+
+	return module && module->path[0] ? module->path : NULL;
+}
+
+static void json_session(const struct view *view, struct json *json)
+{
+	const struct box_header *header = &view->box->header;
+
+	record_open(json, "session");
+	json_key_string(json, "version", SPORK_VERSION);
+	json_key_number(json, "box_version", header->version);
+	json_key_number(json, "created_ns", header->created_ns);
+	json_key_number(json, "creator_pid", header->creator_pid);
+	json_key(json, "partial");
+	json_bool(json, view->box->partial);
+	record_close(json);
+}
+
+static void json_processes(const struct view *view, struct json *json)
+{
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_PROCESS]; i++) {
+		const struct box_process *process = &view->box->process[i];
+
+		if (!process->ready || (view->pid && process->pid != view->pid))
+			continue;
+		record_open(json, "process");
+		json_key_number(json, "pid", process->pid);
+		json_key_number(json, "ppid", process->ppid);
+		json_key_string(json, "exe", module_path(view, process->exe));
+		json_key_string(json, "comm", process->comm);
+		json_key_number(json, "start_ns", session_ns(view->box, process->start_ns));
+		record_close(json);
+	}
+}
+
+static void json_by_tier(struct json *json, const uint64_t *by_tier)
+{
+	uint32_t tier;
+
+	json_key(json, "by_tier");
+	json_open(json, '{');
+	for (tier = 0; tier < BOX_TIER_COUNT; tier++)
+		json_key_number(json, box_tier_name(tier), by_tier[tier]);
+	json_close(json, '}');
+}
+
+static void json_place(struct json *json, const struct place *place)
+{
+	json_key_string(json, "symbol", place->symbol);
+	json_key_string(json, "file", place->file);
+	json_key(json, "line");
+	if (place->file)
+		json_number(json, (uint64_t)place->line);
+	else
+		json_null(json);
+}
+
+static void json_frame(const struct view *view, struct json *json, const struct box_frame *frame)
+{
+	struct place place = symbols_code(view->symbols, frame);
+
+	json_open(json, '{');
+	json_key(json, "addr");
+	json_hex(json, frame->addr);
+	json_key_string(json, "module", place.module);
+	json_key(json, "offset");
+	if (place.module)
+		json_hex(json, frame->offset);
+	else
+		json_null(json);
+	json_place(json, &place);
+	if (place.replaced) {
+		json_key(json, "replaced");
+		json_bool(json, true);
+	}
+	json_close(json, '}');
+}
+
+static void json_stack(const struct view *view, struct json *json, const struct box_frame *frame,
+		       uint32_t frames)
+{
+	uint32_t i;
+
+	json_key(json, "stack");
+	json_open(json, '[');
+	for (i = 0; i < frames; i++)
+		json_frame(view, json, &frame[i]);
+	json_close(json, ']');
+}
+
+/* "module+0xoffset" of the innermost frame. */
+static void json_site_id(const struct view *view, struct json *json, const struct box_site *site)
+{
+	const char *path = module_path(view, site->frame[0].module);
+	char id[600];
+
+	if (path)
+		snprintf(id, sizeof(id), "%s+0x%llx", path_base(path),
+			 (unsigned long long)site->frame[0].offset);
+	else
+		snprintf(id, sizeof(id), "0x%llx", (unsigned long long)site->frame[0].addr);
+	json_string(json, id);
+}
+
+static void json_writes(const struct view *view, struct json *json, const struct box_site *site)
+{
+	uint32_t i;
+
+	json_key(json, "writes");
+	json_open(json, '[');
+	for (i = 0; i < site->writes; i++) {
+		const struct box_write *write = &site->write[i];
+		struct box_frame frame = { .offset = write->offset, .module = write->module };
+		struct place place = symbols_data(view->symbols, &frame);
+		int64_t offset = (int64_t)write->offset;
+		char text[32];
+
+		/* Without a module it is thread-local, below or above the thread pointer. */
+		snprintf(text, sizeof(text), "%s0x%llx", !write->module && offset < 0 ? "-" : "",
+			 (unsigned long long)(!write->module && offset < 0 ? -write->offset :
+									     write->offset));
+		json_open(json, '{');
+		json_key_string(json, "module", write->module ? place.module : "[thread]");
+		json_key_string(json, "symbol", place.symbol);
+		json_key_string(json, "offset", text);
+		json_key_number(json, "size", write->size);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static void json_quantile(struct json *json, const char *key, const struct box_site *site,
+			  double quantile)
+{
+	uint64_t ns;
+
+	json_key(json, key);
+	if (box_quantile(site->latency, quantile, &ns))
+		json_number(json, ns);
+	else
+		json_null(json);
+}
+
+static void json_site(const struct view *view, struct json *json, const struct box_site *site)
+{
+	struct place place = symbols_code(view->symbols, &site->frame[0]);
+
+	record_open(json, "site");
+	json_key(json, "id");
+	json_site_id(view, json, site);
+	json_key(json, "key");
+	json_hex(json, site->key);
+	json_place(json, &place);
+	json_key_string(json, "call", box_call_name(site->call));
+	json_key_string(json, "state", box_site_state_name(site->state));
+	json_key_string(json, "reason", box_reason_name(site->reason));
+	json_key_number(json, "spawns", site->spawns);
+	json_by_tier(json, site->by_tier);
+	json_key_number(json, "upgrades", site->upgrades);
+	json_key_number(json, "audits", site->audits);
+	json_quantile(json, "p50_ns", site, 0.5);
+	json_quantile(json, "p99_ns", site, 0.99);
+	json_writes(view, json, site);
+	json_stack(view, json, site->frame, site->frames);
+	record_close(json);
+}
+
+static void json_lock(const struct view *view, struct json *json,
+		      const struct box_violation *violation)
+{
+	struct place place = symbols_data(view->symbols, &violation->lock);
+	bool hidden = violation->lock_type == BOX_LOCK_HIDDEN;
+
+	json_key(json, "lock");
+	json_open(json, '{');
+	json_key(json, "addr");
+	json_hex(json, violation->lock.addr);
+	json_key_string(json, "type", box_lock_type_name(violation->lock_type));
+	json_key_string(json, "name", hidden ? violation->text : place.symbol);
+	json_key(json, "holder_tid");
+	if (violation->holder_tid)
+		json_number(json, violation->holder_tid);
+	else
+		json_null(json);
+	json_key_string(json, "holder_name",
+			violation->holder_name[0] ? violation->holder_name : NULL);
+	json_key(json, "acquired");
+	if (violation->acquired.addr)
+		json_frame(view, json, &violation->acquired);
+	else
+		json_null(json);
+	json_close(json, '}');
+}
+
+static void json_fork(const struct view *view, struct json *json,
+		      const struct box_violation *violation)
+{
+	const struct box_site *site = box_site(view->box, violation->site);
+
+	json_key(json, "fork");
+	json_open(json, '{');
+	json_key(json, "site");
+	if (site)
+		json_site_id(view, json, site);
+	else
+		json_null(json);
+	json_stack(view, json, violation->fork, violation->fork_frames);
+	json_close(json, '}');
+}
+
+static void json_violation(const struct view *view, struct json *json,
+			   const struct box_violation *violation)
+{
+	char *message = view_message(view, violation);
+
+	record_open(json, "violation");
+	json_key_string(json, "kind", box_violation_name(violation->kind));
+	json_key_string(json, "severity",
+			box_severity_name(box_violation_severity(violation->kind)));
+	json_key_number(json, "pid", violation->pid);
+	json_key_number(json, "ppid", violation->ppid);
+	json_key_number(json, "tid", violation->tid);
+	json_key_string(json, "exe", module_path(view, violation->exe));
+	json_key_number(json, "time_ns", session_ns(view->box, violation->time_ns));
+	json_key_number(json, "count", violation->count);
+	json_key_string(json, "message", message);
+	json_stack(view, json, violation->stack, violation->stack_frames);
+	if (violation->lock_type != BOX_LOCK_NONE)
+		json_lock(view, json, violation);
+	if (violation->call)
+		json_key_string(json, "call", box_call_name(violation->call - 1));
+	if (violation->fork_frames || violation->site)
+		json_fork(view, json, violation);
+	record_close(json);
+	free(message);
+}
+
+static void json_summary(const struct view *view, struct json *json)
+{
+	const struct box_header *header = &view->box->header;
+	uint64_t by_tier[BOX_TIER_ROOM] = { 0 }, spawns = 0, ns = 0;
+	uint32_t call, tier, kind;
+
+	for (call = 0; call < BOX_CALL_ROOM; call++) {
+		for (tier = 0; tier < BOX_TIER_ROOM; tier++) {
+			by_tier[tier] += header->spawns[call][tier];
+			spawns += header->spawns[call][tier];
+		}
+		ns += header->spawn_ns[call];
+	}
+	record_open(json, "summary");
+	json_key_number(json, "processes", header->table[BOX_TABLE_PROCESS].used);
+	json_key_number(json, "spawns", spawns);
+	json_key_number(json, "spawn_ns", ns);
+	json_by_tier(json, by_tier);
+	json_key_number(json, "upgrades", header->upgrades);
+	json_key_number(json, "fallbacks", header->fallbacks);
+	json_key_number(json, "audits", header->audits);
+	json_key_number(json, "audit_ns", header->audit_ns);
+	json_key(json, "violations");
+	json_open(json, '{');
+	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)
+		if (header->violations[kind])
+			json_key_number(json, box_violation_name(kind), header->violations[kind]);
+	json_close(json, '}');
+	json_key_number(json, "dropped", view->box->dropped);
+	record_close(json);
+}
+
+void view_json_sites(const struct view *view)
+{
+	struct json json = { view->output->file, false };
+	const struct box_site **sites = box_sites_sorted(view->box);
+	size_t i;
+
+	for (i = 0; sites[i]; i++)
+		json_site(view, &json, sites[i]);
+	free(sites);
+}
+
+void view_json(const struct view *view)
+{
+	struct json json = { view->output->file, false };
+	uint32_t i;
+
+	json_session(view, &json);
+	json_processes(view, &json);
+	view_json_sites(view);
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++)
+		if (view_violation(view, i))
+			json_violation(view, &json, &view->box->violation[i]);
+	json_summary(view, &json);
+}

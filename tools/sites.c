@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `spork sites BOX`: the call sites that made processes, with state, reason, tiers, latency and the
+ * writes that were learned.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "tool.h"
+
+static const struct option_row options[] = {
+	OUTPUT_OPTIONS("standard output"),
+	{ 0 },
+};
+
+static const char *const description[] = {
+	"Prints a table of the call sites in a box, those with most spawns first. A site is a place in a "
+	"program that makes processes, told apart by the calls that led there.",
+	"For each site there is its address in its file, function and line; the call; its state and, "
+	"where it is not promoted, the reason; how many spawns there were, and by which tier; how many "
+	"children became real forks within their window (upgrades); the median and the 99th percentile "
+	"of the time that the call held its caller; and what children write before exec, as far as that "
+	"was learned.",
+	NULL,
+};
+
+static const struct note exits[] = {
+	{ "0", "The box was read." },
+	{ "125", "It could not be read, or the command line is wrong." },
+	{ 0 },
+};
+
+static const struct note examples[] = {
+	{ "spork sites app.box", "See which call sites were promoted, and why others were not." },
+	{ 0 },
+};
+
+/* Strings of each row, so that columns can be as wide as they must. */
+enum { COLUMNS = 11, CELL = 48 };
+
+static const char *const titles[COLUMNS] = {
+	"site", "call", "state", "spawns", "fork", "vfork", "lean", "spawn", "upgrades", "p50", "p99",
+};
+
+struct row {
+	char cell[COLUMNS][CELL];
+};
+
+static void quantile_cell(char *cell, const struct box_site *site, double quantile)
+{
+	uint64_t ns;
+
+	if (box_quantile(site->latency, quantile, &ns))
+		snprintf(cell, CELL, "%s", duration_text(ns).text);
+	else
+		snprintf(cell, CELL, "-");
+}
+
+static void count_cell(char *cell, uint64_t count)
+{
+	snprintf(cell, CELL, "%llu", (unsigned long long)count);
+}
+
+static void row_fill(struct row *row, const struct box *box, const struct box_site *site)
+{
+	const struct box_frame *frame = &site->frame[0];
+	const struct box_module *module = box_module(box, frame->module);
+	uint32_t tier;
+
+	if (module && module->path[0])
+		snprintf(row->cell[0], CELL, "%.28s+0x%llx", path_base(module->path),
+			 (unsigned long long)frame->offset);
+	else
+		snprintf(row->cell[0], CELL, "0x%llx", (unsigned long long)frame->addr);
+	snprintf(row->cell[1], CELL, "%s", box_call_name(site->call));
+	snprintf(row->cell[2], CELL, "%s", box_site_state_name(site->state));
+	count_cell(row->cell[3], site->spawns);
+	for (tier = 0; tier < BOX_TIER_COUNT; tier++)
+		count_cell(row->cell[4 + tier], site->by_tier[tier]);
+	count_cell(row->cell[8], site->upgrades);
+	quantile_cell(row->cell[9], site, 0.5);
+	quantile_cell(row->cell[10], site, 0.99);
+}
+
+static void row_print(const struct row *row, const int *width, FILE *file)
+{
+	int i, pad;
+
+	for (i = 0; i < COLUMNS; i++) {
+		pad = width[i] - (int)strlen(row->cell[i]);
+		if (i)
+			fputs("  ", file);
+		/* Words to the left, numbers to the right. */
+		if (i > 2)
+			fprintf(file, "%*s", pad, "");
+		print_clean(file, row->cell[i]);
+		if (i <= 2)
+			fprintf(file, "%*s", pad, "");
+	}
+	fputc('\n', file);
+}
+
+static void write_print(const struct view *view, const struct box_write *write)
+{
+	struct box_frame frame = { .offset = write->offset, .module = write->module };
+	struct place place = symbols_data(view->symbols, &frame);
+	long long offset = (long long)write->offset;
+	FILE *file = view->output->file;
+
+	fprintf(file, "    writes %u byte%s at ", write->size, write->size == 1 ? "" : "s");
+	if (!write->module) {
+		fprintf(file, "%lld in thread-local storage", offset);
+	} else if (place.symbol) {
+		print_clean(file, place.symbol);
+		if (place.into)
+			fprintf(file, "+%llu", (unsigned long long)place.into);
+		fputs(" in ", file);
+		print_clean(file, path_base(place.module));
+	} else {
+		print_clean(file, place.module ? path_base(place.module) : "?");
+		fprintf(file, "+0x%llx", (unsigned long long)write->offset);
+	}
+	fputs(place.replaced ? " (replaced since)\n" : "\n", file);
+}
+
+static void details_print(const struct view *view, const struct box_site *site)
+{
+	FILE *file = view->output->file;
+	uint32_t i;
+
+	for (i = 0; i < site->frames; i++) {
+		fputs(i ? "         " : "    from ", file);
+		view_print_code(view, file, &site->frame[i]);
+		fputc('\n', file);
+	}
+	if (site->reason != BOX_REASON_NONE)
+		fprintf(file, "    %s: %s\n", box_reason_name(site->reason),
+			box_reason_text(site->reason));
+	for (i = 0; i < site->writes; i++)
+		write_print(view, &site->write[i]);
+}
+
+static void sites_print(const struct view *view)
+{
+	const struct box_site **sites = box_sites_sorted(view->box);
+	int width[COLUMNS], i;
+	struct row *rows;
+	size_t count = 0, at;
+
+	while (sites[count])
+		count++;
+	rows = calloc(count + 1, sizeof(*rows));
+	if (!rows)
+		abort();
+	for (i = 0; i < COLUMNS; i++)
+		snprintf(rows[0].cell[i], CELL, "%s", titles[i]);
+	for (at = 0; at < count; at++)
+		row_fill(&rows[at + 1], view->box, sites[at]);
+	for (i = 0; i < COLUMNS; i++) {
+		width[i] = 0;
+		for (at = 0; at <= count; at++)
+			if (width[i] < (int)strlen(rows[at].cell[i]))
+				width[i] = (int)strlen(rows[at].cell[i]);
+	}
+	if (!count)
+		fputs("no sites: nothing made a process, or the shim was not loaded\n",
+		      view->output->file);
+	for (at = 0; count && at <= count; at++) {
+		output_style(view->output, at ? STYLE_PLAIN : STYLE_BOLD);
+		row_print(&rows[at], width, view->output->file);
+		output_style(view->output, STYLE_PLAIN);
+		if (at)
+			details_print(view, sites[at - 1]);
+	}
+	free(rows);
+	free(sites);
+}
+
+static int sites_main(int argc, char **argv)
+{
+	struct output output = { 0 };
+	struct box box = { 0 };
+	struct view view = { .output = &output, .box = &box };
+	int option, status = 0;
+
+	while (!status && (option = option_next(&sites_command, argc, argv)) != OPTION_END)
+		status = option == OPTION_BAD ? STATUS_FAILED : output_option(&output, option, optarg);
+	if (status)
+		return status;
+	if (optind + 1 != argc) {
+		complain("%s; see 'spork sites --help'",
+			 optind == argc ? "no box was given" : "give one box at a time");
+		return STATUS_FAILED;
+	}
+	status = box_open(&box, argv[optind]);
+	if (!status)
+		status = output_open(&output, stdout);
+	if (!status) {
+		view.symbols = symbols_open(&box);
+		if (output.json)
+			view_json_sites(&view);
+		else
+			sites_print(&view);
+		symbols_close(view.symbols);
+		status = output_close(&output);
+	}
+	box_free(&box);
+	return status;
+}
+
+const struct command sites_command = {
+	.name = "sites",
+	.summary = "show the call sites of a box, their tier and why",
+	.operands = "BOX",
+	.options = options,
+	.description = description,
+	.exits = exits,
+	.examples = examples,
+	.run = sites_main,
+};

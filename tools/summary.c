@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a box holds, as text: violations in the words of text.h with names and lines added, and the
+ * summary that `spork run` and `spork report` end with.
+ * Strings of the box come from outside: they pass print_clean() on their way out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+#define SITES_SHOWN 20
+
+/* The shared writer's sink: collects a report in memory, with symbols. */
+struct sink {
+	struct text text; /* first, the callbacks cast back */
+	const struct view *view;
+	FILE *file;
+};
+
+static void sink_put(struct text *text, const char *bytes, size_t size)
+{
+	fwrite(bytes, 1, size, ((struct sink *)text)->file);
+}
+
+static void print_offset(FILE *file, const struct place *place, const struct box_frame *frame)
+{
+	if (!place->module) {
+		fprintf(file, "0x%llx", (unsigned long long)frame->addr);
+		return;
+	}
+	print_clean(file, path_base(place->module));
+	fprintf(file, "+0x%llx", (unsigned long long)frame->offset);
+}
+
+static void print_line(FILE *file, const struct place *place)
+{
+	print_clean(file, path_base(place->file));
+	fprintf(file, ":%d", place->line);
+}
+
+static void print_replaced(FILE *file, const struct place *place)
+{
+	if (!place->replaced)
+		return;
+	fputs(" (", file);
+	print_clean(file, path_base(place->module));
+	fputs(" replaced since)", file);
+}
+
+void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame)
+{
+	struct place place = symbols_code(view->symbols, frame);
+
+	if (place.symbol) {
+		print_clean(file, place.symbol);
+		fputc(' ', file);
+	}
+	if (place.file) {
+		print_line(file, &place);
+		fputc(' ', file);
+	}
+	fputs(place.symbol || place.file ? "(" : "", file);
+	print_offset(file, &place, frame);
+	fputs(place.symbol || place.file ? ")" : "", file);
+	print_replaced(file, &place);
+}
+
+static void sink_code(struct text *text, const struct box_frame *frame)
+{
+	const struct sink *sink = (const struct sink *)text;
+
+	view_print_code(sink->view, sink->file, frame);
+}
+
+static void sink_data(struct text *text, const struct box_frame *frame)
+{
+	const struct sink *sink = (const struct sink *)text;
+	struct place place = symbols_data(sink->view->symbols, frame);
+
+	fprintf(sink->file, "0x%llx", (unsigned long long)frame->addr);
+	if (place.module) {
+		fputs(" (", sink->file);
+		if (place.symbol) {
+			print_clean(sink->file, place.symbol);
+			if (place.into)
+				fprintf(sink->file, "+%llu", (unsigned long long)place.into);
+		} else {
+			print_offset(sink->file, &place, frame);
+		}
+		fputc(')', sink->file);
+	}
+	print_replaced(sink->file, &place);
+}
+
+static void sink_summary(struct text *text, const struct box_frame *frame)
+{
+	const struct sink *sink = (const struct sink *)text;
+	struct place place = symbols_code(sink->view->symbols, frame);
+
+	if (place.file)
+		print_line(sink->file, &place);
+	else
+		print_offset(sink->file, &place, frame);
+	if (place.symbol) {
+		fputs(" in ", sink->file);
+		print_clean(sink->file, place.symbol);
+	}
+}
+
+/* Runs one of the shared writers into memory; the result is to be freed. */
+static char *collect(const struct view *view, const struct box_violation *violation,
+		     void (*writer)(struct text *, const struct box_violation *))
+{
+	struct box_violation copy = *violation;
+	struct sink sink = { { sink_put, sink_code, sink_data, sink_summary }, view, NULL };
+	char *report = NULL;
+	size_t size;
+
+	clean(copy.holder_name);
+	clean(copy.text);
+	sink.file = open_memstream(&report, &size);
+	if (!sink.file)
+		abort();
+	writer(&sink.text, &copy);
+	if (fclose(sink.file))
+		abort();
+	return report;
+}
+
+char *view_message(const struct view *view, const struct box_violation *violation)
+{
+	return collect(view, violation, text_message);
+}
+
+static bool starts(const char *line, const char *word)
+{
+	return !strncmp(line, word, strlen(word));
+}
+
+void view_print_violation(const struct view *view, const struct box_violation *violation)
+{
+	char *report = collect(view, violation, text_violation), *line = report;
+	FILE *file = view->output->file;
+
+	/* One write: other processes print to the same terminal. */
+	if (!view->output->color) {
+		fputs(report, file);
+		free(report);
+		return;
+	}
+	while (*line) {
+		size_t length = strcspn(line, "\n") + 1;
+
+		output_style(view->output, starts(line, "ERROR:")	? STYLE_RED :
+					   starts(line, "WARNING:")	? STYLE_YELLOW :
+					   starts(line, "SUMMARY:") ||
+					   starts(line, "NOTE:")	? STYLE_BOLD :
+									  STYLE_PLAIN);
+		fwrite(line, 1, length - 1, file);
+		output_style(view->output, STYLE_PLAIN);
+		fputc('\n', file);
+		line += length;
+	}
+	free(report);
+}
+
+bool view_violation(const struct view *view, uint32_t slot)
+{
+	const struct box_violation *violation = &view->box->violation[slot];
+
+	if (!violation->ready || (view->pid && violation->pid != view->pid))
+		return false;
+	return !view->kinds ||
+	       (violation->kind < BOX_VIOLATION_COUNT && view->kinds[violation->kind]);
+}
+
+void view_print_violations(const struct view *view)
+{
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++)
+		if (view_violation(view, i) && !(view->printed && view->printed[i]))
+			view_print_violation(view, &view->box->violation[i]);
+}
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static unsigned long long number(uint64_t value)
+{
+	return value;
+}
+
+static void print_calls(FILE *file, const struct box_header *header)
+{
+	bool titled = false;
+	uint32_t call, tier;
+
+	for (call = 0; call < BOX_CALL_COUNT; call++) {
+		uint64_t spawns = 0;
+
+		for (tier = 0; tier < BOX_TIER_ROOM; tier++)
+			spawns += header->spawns[call][tier];
+		if (!spawns)
+			continue;
+		if (!titled) {
+			fprintf(file, "  %-13s %9s", "call", "spawns");
+			for (tier = 0; tier < BOX_TIER_COUNT; tier++)
+				fprintf(file, " %8s", box_tier_name(tier));
+			fprintf(file, " %10s %10s\n", "time", "mean");
+			titled = true;
+		}
+		fprintf(file, "  %-13s %9llu", box_call_name(call), number(spawns));
+		for (tier = 0; tier < BOX_TIER_COUNT; tier++)
+			fprintf(file, " %8llu", number(header->spawns[call][tier]));
+		fprintf(file, " %10s %10s\n", duration_text(header->spawn_ns[call]).text,
+			duration_text(header->spawn_ns[call] / spawns).text);
+	}
+}
+
+static void print_sites(const struct view *view)
+{
+	const struct box_site **sites = box_sites_sorted(view->box);
+	uint64_t states[BOX_SITE_STATE_COUNT] = { 0 };
+	FILE *file = view->output->file;
+	size_t count, i;
+
+	for (count = 0; sites[count]; count++)
+		if (sites[count]->state < BOX_SITE_STATE_COUNT)
+			states[sites[count]->state]++;
+	if (count) {
+		fprintf(file, "  %zu site%s:", count, plural(count));
+		for (i = 0; i < BOX_SITE_STATE_COUNT; i++)
+			if (states[i])
+				fprintf(file, " %llu %s", number(states[i]),
+					box_site_state_name((uint32_t)i));
+		fputc('\n', file);
+	}
+	for (i = 0; i < count && i < SITES_SHOWN; i++) {
+		const struct box_site *site = sites[i];
+
+		fputs("    ", file);
+		view_print_code(view, file, &site->frame[0]);
+		fprintf(file, " %s, %llu spawn%s: %s", box_call_name(site->call), number(site->spawns),
+			plural(site->spawns), box_site_state_name(site->state));
+		if (site->reason != BOX_REASON_NONE && site->state != BOX_SITE_PROMOTED)
+			fprintf(file, ": %s", box_reason_text(site->reason));
+		fputc('\n', file);
+	}
+	if (count > SITES_SHOWN)
+		fprintf(file, "    and %zu more; 'spork sites BOX' shows them all\n",
+			count - SITES_SHOWN);
+	free(sites);
+}
+
+static void print_counts(const struct view *view)
+{
+	const struct box_header *header = &view->box->header;
+	FILE *file = view->output->file;
+	uint32_t kind;
+	bool any = false;
+
+	if (header->audits)
+		fprintf(file, "  %llu audit%s, %s; %llu upgrade%s, %llu fallback%s\n",
+			number(header->audits), plural(header->audits),
+			duration_text(header->audit_ns).text, number(header->upgrades),
+			plural(header->upgrades), number(header->fallbacks), plural(header->fallbacks));
+	else if (header->upgrades || header->fallbacks)
+		fprintf(file, "  %llu upgrade%s, %llu fallback%s\n", number(header->upgrades),
+			plural(header->upgrades), number(header->fallbacks), plural(header->fallbacks));
+	if (view->box->dropped)
+		fprintf(file, "  %llu record%s dropped: the box was full; the counts are exact\n",
+			number(view->box->dropped), plural(view->box->dropped));
+
+	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++) {
+		uint32_t severity = box_violation_severity(kind);
+
+		if (!header->violations[kind])
+			continue;
+		fputs(any ? ", " : "  violations: ", file);
+		output_style(view->output, severity == BOX_SEVERITY_ERROR   ? STYLE_RED :
+					   severity == BOX_SEVERITY_WARNING ? STYLE_YELLOW :
+									      STYLE_BOLD);
+		fprintf(file, "%s %llu", box_violation_name(kind), number(header->violations[kind]));
+		output_style(view->output, STYLE_PLAIN);
+		any = true;
+	}
+	fputs(any ? "\n" : "  no violations\n", file);
+}
+
+void view_print_summary(const struct view *view)
+{
+	const struct box_header *header = &view->box->header;
+	uint64_t processes = header->table[BOX_TABLE_PROCESS].used, spawns = 0, ns = 0;
+	FILE *file = view->output->file;
+	uint32_t call, tier;
+
+	for (call = 0; call < BOX_CALL_ROOM; call++) {
+		for (tier = 0; tier < BOX_TIER_ROOM; tier++)
+			spawns += header->spawns[call][tier];
+		ns += header->spawn_ns[call];
+	}
+	output_style(view->output, STYLE_BOLD);
+	fprintf(file, "spork: %llu process%s, %llu spawn%s", number(processes),
+		processes == 1 ? "" : "es", number(spawns), plural(spawns));
+	if (spawns)
+		fprintf(file, ", %s in spawn calls", duration_text(ns).text);
+	output_style(view->output, STYLE_PLAIN);
+	fputc('\n', file);
+	print_calls(file, header);
+	print_sites(view);
+	print_counts(view);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From an address in a module to its function or variable, file and line, with libdw.
+ *
+ * Each module gets a session of its own, opened when first asked for, so that one broken file spoils
+ * nothing else. Debug information is looked for in the file and in the system's folders, never on the
+ * network. A file whose build-id is not the recorded one is not asked. Used by one thread at a time.
+ */
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+#define CACHE_SLOTS 4096
+
+enum module_state { MODULE_UNTRIED, MODULE_OPEN, MODULE_REPLACED, MODULE_UNUSABLE };
+
+struct module {
+	enum module_state state;
+	Dwfl *session;
+	Dwfl_Module *dwfl;
+	Dwarf_Addr bias; /* session address less link-time address */
+};
+
+struct cached {
+	uint64_t offset;
+	uint32_t module;
+	struct place place;
+};
+
+struct symbols {
+	const struct box *box;
+	struct module module[BOX_CAPACITY_MODULE];
+	struct cached code[CACHE_SLOTS];
+};
+
+static char *debug_folders; /* NULL: libdwfl's own list */
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+	.debuginfo_path = &debug_folders,
+};
+
+struct symbols *symbols_open(const struct box *box)
+{
+	struct symbols *symbols = calloc(1, sizeof(*symbols));
+
+	if (!symbols)
+		abort();
+	unsetenv("DEBUGINFOD_URLS");
+	symbols->box = box;
+	return symbols;
+}
+
+void symbols_close(struct symbols *symbols)
+{
+	size_t i;
+
+	for (i = 0; i < BOX_CAPACITY_MODULE; i++)
+		if (symbols->module[i].session)
+			dwfl_end(symbols->module[i].session);
+	free(symbols);
+}
+
+/* Paths come from the box: only regular files may be opened, anything else may hang or act. */
+static int file_open(const char *path)
+{
+	struct stat status;
+
+	if (*path != '/' || stat(path, &status) || !S_ISREG(status.st_mode))
+		return -1;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static enum module_state module_open(struct module *module, const struct box_module *record)
+{
+	const unsigned char *build_id;
+	int fd = file_open(record->path), size;
+	GElf_Addr where;
+
+	if (fd < 0)
+		return MODULE_UNUSABLE;
+	module->session = dwfl_begin(&callbacks);
+	if (!module->session) {
+		close(fd);
+		return MODULE_UNUSABLE;
+	}
+	dwfl_report_begin(module->session);
+	module->dwfl = dwfl_report_offline(module->session, path_base(record->path), record->path, fd);
+	if (!module->dwfl)
+		close(fd);
+	dwfl_report_end(module->session, NULL, NULL);
+	if (!module->dwfl || !dwfl_module_getelf(module->dwfl, &module->bias))
+		return MODULE_UNUSABLE;
+	size = dwfl_module_build_id(module->dwfl, &build_id, &where);
+	if (record->build_id_size && ((uint32_t)size != record->build_id_size ||
+				      memcmp(build_id, record->build_id, record->build_id_size)))
+		return MODULE_REPLACED;
+	return MODULE_OPEN;
+}
+
+/* The frame's module, opened if that is possible; fills in what is known without it. */
+static struct module *frame_module(struct symbols *symbols, const struct box_frame *frame,
+				   struct place *place)
+{
+	const struct box_module *record = box_module(symbols->box, frame->module);
+	struct module *module;
+
+	if (!record || !record->path[0])
+		return NULL;
+	module = &symbols->module[frame->module - 1];
+	if (module->state == MODULE_UNTRIED)
+		module->state = module_open(module, record);
+	place->module = record->path;
+	place->replaced = module->state == MODULE_REPLACED;
+	return module->state == MODULE_OPEN ? module : NULL;
+}
+
+/* The unit that has `address`. Not every compiler writes the index that dwfl_module_addrdie() uses. */
+static Dwarf_Die *unit_find(Dwfl_Module *dwfl, Dwarf_Addr address, Dwarf_Addr *bias)
+{
+	Dwarf_Die *unit = dwfl_module_addrdie(dwfl, address, bias);
+
+	if (unit)
+		return unit;
+	while ((unit = dwfl_module_nextcu(dwfl, unit, bias)))
+		if (dwarf_haspc(unit, address - *bias) > 0)
+			return unit;
+	return NULL;
+}
+
+/* The name of the innermost function at `pc`, inlined ones too, as the line table sees it. */
+static const char *function_name(Dwarf_Die *unit, Dwarf_Addr pc)
+{
+	Dwarf_Die *scopes = NULL;
+	int count = dwarf_getscopes(unit, pc, &scopes), i;
+	const char *name = NULL;
+
+	for (i = 0; i < count && !name; i++) {
+		int tag = dwarf_tag(&scopes[i]);
+
+		if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine)
+			name = dwarf_diename(&scopes[i]);
+	}
+	free(scopes);
+	return name;
+}
+
+static void code_look_up(struct module *module, uint64_t offset, struct place *place)
+{
+	Dwarf_Addr address = offset + module->bias, bias;
+	Dwarf_Die *unit = unit_find(module->dwfl, address, &bias);
+	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
+	GElf_Off into;
+	GElf_Sym symbol;
+
+	if (line) {
+		place->file = dwarf_linesrc(line, NULL, NULL);
+		if (!place->file || dwarf_lineno(line, &place->line) || place->line <= 0)
+			place->file = NULL;
+	}
+	if (unit)
+		place->symbol = function_name(unit, address - bias);
+	if (!place->symbol) {
+		place->symbol = dwfl_module_addrinfo(module->dwfl, address, &into, &symbol, NULL,
+						     NULL, NULL);
+		/* Past the end of a symbol is not in it: the file is stripped there. */
+		if (place->symbol && symbol.st_size && into >= symbol.st_size)
+			place->symbol = NULL;
+	}
+}
+
+struct place symbols_code(struct symbols *symbols, const struct box_frame *frame)
+{
+	struct place place = { 0 };
+	struct cached *cached;
+
+	if (!frame->module)
+		return place;
+	cached = &symbols->code[(frame->offset ^ frame->offset >> 12 ^ frame->module * 97U) % CACHE_SLOTS];
+	if (cached->module != frame->module || cached->offset != frame->offset) {
+		struct module *module = frame_module(symbols, frame, &place);
+
+		if (module && frame->offset)
+			code_look_up(module, frame->offset - 1, &place);
+		*cached = (struct cached){ frame->offset, frame->module, place };
+	}
+	return cached->place;
+}
+
+struct place symbols_data(struct symbols *symbols, const struct box_frame *frame)
+{
+	struct place place = { 0 };
+	struct module *module = frame_module(symbols, frame, &place);
+	GElf_Off into;
+	GElf_Sym symbol;
+	const char *name;
+
+	if (!module)
+		return place;
+	name = dwfl_module_addrinfo(module->dwfl, frame->offset + module->bias, &into, &symbol, NULL,
+				    NULL, NULL);
+	if (name && (into < symbol.st_size || !into)) {
+		place.symbol = name;
+		place.into = into;
+	}
+	return place;
+}

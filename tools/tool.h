@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the commands of the tool share: reading and making boxes, symbols, output, checks of programs.
+ * Everything runs in the tool's own process; nothing here is for the shim.
+ */
+#ifndef SPORK_TOOL_H
+#define SPORK_TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "box.h"
+#include "text.h"
+
+#ifndef SPORK_VERSION
+#define SPORK_VERSION "unknown"
+#endif
+
+/* Exit statuses of spork's own, as env(1) and timeout(1) have them. */
+enum { STATUS_FAILED = 125, STATUS_CANNOT_EXECUTE = 126, STATUS_NOT_FOUND = 127 };
+
+/* ---- output.c ---- */
+
+extern const char *tool_command; /* name of the command that runs, for errors; NULL before one does */
+
+/* One line on stderr: "spork: COMMAND: ...". */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+enum output_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+/* Where and how a command prints. Zeroed is the default. */
+struct output {
+	const char *path;
+	bool json;
+	enum output_color when;
+	FILE *file;
+	bool color;
+};
+
+#define OUTPUT_OPTIONS(default_stream)                                                             \
+	{ 'f', "format", "FORMAT", "print text (the default) or json: JSON Lines, one object a line" }, \
+	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },                     \
+	{ OPTION_COLOR, "color", "WHEN",                                                           \
+	  "use colour: auto (the default: on a terminal, unless NO_COLOR is set), always or never" }
+
+/* Takes an option of OUTPUT_OPTIONS; 0, or STATUS_FAILED after a line of error. */
+int output_option(struct output *output, int id, const char *argument);
+int output_open(struct output *output, FILE *fallback);
+/* Flushes and closes; 0, or STATUS_FAILED after a line of error where something was not written. */
+int output_close(struct output *output);
+
+enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_RED, STYLE_YELLOW };
+/* Switches the style, where there is colour. */
+void output_style(struct output *output, enum style style);
+
+struct duration {
+	char text[24];
+};
+struct duration duration_text(uint64_t ns); /* "850 ns", "1.23 ms" */
+
+/* The last component of a path; never NULL. */
+const char *path_base(const char *path);
+
+/* Prints a string that others chose: control characters and what is not UTF-8 come out as '?'. */
+void print_clean(FILE *file, const char *string);
+/* The same, in place. */
+void clean(char *string);
+
+/* A JSON object or array being written; commas come by themselves. */
+struct json {
+	FILE *file;
+	bool comma;
+};
+
+void json_open(struct json *json, char bracket);
+void json_close(struct json *json, char bracket);
+void json_end_line(struct json *json);
+void json_key(struct json *json, const char *key);
+void json_string(struct json *json, const char *string); /* NULL: null; invalid UTF-8: U+FFFD */
+void json_number(struct json *json, uint64_t value);
+void json_hex(struct json *json, uint64_t value); /* "0x..." */
+void json_bool(struct json *json, bool value);
+void json_null(struct json *json);
+void json_key_string(struct json *json, const char *key, const char *string);
+void json_key_number(struct json *json, const char *key, uint64_t value);
+
+/* ---- box.c ---- */
+
+/*
+ * What was read of a box. Records stay in their slots, so that indexes hold; a slot whose `ready` is
+ * zero has nothing. Strings end, counts of inner arrays are in range; enumerations and indexes into
+ * other tables may be anything.
+ */
+struct box {
+	struct box_header header;
+	struct box_process *process;
+	struct box_module *module;
+	struct box_site *site;
+	struct box_violation *violation;
+	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table */
+	uint64_t dropped;		 /* records that found their table full */
+	bool partial;			 /* something was missing or damaged */
+	char problem[128];		 /* what, for a line of error */
+};
+
+/* Writes an empty box into an empty file; 0 or -errno. */
+int box_create(int fd);
+
+/* Whether the file starts as a box of any version does. */
+bool box_is_one(int fd);
+
+/*
+ * Reads what the box has now; may be repeated while it grows. 0, or -1 when nothing can be read of it,
+ * the reason in `problem`. The box starts zeroed; box_free() after either.
+ */
+int box_load(struct box *box, int fd);
+
+/* Opens and loads; 0, or STATUS_FAILED after a line of error. A partial one gets a line of warning. */
+int box_open(struct box *box, const char *path);
+void box_free(struct box *box);
+
+/* Record behind an index plus one; NULL: none. */
+const struct box_module *box_module(const struct box *box, uint32_t index);
+const struct box_site *box_site(const struct box *box, uint32_t index);
+
+/* Occurrences of warnings and errors. */
+uint64_t box_alarms(const struct box *box);
+
+/* Ready sites, most spawns first; ends with NULL; to be freed. */
+const struct box_site **box_sites_sorted(const struct box *box);
+
+/* Quantile of a latency histogram, nanoseconds; false: it is empty. */
+bool box_quantile(const uint32_t *latency, double quantile, uint64_t *ns);
+
+/* ---- symbol.c ---- */
+
+struct symbols;
+
+/* What is known of an address. Strings live as long as the symbols. */
+struct place {
+	const char *module; /* path; NULL: unknown */
+	const char *symbol; /* NULL: unknown */
+	const char *file;   /* NULL: unknown */
+	int line;
+	uint64_t into;	/* data: bytes from the symbol's start */
+	bool replaced;	/* the file is no longer the one that ran */
+};
+
+/* The box must outlive it. */
+struct symbols *symbols_open(const struct box *box);
+void symbols_close(struct symbols *symbols);
+
+/* `frame` is a return address: what is looked up is the call before it. */
+struct place symbols_code(struct symbols *symbols, const struct box_frame *frame);
+struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
+
+/* ---- summary.c: what a box holds, as text ---- */
+
+struct view {
+	struct output *output;
+	const struct box *box;
+	struct symbols *symbols;
+	const bool *printed; /* per violation slot: was printed before; NULL: none was */
+	const bool *kinds;   /* which kinds to show; NULL: all */
+	uint32_t pid;	     /* whose records to show; zero: all */
+};
+
+/* Whether the view shows that slot. */
+bool view_violation(const struct view *view, uint32_t slot);
+void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
+void view_print_violation(const struct view *view, const struct box_violation *violation);
+void view_print_violations(const struct view *view);
+void view_print_summary(const struct view *view);
+
+/* ---- record.c: the same, as JSON Lines ---- */
+
+void view_json(const struct view *view);
+void view_json_sites(const struct view *view);
+/* text_message(), to be freed. */
+char *view_message(const struct view *view, const struct box_violation *violation);
+
+/* ---- config.c: options of the shim ---- */
+
+struct config_row {
+	const char *key, *preset, *values, *meaning;
+};
+
+extern const struct config_row config_rows[]; /* ends with zeros */
+
+/* 0, or -1 after a line of error that names the key and what it accepts. */
+int config_check(const char *assignment);
+
+/* ---- elf.c: can a program be traced? ---- */
+
+enum traceable {
+	TRACE_YES,
+	TRACE_USELESS,	/* the shim would not be loaded, and does no harm */
+	TRACE_HARMFUL,	/* the shim must not be preloaded */
+};
+
+/* `why` gets the reason, as in "it is statically linked". Unreadable files are TRACE_YES. */
+enum traceable elf_traceable(const char *path, const char *shim, char *why, size_t size);
+
+/* ---- live.c: violations as they happen ---- */
+
+struct live;
+
+/*
+ * Starts a thread that prints each violation when it is recorded, and marks its slot in `printed`. Until
+ * live_stop() the box, the view and its output belong to that thread. NULL: it cannot be done.
+ */
+struct live *live_start(const struct view *view, struct box *box, int fd, bool *printed);
+/* Prints what is left and ends. */
+void live_stop(struct live *live);
+
+/* ---- launch.c: the command that is run ---- */
+
+/* Finds a command as execvp does. `path` gets PATH_MAX bytes; 0 or -errno. */
+int launch_find(const char *name, char *path);
+
+/*
+ * Executes the command with the dispositions and the mask that spork was started with, and forwards
+ * signals to it from then on. 0 and its pid, or -errno.
+ */
+int launch_start(const char *path, char *const argv[], char *const environment[], pid_t *pid);
+
+/* Waits for its end and stops forwarding; the status as waitpid() tells it. */
+int launch_wait(pid_t pid);
+
+/* Ends spork by that signal, without a core dump. Returns the next best exit status if it cannot. */
+int launch_die(int signal);
+
+#endif
