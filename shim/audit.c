@@ -114,9 +114,25 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		(struct box_write){ .module = module, .offset = offset, .size = (uint32_t)(end - offset) };
 }
 
+/*
+ * ld.so counts the symbols that lazy binding looks up (GL(dl_num_relocations), elf/dl-lookup.c): nothing
+ * reads it, so it needs no undo.
+ */
+static bool counts_relocations(const struct audit *audit, const struct module *module, uintptr_t start,
+			       uintptr_t end)
+{
+	uintptr_t word = start & ~(uintptr_t)7;
+	uint64_t ours, theirs;
+
+	if (!module->loader || end > word + 8)
+		return false;
+	memcpy(&ours, (void *)word, sizeof(ours));
+	memcpy(&theirs, audit->theirs + (word & (PAGE - 1)), sizeof(theirs));
+	return ours > theirs && ours - theirs < 10000;
+}
+
 static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 {
-	uintptr_t words = (uintptr_t)&thread_words;
 	struct module module;
 
 	if (start >= audit->self->stack_low && start < audit->self->stack_high) {
@@ -124,17 +140,16 @@ static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 			audit->writes.stack_extent = (uint32_t)(end - audit->stack);
 		return;
 	}
-	if (memory_owns(start) || (start >= words && end <= words + sizeof(thread_words)))
+	if (memory_owns(start) || thread_local_volatile(start, end))
 		return;
 	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1))
-		return;
-	if (start >= (uintptr_t)&errno && end <= (uintptr_t)(&errno + 1))
 		return;
 	if (thread_local_owns(start, end))
 		write_add(audit, 0, start - sys_thread_pointer(), end - sys_thread_pointer());
 	else if (!module_find(start, &module))
 		find(audit, BOX_REASON_WRITES_HEAP, start);
-	else if (start < module.got_low || end > module.got_high)
+	else if ((start < module.got_low || end > module.got_high) &&
+		 !counts_relocations(audit, &module, start, end))
 		write_add(audit, module.index, start - module.bias, end - module.bias);
 }
 

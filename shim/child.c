@@ -18,11 +18,12 @@
 #include "window.h"
 
 /* Traits that are not reasons of the box: see hooks.def. */
-enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_CONTROL };
+enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_KILL, TRAIT_CONTROL };
 
 #define BOX_REASON_WRITE TRAIT_WRITE
 #define BOX_REASON_OPEN TRAIT_OPEN
 #define BOX_REASON_OPENAT TRAIT_OPENAT
+#define BOX_REASON_KILL TRAIT_KILL
 #define BOX_REASON_CONTROL TRAIT_CONTROL
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t)BOX_REASON_##trait,
@@ -77,6 +78,8 @@ static enum spork_reason trait_reason(struct window *window, enum hook hook,
 		return open_reason(AT_FDCWD, (const char *)arguments->value[0]);
 	case TRAIT_OPENAT:
 		return open_reason((int)arguments->value[0], (const char *)arguments->value[1]);
+	case TRAIT_KILL:
+		return BOX_REASON_SIGNAL;
 	case TRAIT_CONTROL:
 		return control_reason(window, arguments);
 	default:
@@ -84,7 +87,23 @@ static enum spork_reason trait_reason(struct window *window, enum hook hook,
 	}
 }
 
-void hook_in_window(enum hook hook, const struct hook_arguments *arguments)
+/* The pid that the child knows itself by became another one. */
+static void rename_self(enum hook hook, struct hook_arguments *arguments, long before)
+{
+	size_t i;
+
+	for (i = 0; traits[hook] == TRAIT_KILL && i < 2; i++) {
+		int value = (int)arguments->value[i];
+
+		/* the second argument of tgkill is a thread id, of the others a signal */
+		if (i && hook != HOOK_tgkill)
+			break;
+		if (value == before || value == -before)
+			arguments->value[i] = value == before ? sys_pid() : -sys_pid();
+	}
+}
+
+void hook_in_window(enum hook hook, struct hook_arguments *arguments)
 {
 	struct window *window = thread_words.window;
 	enum spork_reason reason;
@@ -95,18 +114,22 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments)
 	window->busy = true;
 	reason = trait_reason(window, hook, arguments);
 	window->busy = false;
-	if (reason && window->kind == WINDOW_AUDIT)
+	if (reason && window->kind == WINDOW_AUDIT) {
 		audit_refuse(window, reason);
-	else if (reason)
+	} else if (reason) {
+		long before = sys_pid();
+
 		window_upgrade(window, reason);
+		rename_self(hook, arguments, before);
+	}
 	errno = error;
 }
 
 /* What stubs run in a window, or before the constructor: the function to go on with. */
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, struct hook_arguments *arguments)
 	__attribute__((visibility("hidden")));
 
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, struct hook_arguments *arguments)
 {
 	hook_enter(hook, arguments);
 	return real_get(hook);

@@ -136,6 +136,7 @@ static void module_describe(const struct dl_find_object *found, struct module *m
 		SYS(readlink, "/proc/self/exe", record.path, sizeof(record.path) - 1);
 	record.key = record.build_id_size ? hash_bytes(record.build_id, record.build_id_size) :
 					    hash_bytes(record.path, strlen(record.path));
+	module->loader = (uintptr_t)_dl_find_object - module->start < module->end - module->start;
 	module->key = record.key;
 	module->index = record_module(&record);
 }
@@ -187,7 +188,20 @@ void module_frame(uintptr_t address, struct box_frame *frame)
 	}
 }
 
-uintptr_t module_address(uint32_t index, uint64_t offset)
+/* The first link map; the main program's. */
+static const struct link_map *first_map(void)
+{
+	struct dl_find_object found;
+	const struct link_map *map;
+
+	if (!range_of((uintptr_t)module_is_shim, &found))
+		return NULL;
+	for (map = found.dlfo_link_map; map->l_prev;)
+		map = map->l_prev;
+	return map;
+}
+
+static uintptr_t cached_address(uint32_t index, uint64_t offset)
 {
 	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
 	uint32_t i;
@@ -201,20 +215,27 @@ uintptr_t module_address(uint32_t index, uint64_t offset)
 	return 0;
 }
 
+uintptr_t module_address(uint32_t index, uint64_t offset)
+{
+	uintptr_t address = cached_address(index, offset);
+	const struct link_map *map;
+	struct module module;
+
+	if (address)
+		return address;
+	for (map = first_map(); map; map = map->l_next)
+		if (module_find((uintptr_t)map->l_ld, &module) && module.index == index)
+			break;
+	return cached_address(index, offset);
+}
+
 uint32_t module_program(void)
 {
-	/* The main program heads the list of link maps; its dynamic section is an address in it. */
-	if (!program) {
-		struct module module;
-		const struct link_map *map;
-		struct dl_find_object found;
+	const struct link_map *map = program ? NULL : first_map();
+	struct module module;
 
-		if (range_of((uintptr_t)module_is_shim, &found)) {
-			for (map = found.dlfo_link_map; map->l_prev;)
-				map = map->l_prev;
-			if (module_find((uintptr_t)map->l_ld, &module))
-				program = module.index;
-		}
-	}
+	/* Its dynamic section is an address in it. */
+	if (map && module_find((uintptr_t)map->l_ld, &module))
+		program = module.index;
 	return program;
 }

@@ -18,6 +18,7 @@ struct module {
 	uintptr_t got_low, got_high; /* lazily bound slots; got_high is past the end */
 	uint64_t key;	      /* of build-id, or of path */
 	uint32_t index;	      /* in the box, plus one */
+	bool loader;	      /* ld.so itself */
 };
 
 /* The module that holds an address; false: none. Lock-free; may run in a window. */

@@ -97,8 +97,12 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 /* Bytes of static thread-local storage below the thread pointer: the same in every thread. */
 static uintptr_t static_below;
 
-/* The thread's descriptor, struct pthread, starts at the thread pointer (glibc 2.36, x86-64: 2304 bytes). */
-#define DESCRIPTOR_SIZE 2304
+/* The thread's descriptor, struct pthread, starts at the thread pointer (glibc 2.36, x86-64: 2368 bytes). */
+#define DESCRIPTOR_SIZE 2368
+
+/* Restartable sequences: the kernel writes the current processor there whenever it likes. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+#define RSEQ_SIZE 32
 
 static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 {
@@ -114,6 +118,22 @@ static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 void thread_init(void)
 {
 	dl_iterate_phdr(static_block, NULL);
+}
+
+bool thread_local_volatile(uintptr_t start, uintptr_t end)
+{
+	uintptr_t words = (uintptr_t)&thread_words, error = (uintptr_t)&errno;
+
+	if (start >= words && end <= words + sizeof(thread_words))
+		return true;
+	if (start >= error && end <= error + sizeof(errno))
+		return true;
+	if (&__rseq_offset) {
+		uintptr_t area = sys_thread_pointer() + (uintptr_t)__rseq_offset;
+
+		return start >= area && end <= area + RSEQ_SIZE;
+	}
+	return false;
 }
 
 bool thread_local_owns(uintptr_t start, uintptr_t end)

@@ -60,6 +60,9 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer);
 /* Does the range lie in the calling thread's static thread-local storage, or its descriptor? */
 bool thread_local_owns(uintptr_t start, uintptr_t end);
 
+/* Is it a part of that which any child changes and which is always put back, or the kernel's own? */
+bool thread_local_volatile(uintptr_t start, uintptr_t end);
+
 /* Learns the extent of static thread-local storage. Constructor only: it asks the loader. */
 void thread_init(void);
 

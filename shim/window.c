@@ -252,7 +252,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers, co
 	window->opened_ns = spawn->start_ns;
 	window->parent_pid = (uint32_t)SYS(getpid);
 	window->death_signal = -1;
-	window->mask = sys_sigmask(SYS_SIGNALS_ALL);
+	window->mask = window->parent_mask = sys_sigmask(SYS_SIGNALS_ALL);
 	subreaper_enter();
 	RECORD_ADD(windows, 1);
 	thread_words.window = window;
@@ -363,7 +363,7 @@ static long close_vfork(struct window *window, long pid)
 long window_close(struct window *window, long pid)
 {
 	struct entry_registers registers = window->registers;
-	sys_sigset mask = window->mask;
+	sys_sigset mask = window->parent_mask;
 	struct spawn_record spawn = {
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,

@@ -54,6 +54,7 @@ struct window {
 	struct box_site *site;
 	uint64_t opened_ns;
 	uint32_t parent_pid;
+	sys_sigset parent_mask;
 
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy;		/* inside the shim: hooks do nothing */

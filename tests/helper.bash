@@ -48,18 +48,17 @@ spork() {
 	bounded "$SPORK" "$@"
 }
 
-# record [SPORK-RUN-OPTION]... -- PROG ARGS...: under `spork run`, the records into $RECORD,
-# what PROG prints to stdout into $RECORD.out
+# record [SPORK-RUN-OPTION]... -- PROG ARGS...: under `spork run`, the records into
+# record.jsonl in the test's folder, what PROG prints to stdout into record.out
 record() {
 	local options=()
 
-	RECORD=$BATS_TEST_TMPDIR/record.jsonl
 	while [ "$1" != -- ]; do
 		options+=("$1")
 		shift
 	done
-	spork run -f json -O "$RECORD" "${options[@]}" -- "$(program "$2")" "${@:3}" \
-		>"$RECORD.out"
+	spork run -f json -O "$BATS_TEST_TMPDIR/record.jsonl" "${options[@]}" -- \
+		"$(program "$2")" "${@:3}" >"$BATS_TEST_TMPDIR/record.out"
 }
 
 # query EXPRESSION: prints a Python expression over what `record` left: rows, site (the only one), sites,
@@ -75,7 +74,7 @@ site = sites[0] if len(sites) == 1 else None
 deadlock = next((v for v in violations if v["kind"] == "orphan-deadlock"), None)
 value = eval(sys.argv[2])
 print(*value, sep="\n") if isinstance(value, list) else print(value)
-' "$RECORD" "$1"
+' "$BATS_TEST_TMPDIR/record.jsonl" "$1"
 }
 
 # same_as_bare CMD...: stdout, stderr and exit status of CMD are, byte for byte, those of a bare run.

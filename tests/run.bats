@@ -117,7 +117,7 @@ sys.exit(0 if code == -int(sys.argv[1]) else "returncode %d" % code)
 	run query 'sorted({row["type"] for row in rows})'
 	assert_output $'process\nsession\nsite\nsummary'
 	assert_equal "$(query 'rows[0]["type"] + rows[-1]["type"]')" sessionsummary
-	run grep -v -E '^\{ *"type"' "$RECORD"
+	run grep -v -E '^\{ *"type"' "$BATS_TEST_TMPDIR/record.jsonl"
 	assert_output ""
 	run query '[key for key in ("id", "key", "symbol", "file", "line", "call", "state", "reason", "spawns",
 		"by_tier", "upgrades", "p50_ns", "p99_ns", "writes") if key not in site]'

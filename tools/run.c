@@ -87,6 +87,7 @@ struct run {
 	char shim[PATH_MAX];
 	char program[PATH_MAX];
 	bool preload;
+	char **environment; /* of the command */
 };
 
 static bool has_log(const char *settings)
@@ -352,18 +353,14 @@ static bool shim_was_loaded(const struct box *box)
 
 static void summary_print(const struct run *run, const struct view *view)
 {
-	const char *never = "the command never loaded the shim: nothing was recorded";
-
 	if (run->output.json) {
 		view_json(view);
-		if (!shim_was_loaded(view->box))
-			complain("%s", never);
 		return;
 	}
 	view_print_violations(view);
 	view_print_summary(view);
 	if (!shim_was_loaded(view->box))
-		fprintf(run->output.file, "  %s\n", never);
+		fputs("  the command never loaded the shim: nothing was recorded\n", run->output.file);
 }
 
 /* Runs the command to its end; returns spork's exit status, and its status in `status`. */
@@ -372,12 +369,12 @@ static int command_run(struct run *run, char **argv, int *status)
 	bool printed[BOX_CAPACITY_VIOLATION] = { false };
 	struct box box = { 0 };
 	struct view view = { .output = &run->output, .box = &box, .printed = printed };
-	char **envp = environment_make(run);
 	struct live *live = NULL;
 	int error, failed = 0;
 	pid_t pid;
 
-	error = launch_start(run->program, argv, envp, &pid);
+	run->environment = environment_make(run);
+	error = launch_start(run->program, argv, run->environment, &pid);
 	if (error) {
 		complain("%s: cannot be executed: %s%s", argv[0], strerror(-error),
 			 error == -ENOENT ? " (its interpreter, if the file is there)" : "");
