@@ -146,13 +146,6 @@ static void replay(const struct window *window)
 		SYS(prctl, PR_SET_PDEATHSIG, window->death_signal);
 }
 
-static void handlers_restore(struct window *window)
-{
-	for (; window->handlers; window->handlers--)
-		sigaction(window->handler[window->handlers - 1].signal,
-			  &window->handler[window->handlers - 1].action, NULL);
-}
-
 /*
  * glibc's own fork() makes the process that takes over: its locks are consistent, since the parent's
  * other threads run on and release what they hold. The kernel gives that process to the parent, a
@@ -166,7 +159,7 @@ void window_upgrade(struct window *window, enum spork_reason reason)
 	pid_t pid;
 
 	window->busy = true;
-	handlers_restore(window);
+	signal_upgrade(&window->signal);
 	thread_words.atfork_mode = ATFORK_UPGRADE;
 	pid = REAL(fork)();
 	if (pid) {
@@ -183,32 +176,10 @@ void window_upgrade(struct window *window, enum spork_reason reason)
 	window->busy = false;
 	window_after_fork(from);
 	replay(window);
-	sys_sigmask(window->mask);
+	sys_sigmask(window->signal.mask);
 	window_give(window);
 	atfork_after_upgrade();
 	errno = error;
-}
-
-/*
- * Exec would reset caught handlers, but a signal that arrives between the unblocking and the exec must
- * not run one: the memory is the parent's. A signal that is already pending for such a handler is dropped,
- * as its effect on a bare child's memory would be.
- */
-static void handlers_reset(struct window *window)
-{
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL };
-	int signal;
-
-	for (signal = 1; signal <= 64; signal++) {
-		struct sigaction *action = &window->handler[window->handlers].action;
-
-		if (window->mask & 1ULL << (signal - 1) || sigaction(signal, NULL, action) ||
-		    action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN)
-			continue;
-		window->handler[window->handlers++].signal = signal;
-		sigaction(signal, &ignore, NULL);
-		sigaction(signal, &deflt, NULL);
-	}
 }
 
 void window_exec_begin(struct window *window)
@@ -219,8 +190,7 @@ void window_exec_begin(struct window *window)
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
-		handlers_reset(window);
-		sys_sigmask(window->mask);
+		signal_exec(&window->signal);
 	}
 	errno = error;
 }
@@ -233,7 +203,7 @@ void window_exec_failed(struct window *window)
 	if (window->kind == WINDOW_AUDIT) {
 		site_exec_failed(window->site);
 	} else if (window->kind == WINDOW_SHARED) {
-		sys_sigmask(SYS_SIGNALS_ALL);
+		signal_exec_failed();
 		window_upgrade(window, BOX_REASON_EXEC_FAILED);
 	}
 	errno = error;
@@ -266,17 +236,9 @@ EXPORT void _Exit(int status)
 	__builtin_unreachable();
 }
 
-/* The window that identity and mask calls belong to, if the caller is a shared child. */
-static struct window *shared_window(void)
-{
-	struct window *window = thread_words.window;
-
-	return window && window->kind == WINDOW_SHARED && !window->busy ? window : NULL;
-}
-
 EXPORT pid_t setsid(void)
 {
-	struct window *window = shared_window();
+	struct window *window = window_shared();
 	pid_t result = REAL(setsid)();
 
 	if (window && result >= 0) {
@@ -288,7 +250,7 @@ EXPORT pid_t setsid(void)
 
 EXPORT int setpgid(pid_t pid, pid_t group)
 {
-	struct window *window = shared_window();
+	struct window *window = window_shared();
 	int result = REAL(setpgid)(pid, group);
 	pid_t self = (pid_t)SYS(getpid);
 
@@ -302,48 +264,4 @@ EXPORT int setpgid(pid_t pid, pid_t group)
 EXPORT int setpgrp(void)
 {
 	return setpgid(0, 0);
-}
-
-static int mask_change(struct window *window, int how, const sigset_t *set, sigset_t *old)
-{
-	sys_sigset before = window->mask, given;
-
-	if (set) {
-		memcpy(&given, set, sizeof(given));
-		if (how == SIG_BLOCK)
-			window->mask |= given;
-		else if (how == SIG_UNBLOCK)
-			window->mask &= ~given;
-		else if (how == SIG_SETMASK)
-			window->mask = given;
-		else
-			return EINVAL;
-		/* SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are libc's own */
-		window->mask &= ~(1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1) | 3ULL << 31);
-	}
-	if (old) {
-		memset(old, 0, sizeof(*old));
-		memcpy(old, &before, sizeof(before));
-	}
-	return 0;
-}
-
-EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-	struct window *window = shared_window();
-	int error;
-
-	if (!window)
-		return REAL(sigprocmask)(how, set, old);
-	error = mask_change(window, how, set, old);
-	if (error)
-		errno = error;
-	return error ? -1 : 0;
-}
-
-EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-	struct window *window = shared_window();
-
-	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
 }

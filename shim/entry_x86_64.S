@@ -81,9 +81,9 @@ spawn_entry:
 	.cfi_restore_state
 
 1:	mov	%rdx, %r12
-	mov	$__NR_clone, %eax
-	mov	WINDOW_CLONE_FLAGS(%r12), %rdi
-	xor	%esi, %esi
+	mov	WINDOW_NUMBER(%r12), %rax
+	mov	WINDOW_ARGUMENT(%r12), %rdi
+	mov	(WINDOW_ARGUMENT + 8)(%r12), %rsi
 	xor	%edx, %edx
 	xor	%r10d, %r10d
 	xor	%r8d, %r8d

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <sys/auxv.h>
 
 #include "record.h"
 #include "sys.h"
@@ -136,7 +137,7 @@ static void module_describe(const struct dl_find_object *found, struct module *m
 		SYS(readlink, "/proc/self/exe", record.path, sizeof(record.path) - 1);
 	record.key = record.build_id_size ? hash_bytes(record.build_id, record.build_id_size) :
 					    hash_bytes(record.path, strlen(record.path));
-	module->loader = (uintptr_t)_dl_find_object - module->start < module->end - module->start;
+	module->loader = map->l_addr && map->l_addr == getauxval(AT_BASE);
 	module->key = record.key;
 	module->index = record_module(&record);
 }

@@ -28,8 +28,14 @@
 
 
 _Static_assert(offsetof(struct window, registers) == WINDOW_REGISTERS, "entry_*.S");
-_Static_assert(offsetof(struct window, clone_flags) == WINDOW_CLONE_FLAGS, "entry_*.S");
+_Static_assert(offsetof(struct window, number) == WINDOW_NUMBER, "entry_*.S");
+_Static_assert(offsetof(struct window, argument) == WINDOW_ARGUMENT, "entry_*.S");
 _Static_assert(offsetof(struct thread_words, window) == 0, "entry_*.S");
+
+/* linux/sched.h; Linux 5.5 */
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
 
 static uint32_t forbidden; /* enum spork_reason */
 
@@ -46,7 +52,7 @@ static struct window *window_take(struct thread *self)
 	if (!window)
 		window = memory_take(sizeof(*window));
 	if (window)
-		memset(window, 0, offsetof(struct window, handler));
+		memset(window, 0, offsetof(struct window, undo));
 	return window;
 }
 
@@ -175,6 +181,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	long pid;
 
 	if (audit && site_audit_begin(spawn->site)) {
+		signal_forget();
 		window = window_take(thread_self());
 		if (!window)
 			site_audit_cancel(spawn->site);
@@ -209,7 +216,8 @@ static struct window *open_vfork(const struct entry_registers *registers, struct
 	if (!window)
 		return NULL;
 	window->kind = WINDOW_VFORK;
-	window->clone_flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+	window->number = SYS_clone;
+	window->argument[0] = CLONE_VM | CLONE_VFORK | SIGCHLD;
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
@@ -245,14 +253,17 @@ static enum spork_reason open_shared(const struct entry_registers *registers, co
 		return reason;
 	}
 	window->kind = WINDOW_SHARED;
-	window->clone_flags = CLONE_VM | CLONE_VFORK;
+	window->number = SYS_clone3;
+	window->argument[0] = (uintptr_t)&window->clone;
+	window->argument[1] = sizeof(window->clone);
+	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	window->parent_pid = (uint32_t)SYS(getpid);
 	window->death_signal = -1;
-	window->mask = window->parent_mask = sys_sigmask(SYS_SIGNALS_ALL);
+	signal_open(&window->signal);
 	subreaper_enter();
 	RECORD_ADD(windows, 1);
 	thread_words.window = window;
@@ -363,7 +374,7 @@ static long close_vfork(struct window *window, long pid)
 long window_close(struct window *window, long pid)
 {
 	struct entry_registers registers = window->registers;
-	sys_sigset mask = window->parent_mask;
+	struct signal_window signal = window->signal;
 	struct spawn_record spawn = {
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
@@ -383,9 +394,11 @@ long window_close(struct window *window, long pid)
 	spawn.reason = window->upgrade_reason;
 	subreaper_leave();
 	window_give(window);
-	sys_sigmask(mask);
+	signal_close(&signal);
 	if (pid < 0) {
 		RECORD_ADD(fallbacks, 1);
+		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
+			window_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		thread_words.atfork_mode = ATFORK_PREPARED;
 		outcome = fork_real(&registers, &spawn, false);

@@ -8,10 +8,11 @@
 
 /*
  * Offsets into struct window that the assembler uses: the registers that a spawn entry saved, then the
- * flags of the clone. Checked against the C layout in window.c.
+ * system call that makes the child. Checked against the C layout in window.c.
  */
 #define WINDOW_REGISTERS 0
-#define WINDOW_CLONE_FLAGS 64
+#define WINDOW_NUMBER 64
+#define WINDOW_ARGUMENT 72
 
 #ifndef __ASSEMBLER__
 
@@ -20,7 +21,9 @@
 #include <stdint.h>
 
 #include "box.h"
+#include "signal.h"
 #include "sys.h"
+#include "thread.h"
 #include "undo.h"
 #include "unwind.h"
 
@@ -47,23 +50,26 @@ enum window_kind {
  */
 struct window {
 	struct entry_registers registers;
-	uint64_t clone_flags;
+	/* The system call that makes the child: clone(flags) or clone3(&clone, size). */
+	uint64_t number;
+	uint64_t argument[2];
+	struct {
+		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+	} clone;
 	enum window_kind kind;
 	uint32_t call; /* enum spork_call */
 	struct window *outer; /* the window this one was opened in, or the next free record */
 	struct box_site *site;
 	uint64_t opened_ns;
 	uint32_t parent_pid;
-	sys_sigset parent_mask;
 
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy;		/* inside the shim: hooks do nothing */
-	sys_sigset mask;	/* the signal mask that the child believes in */
+	struct signal_window signal;
 	bool session;		/* setsid() succeeded */
 	bool group;		/* setpgid() of itself succeeded, with this group */
 	int32_t group_id;
 	int32_t death_signal;	/* prctl(PR_SET_PDEATHSIG); -1: not called */
-	uint32_t handlers;	/* in use, of `handler` */
 
 	/* What the child leaves for its parent. */
 	int32_t upgraded_pid;	/* the real fork that took over; 0: none */
@@ -74,13 +80,17 @@ struct window {
 	int32_t twin_pid;
 	uint64_t audit_ns;
 
-	/* From here on not cleared when a window opens. */
-	struct {
-		int signal;
-		struct sigaction action;
-	} handler[65];		/* what an exec reset */
+	/* Not cleared when a window opens. */
 	struct undo undo;
 };
+
+/* The open window if the caller is a child that shares its parent's memory and runs the program's code. */
+static inline struct window *window_shared(void)
+{
+	struct window *window = thread_words.window;
+
+	return window && window->kind == WINDOW_SHARED && !window->busy ? window : NULL;
+}
 
 /* What a spawn entry does next: `window` NULL: return `result`; else clone with its flags. */
 struct window_opening {

@@ -19,11 +19,12 @@ for kind, row in re.findall(r"^([A-Z]+)\((.*?)\)$", text, re.M | re.S):
 ' "$ROOT/shim/config.def"
 }
 
-# refused OPTIONS: one line on stderr that matches each further argument, and the program runs on
+# refused OPTIONS WANT...: one line on stderr that matches each WANT, and the program runs on. It executes
+# nothing: every process that inherits the options says its line.
 refused() {
-	run --separate-stderr preload "$1" fork_exec 1
+	run --separate-stderr preload "$1" fork_exec 0
 	assert_success
-	assert_line "1 spawns"
+	assert_line "0 spawns"
 	one_line "$stderr"
 	for want in "${@:2}"; do
 		assert_regex "$stderr" "$want"
@@ -32,9 +33,9 @@ refused() {
 
 # silent OPTIONS
 silent() {
-	run --separate-stderr preload "$1" fork_exec 1
+	run --separate-stderr preload "$1" fork_exec 0
 	assert_success
-	assert_line "1 spawns"
+	assert_line "0 spawns"
 	assert_equal "$stderr" ""
 }
 
@@ -112,9 +113,9 @@ silent() {
 }
 
 @test "options of absurd length do no harm" {
-	run --separate-stderr preload "$(printf 'x%.0s' {1..60000})=1" fork_exec 1
+	run --separate-stderr preload "$(printf 'x%.0s' {1..60000})=1" fork_exec 0
 	assert_success
-	assert_line "1 spawns"
+	assert_line "0 spawns"
 }
 
 @test "help=1 prints the table: each key with its default" {

@@ -108,7 +108,7 @@ sys.exit(0 if code == -int(sys.argv[1]) else "returncode %d" % code)
 @test "the summary names promoted and refused sites, the latter with a reason" {
 	run --separate-stderr spork run -- "$VICTIMS/wrapper_mixed" 6
 	assert_regex "$stderr" "promoted"
-	assert_regex "$stderr" "wrapper_mixed.c"
+	assert_regex "$stderr" "xfork [^ ]*victim.h:[0-9]+"
 	assert_regex "$stderr" "without exec"
 }
 

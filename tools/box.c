@@ -2,9 +2,9 @@
 /*
  * Boxes, from the tool's side: making an empty one for `spork run`, and reading one.
  *
- * A box may be written while it is read, may end anywhere, and may be hostile. It is copied with pread
- * (a mapping would kill the reader when somebody truncates the file), and everything that the other
- * files index or print by is brought into range here.
+ * A box may be written while it is read, may end anywhere, and may be hostile. It is copied with
+ * pread (a mapping would kill the reader when somebody truncates the file), and everything that the
+ * other files index or print by is brought into range here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +26,13 @@ static const struct {
 	[BOX_TABLE_PROCESS] = { "process", sizeof(struct box_process), BOX_CAPACITY_PROCESS },
 	[BOX_TABLE_MODULE] = { "module", sizeof(struct box_module), BOX_CAPACITY_MODULE },
 	[BOX_TABLE_SITE] = { "site", sizeof(struct box_site), BOX_CAPACITY_SITE },
-	[BOX_TABLE_VIOLATION] = { "violation", sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
+	[BOX_TABLE_VIOLATION] = { "violation", sizeof(struct box_violation),
+				  BOX_CAPACITY_VIOLATION },
 	[BOX_TABLE_EVENT] = { "event", sizeof(struct box_event), BOX_CAPACITY_EVENT },
 };
 
-_Static_assert(offsetof(struct box_header, magic) == 0, "the magic comes last, in a write of its own");
+_Static_assert(offsetof(struct box_header, magic) == 0,
+	       "the magic comes last, in a write of its own");
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -107,8 +109,8 @@ static void box_damaged(struct box *box, const char *table, const char *what)
 }
 
 /*
- * Reads the used slots of a table. `ready` is looked at in a first pass and the records are taken in a
- * second, so that a record that says it is complete really is.
+ * Reads the used slots of a table. `ready` is looked at in a first pass and the records are taken
+ * in a second, so that a record that says it is complete really is.
  */
 static uint32_t table_read(struct box *box, int fd, enum spork_table which, void **records)
 {
@@ -206,12 +208,14 @@ int box_load(struct box *box, int fd)
 	memset(header, 0, sizeof(*header));
 	got = read_at(fd, header, sizeof(*header), 0);
 	if (!got)
-		return box_refuse(box, "is empty; was the disk full, or is the box still being made?");
+		return box_refuse(box,
+				  "is empty; was the disk full, or is the box still being made?");
 	if (got < sizeof(header->magic) || header->magic != SPORK_BOX_MAGIC)
 		return box_refuse(box, "is not a spork box; 'spork run --box FILE' makes one");
-	if (got >= offsetof(struct box_header, header_size) && header->version > SPORK_BOX_VERSION) {
+	if (got >= offsetof(struct box_header, header_size) &&
+	    header->version > SPORK_BOX_VERSION) {
 		snprintf(box->problem, sizeof(box->problem),
-			 "was made by a newer spork (version %u of the format); read it with that one",
+			 "was made by a newer spork (version %u of the format); use that one",
 			 header->version);
 		return -1;
 	}
@@ -244,12 +248,13 @@ int box_open(struct box *box, const char *path)
 
 	/* Opening what is not a file may hang, or do something. */
 	if (stat(path, &status)) {
-		complain("%s: %s; 'spork run --box FILE COMMAND' makes a box", path, strerror(errno));
+		complain("%s: %s; 'spork run --box FILE COMMAND' makes a box", path,
+			 strerror(errno));
 		return STATUS_FAILED;
 	}
 	if (!S_ISREG(status.st_mode)) {
-		complain("%s: is %s, not a box; give the file that 'spork run --box FILE' wrote", path,
-			 S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+		complain("%s: is %s, not a box; give the file that 'spork run --box FILE' wrote",
+			 path, S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
 		return STATUS_FAILED;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -345,6 +350,7 @@ bool box_quantile(const uint32_t *latency, double quantile, uint64_t *ns)
 			break;
 	}
 	/* The middle of the bucket: it is known no closer. */
-	*ns = i + 1 < BOX_BUCKETS ? (box_bucket_ns(i) + box_bucket_ns(i + 1)) / 2 : box_bucket_ns(i);
+	*ns = i + 1 < BOX_BUCKETS ? (box_bucket_ns(i) + box_bucket_ns(i + 1)) / 2 :
+				    box_bucket_ns(i);
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A command of the tool as a row of data. Parsing, `spork help`, `--help` and the manual pages are all
- * made from the same row, so that none of them can tell something else than the others.
+ * A command of the tool as a row of data. Parsing, `spork help`, `--help` and the manual pages are
+ * all made from the same row, so that none of them can tell something else than the others.
  */
 #ifndef SPORK_COMMAND_H
 #define SPORK_COMMAND_H
@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* An option. `id` is its letter, or OPTION_LONG and up where it has none; a row without `help` is not
- * shown anywhere. Tables end with a row of zeros; -h/--help is understood everywhere without a row. */
+/*
+ * An option. `id` is its letter, or OPTION_LONG and up where it has none; a row without `help` is
+ * not shown anywhere. Tables end with a row of zeros; -h/--help needs no row.
+ */
 struct option_row {
 	int id;
 	const char *name;
@@ -18,7 +20,13 @@ struct option_row {
 	const char *help;
 };
 
-enum { OPTION_END = -1, OPTION_BAD = -2, OPTION_LONG = 256, OPTION_COLOR = OPTION_LONG, OPTION_OWN };
+enum {
+	OPTION_END = -1,
+	OPTION_BAD = -2,
+	OPTION_LONG = 256,
+	OPTION_COLOR = OPTION_LONG,
+	OPTION_OWN
+};
 
 /* A term and what it means; tables end with a row of zeros. */
 struct note {
@@ -33,7 +41,8 @@ struct command {
 	const struct option_row *options;
 	const char *const *description; /* paragraphs, ends with NULL */
 	const struct note *environment, *exits, *examples;
-	int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+	int (*run)(int argc,
+		   char **argv); /* argv[0] is the command's name; returns the exit status */
 };
 
 extern const struct command run_command, report_command, sites_command, help_command;
@@ -56,7 +65,7 @@ void option_print(FILE *file, const struct option_row *row);
 void help_overview(FILE *file);
 void help_command_text(FILE *file, const struct command *command);
 
-/* The text wrapped at column 79, each line indented, the first one too unless `column` is past it. */
+/* The text wrapped at column 79, each line indented; the first starts at `column`. */
 void help_wrap(FILE *file, const char *text, int indent, int column);
 
 /* manual.c: mdoc source of a page ("spork", "spork-run", "spork-options", "spork-violations").

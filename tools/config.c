@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Options of the shim, from the table that the shim itself is built from: what `spork run --set` takes,
- * and the rows of their manual page.
+ * Options of the shim, from the table that the shim itself is built from: what `spork run --set`
+ * takes, and the rows of their manual page.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -98,7 +98,7 @@ int config_check(const char *assignment)
 		strncat(keys, *keys ? " " : "", sizeof(keys) - strlen(keys) - 1);
 		strncat(keys, key, sizeof(keys) - strlen(keys) - 1);
 	}
-	complain("--set %s: there is no option '%.*s'; there are %s", assignment, (int)size, assignment,
-		 keys);
+	complain("--set %s: there is no option '%.*s'; there are %s", assignment, (int)size,
+		 assignment, keys);
 	return -1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Can a program be traced? Looks at the file that execve would load, and says why the shim will not get
- * into it. It only ever explains: whatever cannot be read or understood is taken for traceable.
+ * Can a program be traced? Looks at the file that execve would load, and says why the shim will not
+ * get into it. It only ever explains: whatever cannot be read or understood is taken for traceable.
  */
 #include <fcntl.h>
 #include <gelf.h>
@@ -57,7 +57,8 @@ static void dynamic_read(Elf *elf, struct program *program)
 			continue;
 		if (entry.d_tag == DT_NEEDED && !strncmp(name, "libasan.so", 10))
 			program->asan = true;
-		if (entry.d_tag == DT_SONAME && (!strncmp(name, "ld-linux", 8) || !strncmp(name, "ld64.so", 7)))
+		if (entry.d_tag == DT_SONAME &&
+		    (!strncmp(name, "ld-linux", 8) || !strncmp(name, "ld64.so", 7)))
 			program->is_loader = true;
 	}
 }
@@ -106,7 +107,9 @@ static void program_read(int fd, struct program *program)
 	if (elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header)) {
 		program->elf = true;
 		program->machine = (struct machine){
-			header.e_ident[EI_CLASS], header.e_ident[EI_DATA], header.e_machine,
+			header.e_ident[EI_CLASS],
+			header.e_ident[EI_DATA],
+			header.e_machine,
 		};
 		segments_read(elf, fd, program);
 		dynamic_read(elf, program);
@@ -127,7 +130,7 @@ static bool program_open(const char *path, int *fd)
 	return *fd >= 0;
 }
 
-/* The loader ignores the shim in a program that gains rights. Whoever has them already gains none. */
+/* The loader ignores the shim in a program that gains rights. Who has them gains none. */
 static const char *gains_rights(int fd)
 {
 	struct statvfs mount;
@@ -139,7 +142,8 @@ static const char *gains_rights(int fd)
 		return NULL;
 	if ((status.st_mode & S_ISUID) && status.st_uid != getuid())
 		return "it is set-user-ID";
-	if ((status.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status.st_gid != getgid())
+	if ((status.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+	    status.st_gid != getgid())
 		return "it is set-group-ID";
 	if (getuid() && fgetxattr(fd, "security.capability", NULL, 0) > 0)
 		return "it has file capabilities";
@@ -168,7 +172,8 @@ static enum traceable judge(int fd, const struct program *program, const struct 
 	}
 	if (strncmp(interpreter, "ld-linux", 8) && strncmp(interpreter, "ld64.so", 7) &&
 	    strncmp(interpreter, "ld.so", 5)) {
-		snprintf(why, size, "it uses another libc (its loader is %s)", program->interpreter);
+		snprintf(why, size, "it uses another libc (its loader is %s)",
+			 program->interpreter);
 		return TRACE_HARMFUL;
 	}
 	if (program->asan) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork help`: the overview, and the text of a command, both made from the command table.
- * `spork help --man PAGE`, which no help shows, prints the source of a manual page for the Makefile.
+ * `spork help`: the overview, and the text of a command, both made from the command table. `spork
+ * help --man PAGE`, which no help shows, prints the source of a manual page for the Makefile.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ void help_overview(FILE *file)
 		      "Finds what goes wrong around fork(), and makes it faster.\n\n");
 	for (i = 0; commands[i]; i++)
 		fprintf(file, "  spork %-8s %s\n", commands[i]->name, commands[i]->summary);
-	fprintf(file, "\n'spork COMMAND --help' tells more; 'spork --version' prints the version.\n");
+	fprintf(file,
+		"\n'spork COMMAND --help' tells more; 'spork --version' prints the version.\n");
 }
 
 static void notes_print(FILE *file, const char *title, const struct note *notes, int indent)
@@ -138,7 +139,8 @@ static int help_main(int argc, char **argv)
 	}
 	command = command_find(argv[optind]);
 	if (!command) {
-		complain("there is no command '%s'; 'spork help' lists what there is", argv[optind]);
+		complain("there is no command '%s'; 'spork help' lists what there is",
+			 argv[optind]);
 		return STATUS_FAILED;
 	}
 	help_command_text(stdout, command);

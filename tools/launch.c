@@ -3,9 +3,9 @@
  * The command that `spork run` runs: finding it, starting it as if spork were not there, forwarding
  * signals, and ending as it ended.
  *
- * Signals that a terminal sends go to the whole process group, the command included, so spork ignores
- * SIGINT and SIGQUIT. The others it passes on, unless it was started with them ignored. Stop and
- * continue keep their defaults.
+ * Signals that a terminal sends go to the whole process group, the command included, so spork
+ * ignores SIGINT and SIGQUIT. The others it passes on, unless it was started with them ignored.
+ * Stop and continue keep their defaults.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,8 +121,8 @@ int launch_find(const char *name, char *path)
 		int length = (int)strcspn(folders, ":"), found;
 
 		/* An empty folder is the current one. */
-		if (snprintf(path, PATH_MAX, "%.*s%s%s", length, folders, length ? "/" : "./", name) <
-		    PATH_MAX) {
+		if (snprintf(path, PATH_MAX, "%.*s%s%s", length, folders, length ? "/" : "./",
+			     name) < PATH_MAX) {
 			found = file_check(path);
 			if (!found)
 				return 0;
@@ -194,7 +194,7 @@ int launch_die(int signal_number)
 	struct rlimit none = { 0, 0 };
 	sigset_t set;
 
-	/* The command dumped its core if it was to. A core that is piped to a helper knows no limit. */
+	/* The command dumped its core if it was to. A core piped to a helper knows no limit. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(signal_number, SIG_DFL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Violations as they happen: a thread of `spork run` that sleeps on the box's doorbell and prints what
- * is new. A child may hang for ever right after its report, so this cannot wait for the command's end.
+ * Violations as they happen: a thread of `spork run` that sleeps on the box's doorbell and prints
+ * what is new. A child may hang for ever right after its report, so this cannot wait for the
+ * command's end.
  *
  * The doorbell is read with pread and waited on by the kernel; the mapping itself is never touched,
  * since a truncated file would kill its reader.
@@ -72,7 +73,7 @@ static void *live_main(void *argument)
 		uint32_t bell = 0;
 		bool stop;
 
-		/* In this order: what is rung in after the look at the bell ends the sleep at once. */
+		/* In this order: a ring after the look at the bell ends the sleep at once. */
 		stop = atomic_load(&live->stop);
 		if (pread(live->fd, &bell, sizeof(bell), offsetof(struct box_header, doorbell)) < 0)
 			bell = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * How the commands print: lines of error, colour, durations, JSON.
- * Strings that come out of a box or of a file are printed only through print_clean() or json_string().
+ * How the commands print: lines of error, colour, durations, JSON. Strings that come out of a box
+ * or of a file are printed only through print_clean() or json_string().
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -107,7 +107,10 @@ struct duration duration_text(uint64_t ns)
 	for (; value >= 999.5 && unit < 2; unit++)
 		value /= 1e3;
 	snprintf(duration.text, sizeof(duration.text), "%.*f %s",
-		 value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, units[unit]);
+		 value < 9.995 ? 2 :
+		 value < 99.95 ? 1 :
+				 0,
+		 value, units[unit]);
 	return duration;
 }
 
@@ -121,7 +124,7 @@ const char *path_base(const char *path)
 /* Length of the UTF-8 sequence at `bytes`, which end with a zero; 0 where it is none. */
 static int utf8_length(const unsigned char *bytes)
 {
-	/* Ranges of the second byte rule out overlong forms, surrogates and what is past U+10FFFF. */
+	/* The second byte's range rules out overlong forms, surrogates, and past U+10FFFF. */
 	unsigned char first = bytes[0], low = 0x80, high = 0xbf;
 	int length, i;
 

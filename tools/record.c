@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a box holds, as JSON Lines: one object a line, `type` first. The order is session, processes,
- * sites, violations, summary. Addresses and keys are strings in hexadecimal, since many readers keep
- * numbers in floating point; counts and times are numbers. What is not known is null, what does not
- * apply is left out.
+ * What a box holds, as JSON Lines: one object a line, `type` first. The order is session,
+ * processes, sites, violations, summary. Addresses and keys are strings in hexadecimal, since many
+ * readers keep numbers in floating point; counts and times are numbers. What is not known is null,
+ * what does not apply is left out.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork report BOX`: what a box holds. Works on a box that is still being written, and on what a crash
- * left of one; exits 125 only when nothing can be read.
+ * `spork report BOX`: what a box holds. Works on a box that is still being written, and on what a
+ * crash left of one; exits 125 only when nothing can be read.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,15 +20,15 @@ static const struct option_row options[] = {
 };
 
 static const char *const description[] = {
-	"Prints the violations that a box holds, with functions, files and lines, and a summary: the "
-	"processes, the spawns by call and by tier, the sites and why they are not promoted.",
+	"Prints the violations that a box holds, with functions, files and lines, and a summary: "
+	"the processes, the spawns by call and by tier, the sites and why they are not promoted.",
 	"The box may still be in use, and may have been left by a process that was killed. What is "
 	"missing of a damaged box is said on one line of standard error, and the rest is shown.",
-	"--kind and --pid choose the violations and processes that are shown; the summary always counts "
-	"everything.",
-	"With --format json there is a line for the session, one for each process, site and violation, "
-	"and one for the summary. Addresses are strings in hexadecimal, times are in nanoseconds and "
-	"count from the start of the session.",
+	"--kind and --pid choose the violations and processes that are shown; the summary always "
+	"counts everything.",
+	"With --format json there is a line for the session, one for each process, site and "
+	"violation, and one for the summary. Addresses are strings in hexadecimal, times are in "
+	"nanoseconds and count from the start of the session.",
 	NULL,
 };
 

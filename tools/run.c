@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork run COMMAND`: runs a command with the shim, prints violations as they happen and a summary at
- * the end, and ends as the command did.
+ * `spork run COMMAND`: runs a command with the shim, prints violations as they happen and a summary
+ * at the end, and ends as the command did.
  *
- * spork makes the box and keeps it open: without --box it is a memfd that the command's processes open
- * through /proc, so that nothing is left behind.
+ * spork makes the box and keeps it open: without --box it is a memfd that the command's processes
+ * open through /proc, so that nothing is left behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,33 +27,38 @@
 enum { OPTION_NO_FOLLOW = OPTION_OWN };
 
 static const struct option_row options[] = {
-	{ 'o', "box", "FILE", "keep the box in FILE, to be read with 'spork report' and 'spork sites'" },
-	{ 's', "set", "KEY=VALUE", "set an option of the shim, see spork-options(5); may be repeated" },
-	{ OPTION_NO_FOLLOW, "no-follow", NULL, "leave out programs that the command executes in turn" },
-	{ 'e', "error-exitcode", "N", "exit with N when there was a violation that is no mere note" },
+	{ 'o', "box", "FILE",
+	  "keep the box in FILE, to be read with 'spork report' and 'spork sites'" },
+	{ 's', "set", "KEY=VALUE",
+	  "set an option of the shim, see spork-options(5); may be repeated" },
+	{ OPTION_NO_FOLLOW, "no-follow", NULL,
+	  "leave out programs that the command executes in turn" },
+	{ 'e', "error-exitcode", "N",
+	  "exit with N when there was a violation that is no mere note" },
 	OUTPUT_OPTIONS("standard error"),
 	{ 'q', "quiet", NULL, "print neither violations nor the summary" },
 	{ 0 },
 };
 
 static const char *const description[] = {
-	"Runs COMMAND with the shim preloaded, and so the programs that it executes in turn. Violations are "
-	"printed as they happen, with functions, files and lines. When the command ends a summary "
-	"follows: the processes seen, the spawns by call and by tier with the time that they held their "
-	"callers, the sites that were promoted or why they were not, and the violations by kind. "
-	"Standard output belongs to the command.",
-	"A COMMAND that cannot be traced (statically linked, set-user-ID, of another machine or libc, "
-	"built with AddressSanitizer) is said so on one line, and runs all the same.",
-	"An existing FILE of --box is replaced when it is a box of the same user, and nothing is run "
-	"otherwise.",
-	"When the option log is set, with --set or in SPORK_OPTIONS, the shim writes its own text there, "
-	"and the violations with names and lines are printed at the end. With --format json everything is "
-	"printed at the end.",
+	"Runs COMMAND with the shim preloaded, and so the programs that it executes in turn. "
+	"Violations are printed as they happen, with functions, files and lines. When the "
+	"command ends a summary follows: the processes seen, the spawns by call and by tier with "
+	"the time that they held their callers, the sites that were promoted or why they were "
+	"not, and the violations by kind. Standard output belongs to the command.",
+	"A COMMAND that cannot be traced (statically linked, set-user-ID, of another machine or "
+	"libc, built with AddressSanitizer) is said so on one line, and runs all the same.",
+	"An existing FILE of --box is replaced when it is a box of the same user, and nothing is "
+	"run otherwise.",
+	"When the option log is set, with --set or in SPORK_OPTIONS, the shim writes its own "
+	"text there, and the violations with names and lines are printed at the end. With "
+	"--format json everything is printed at the end.",
 	NULL,
 };
 
 static const struct note environment[] = {
-	{ "SPORK_OPTIONS", "Options of the shim, KEY=VALUE separated by colons; those of --set come after." },
+	{ "SPORK_OPTIONS",
+	  "Options of the shim, KEY=VALUE separated by colons; those of --set come after." },
 	{ "SPORK_SHIM", "The shim to preload, instead of the one that belongs to spork." },
 	{ "LD_PRELOAD", "Is kept; the shim goes before it." },
 	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
@@ -61,18 +66,22 @@ static const struct note environment[] = {
 };
 
 static const struct note exits[] = {
-	{ "N", "The value of --error-exitcode: there was a violation of severity warning or error." },
+	{ "N",
+	  "The value of --error-exitcode: there was a violation of severity warning or error." },
 	{ "125", "spork itself failed." },
 	{ "126", "COMMAND cannot be executed." },
 	{ "127", "COMMAND was not found." },
-	{ "else", "The command's own. If it was killed by a signal, spork dies by the same signal." },
+	{ "else",
+	  "The command's own. If it was killed by a signal, spork dies by the same signal." },
 	{ 0 },
 };
 
 static const struct note examples[] = {
 	{ "spork run ./app --serve", "See what an application does around fork()." },
-	{ "spork run -e 9 -q -s reroute=off -- make test", "Fail a test run when there are violations." },
-	{ "spork run -o app.box ./app; spork sites app.box", "Keep the box, and look at the call sites." },
+	{ "spork run -e 9 -q -s reroute=off -- make test",
+	  "Fail a test run when there are violations." },
+	{ "spork run -o app.box ./app; spork sites app.box",
+	  "Keep the box, and look at the call sites." },
 	{ 0 },
 };
 
@@ -103,7 +112,8 @@ static int settings_add(struct run *run, const char *assignment)
 		complain("--set %s: is too long", assignment);
 		return STATUS_FAILED;
 	}
-	snprintf(run->settings + used, sizeof(run->settings) - used, "%s%s", used ? ":" : "", assignment);
+	snprintf(run->settings + used, sizeof(run->settings) - used, "%s%s", used ? ":" : "",
+		 assignment);
 	return 0;
 }
 
@@ -128,7 +138,8 @@ static int option_error_exit(struct run *run, const char *text)
 	long value = strtol(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end || value < 1 || value > 255) {
-		complain("--error-exitcode %s: is not an exit status; give a number from 1 to 255", text);
+		complain("--error-exitcode %s: is not an exit status; give a number from 1 to 255",
+			 text);
 		return STATUS_FAILED;
 	}
 	run->error_exit = (int)value;
@@ -209,7 +220,8 @@ static int shim_find(struct run *run)
 		return STATUS_FAILED;
 	}
 	if (strpbrk(run->shim, ": \t\n")) {
-		complain("%s: LD_PRELOAD takes no path with a space or ':'; move the shim", run->shim);
+		complain("%s: LD_PRELOAD takes no path with a space or ':'; move the shim",
+			 run->shim);
 		return STATUS_FAILED;
 	}
 	return 0;
@@ -289,7 +301,8 @@ static int box_make(struct run *run)
 	sigaction(SIGXFSZ, &before, NULL);
 	if (!error)
 		return 0;
-	complain("%s: cannot be written: %s", run->box_path ? run->box_path : "the box", strerror(-error));
+	complain("%s: cannot be written: %s", run->box_path ? run->box_path : "the box",
+		 strerror(-error));
 	if (run->box_path)
 		unlink(run->box_name);
 	return STATUS_FAILED;
@@ -322,9 +335,11 @@ static char **environment_make(const struct run *run)
 		return result;
 	}
 	for (i = count = 0; environ[i]; i++)
-		if (strncmp(environ[i], "LD_PRELOAD=", 11) && strncmp(environ[i], "SPORK_OPTIONS=", 14))
+		if (strncmp(environ[i], "LD_PRELOAD=", 11) &&
+		    strncmp(environ[i], "SPORK_OPTIONS=", 14))
 			result[count++] = environ[i];
-	snprintf(own, sizeof(own), "%s%sbox=%s", *run->settings || (settings && *settings) ? ":" : "",
+	snprintf(own, sizeof(own), "%s%sbox=%s",
+		 *run->settings || (settings && *settings) ? ":" : "",
 		 run->own_log ? "" : "log=none:", run->box_name);
 	result[count++] = joined("LD_PRELOAD", run->shim, preload ? preload : "", "");
 	result[count] = joined("SPORK_OPTIONS", settings ? settings : "", run->settings, own);
@@ -360,7 +375,8 @@ static void summary_print(const struct run *run, const struct view *view)
 	view_print_violations(view);
 	view_print_summary(view);
 	if (!shim_was_loaded(view->box))
-		fputs("  the command never loaded the shim: nothing was recorded\n", run->output.file);
+		fputs("  the command never loaded the shim: nothing was recorded\n",
+		      run->output.file);
 }
 
 /* Runs the command to its end; returns spork's exit status, and its status in `status`. */
@@ -412,7 +428,8 @@ static int run_main(int argc, char **argv)
 	argv += optind;
 	error = launch_find(argv[0], run.program);
 	if (error) {
-		complain("%s: %s", argv[0], error == -ENOENT ? "there is no such command" : strerror(-error));
+		complain("%s: %s", argv[0],
+			 error == -ENOENT ? "there is no such command" : strerror(-error));
 		return error == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE;
 	}
 	run.own_log = has_log(run.settings) || has_log(getenv("SPORK_OPTIONS"));

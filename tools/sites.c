@@ -16,13 +16,13 @@ static const struct option_row options[] = {
 };
 
 static const char *const description[] = {
-	"Prints a table of the call sites in a box, those with most spawns first. A site is a place in a "
-	"program that makes processes, told apart by the calls that led there.",
-	"For each site there is its address in its file, function and line; the call; its state and, "
-	"where it is not promoted, the reason; how many spawns there were, and by which tier; how many "
-	"children became real forks within their window (upgrades); the median and the 99th percentile "
-	"of the time that the call held its caller; and what children write before exec, as far as that "
-	"was learned.",
+	"Prints a table of the call sites in a box, those with most spawns first. A site is a "
+	"place in a program that makes processes, told apart by the calls that led there.",
+	"For each site there is its address in its file, function and line; the call; its state "
+	"and, where it is not promoted, the reason; how many spawns there were, and by which "
+	"tier; how many children became real forks within their window (upgrades); the median "
+	"and the 99th percentile of the time that the call held its caller; and what children "
+	"write before exec, as far as that was learned.",
 	NULL,
 };
 
@@ -38,10 +38,11 @@ static const struct note examples[] = {
 };
 
 /* Strings of each row, so that columns can be as wide as they must. */
-enum { COLUMNS = 11, CELL = 48 };
+enum { COLUMNS = 11, CELL = 80 };
 
 static const char *const titles[COLUMNS] = {
-	"site", "call", "state", "spawns", "fork", "vfork", "lean", "spawn", "upgrades", "p50", "p99",
+	"site", "call",	 "state",    "spawns", "fork", "vfork",
+	"lean", "spawn", "upgrades", "p50",    "p99",
 };
 
 struct row {
@@ -70,7 +71,7 @@ static void row_fill(struct row *row, const struct box *box, const struct box_si
 	uint32_t tier;
 
 	if (module && module->path[0])
-		snprintf(row->cell[0], CELL, "%.28s+0x%llx", path_base(module->path),
+		snprintf(row->cell[0], CELL, "%.56s+0x%llx", path_base(module->path),
 			 (unsigned long long)frame->offset);
 	else
 		snprintf(row->cell[0], CELL, "0x%llx", (unsigned long long)frame->addr);
@@ -186,7 +187,8 @@ static int sites_main(int argc, char **argv)
 	int option, status = 0;
 
 	while (!status && (option = option_next(&sites_command, argc, argv)) != OPTION_END)
-		status = option == OPTION_BAD ? STATUS_FAILED : output_option(&output, option, optarg);
+		status = option == OPTION_BAD ? STATUS_FAILED :
+						output_option(&output, option, optarg);
 	if (status)
 		return status;
 	if (optind + 1 != argc) {

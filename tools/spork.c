@@ -33,10 +33,11 @@ const struct command *command_find(const char *name)
 static int option_complain(const struct command *command, int answer, const char *word)
 {
 	if (answer == ':')
-		complain("option '%s' needs an argument; see 'spork %s --help'", word, command->name);
-	else
-		complain("option '%s' is not known, or takes no argument; see 'spork %s --help'", word,
+		complain("option '%s' needs an argument; see 'spork %s --help'", word,
 			 command->name);
+	else
+		complain("option '%s' is not known, or takes no argument; see 'spork %s --help'",
+			 word, command->name);
 	return OPTION_BAD;
 }
 
@@ -54,7 +55,10 @@ int option_next(const struct command *command, int argc, char **argv)
 	*at++ = 'h';
 	for (row = command->options; row->id && count <= MAX_OPTIONS; row++, count++) {
 		longs[count] = (struct option){
-			row->name, row->argument ? required_argument : no_argument, NULL, row->id,
+			row->name,
+			row->argument ? required_argument : no_argument,
+			NULL,
+			row->id,
 		};
 		if (row->id >= OPTION_LONG)
 			continue;

@@ -152,11 +152,11 @@ void view_print_violation(const struct view *view, const struct box_violation *v
 	while (*line) {
 		size_t length = strcspn(line, "\n") + 1;
 
-		output_style(view->output, starts(line, "ERROR:")	? STYLE_RED :
-					   starts(line, "WARNING:")	? STYLE_YELLOW :
-					   starts(line, "SUMMARY:") ||
-					   starts(line, "NOTE:")	? STYLE_BOLD :
-									  STYLE_PLAIN);
+		output_style(view->output, starts(line, "ERROR:")   ? STYLE_RED :
+					   starts(line, "WARNING:") ? STYLE_YELLOW :
+					   starts(line, "SUMMARY:") || starts(line, "NOTE:") ?
+								      STYLE_BOLD :
+								      STYLE_PLAIN);
 		fwrite(line, 1, length - 1, file);
 		output_style(view->output, STYLE_PLAIN);
 		fputc('\n', file);
@@ -221,6 +221,22 @@ static void print_calls(FILE *file, const struct box_header *header)
 	}
 }
 
+/* A wrapper around fork() serves many: what calls it tells them apart. */
+static void print_caller(const struct view *view, const struct box_site *site)
+{
+	FILE *file = view->output->file;
+	struct place place;
+
+	if (site->frames < 2)
+		return;
+	place = symbols_code(view->symbols, &site->frame[1]);
+	fputs(" from ", file);
+	if (place.symbol)
+		print_clean(file, place.symbol);
+	else
+		print_offset(file, &place, &site->frame[1]);
+}
+
 static void print_sites(const struct view *view)
 {
 	const struct box_site **sites = box_sites_sorted(view->box);
@@ -244,8 +260,10 @@ static void print_sites(const struct view *view)
 
 		fputs("    ", file);
 		view_print_code(view, file, &site->frame[0]);
-		fprintf(file, " %s, %llu spawn%s: %s", box_call_name(site->call), number(site->spawns),
-			plural(site->spawns), box_site_state_name(site->state));
+		print_caller(view, site);
+		fprintf(file, ": %llu spawn%s by %s, %s", number(site->spawns),
+			plural(site->spawns), box_call_name(site->call),
+			box_site_state_name(site->state));
 		if (site->reason != BOX_REASON_NONE && site->state != BOX_SITE_PROMOTED)
 			fprintf(file, ": %s", box_reason_text(site->reason));
 		fputc('\n', file);
@@ -267,10 +285,12 @@ static void print_counts(const struct view *view)
 		fprintf(file, "  %llu audit%s, %s; %llu upgrade%s, %llu fallback%s\n",
 			number(header->audits), plural(header->audits),
 			duration_text(header->audit_ns).text, number(header->upgrades),
-			plural(header->upgrades), number(header->fallbacks), plural(header->fallbacks));
+			plural(header->upgrades), number(header->fallbacks),
+			plural(header->fallbacks));
 	else if (header->upgrades || header->fallbacks)
 		fprintf(file, "  %llu upgrade%s, %llu fallback%s\n", number(header->upgrades),
-			plural(header->upgrades), number(header->fallbacks), plural(header->fallbacks));
+			plural(header->upgrades), number(header->fallbacks),
+			plural(header->fallbacks));
 	if (view->box->dropped)
 		fprintf(file, "  %llu record%s dropped: the box was full; the counts are exact\n",
 			number(view->box->dropped), plural(view->box->dropped));
@@ -284,7 +304,8 @@ static void print_counts(const struct view *view)
 		output_style(view->output, severity == BOX_SEVERITY_ERROR   ? STYLE_RED :
 					   severity == BOX_SEVERITY_WARNING ? STYLE_YELLOW :
 									      STYLE_BOLD);
-		fprintf(file, "%s %llu", box_violation_name(kind), number(header->violations[kind]));
+		fprintf(file, "%s %llu", box_violation_name(kind),
+			number(header->violations[kind]));
 		output_style(view->output, STYLE_PLAIN);
 		any = true;
 	}

@@ -2,9 +2,10 @@
 /*
  * From an address in a module to its function or variable, file and line, with libdw.
  *
- * Each module gets a session of its own, opened when first asked for, so that one broken file spoils
- * nothing else. Debug information is looked for in the file and in the system's folders, never on the
- * network. A file whose build-id is not the recorded one is not asked. Used by one thread at a time.
+ * Each module gets a session of its own, opened when first asked for, so that one broken file
+ * spoils nothing else. Debug information is looked for in the file and in the system's folders,
+ * never on the network. A file whose build-id is not the recorded one is not asked. Used by one
+ * thread at a time.
  */
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
@@ -94,7 +95,8 @@ static enum module_state module_open(struct module *module, const struct box_mod
 		return MODULE_UNUSABLE;
 	}
 	dwfl_report_begin(module->session);
-	module->dwfl = dwfl_report_offline(module->session, path_base(record->path), record->path, fd);
+	module->dwfl =
+		dwfl_report_offline(module->session, path_base(record->path), record->path, fd);
 	if (!module->dwfl)
 		close(fd);
 	dwfl_report_end(module->session, NULL, NULL);
@@ -124,7 +126,7 @@ static struct module *frame_module(struct symbols *symbols, const struct box_fra
 	return module->state == MODULE_OPEN ? module : NULL;
 }
 
-/* The unit that has `address`. Not every compiler writes the index that dwfl_module_addrdie() uses. */
+/* The unit that has `address`. Not every compiler writes the index for dwfl_module_addrdie(). */
 static Dwarf_Die *unit_find(Dwfl_Module *dwfl, Dwarf_Addr address, Dwarf_Addr *bias)
 {
 	Dwarf_Die *unit = dwfl_module_addrdie(dwfl, address, bias);
@@ -185,7 +187,8 @@ struct place symbols_code(struct symbols *symbols, const struct box_frame *frame
 
 	if (!frame->module)
 		return place;
-	cached = &symbols->code[(frame->offset ^ frame->offset >> 12 ^ frame->module * 97U) % CACHE_SLOTS];
+	cached = &symbols->code[(frame->offset ^ frame->offset >> 12 ^ frame->module * 97U) %
+				CACHE_SLOTS];
 	if (cached->module != frame->module || cached->offset != frame->offset) {
 		struct module *module = frame_module(symbols, frame, &place);
 
@@ -206,8 +209,8 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 
 	if (!module)
 		return place;
-	name = dwfl_module_addrinfo(module->dwfl, frame->offset + module->bias, &into, &symbol, NULL,
-				    NULL, NULL);
+	name = dwfl_module_addrinfo(module->dwfl, frame->offset + module->bias, &into, &symbol,
+				    NULL, NULL, NULL);
 	if (name && (into < symbol.st_size || !into)) {
 		place.symbol = name;
 		place.into = into;

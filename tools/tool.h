@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the commands of the tool share: reading and making boxes, symbols, output, checks of programs.
- * Everything runs in the tool's own process; nothing here is for the shim.
+ * What the commands of the tool share: reading and making boxes, symbols, output, checks of
+ * programs. Everything runs in the tool's own process; nothing here is for the shim.
  */
 #ifndef SPORK_TOOL_H
 #define SPORK_TOOL_H
@@ -23,7 +23,7 @@ enum { STATUS_FAILED = 125, STATUS_CANNOT_EXECUTE = 126, STATUS_NOT_FOUND = 127 
 
 /* ---- output.c ---- */
 
-extern const char *tool_command; /* name of the command that runs, for errors; NULL before one does */
+extern const char *tool_command; /* that runs, for errors; NULL before one does */
 
 /* One line on stderr: "spork: COMMAND: ...". */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -39,11 +39,13 @@ struct output {
 	bool color;
 };
 
-#define OUTPUT_OPTIONS(default_stream)                                                             \
-	{ 'f', "format", "FORMAT", "print text (the default) or json: JSON Lines, one object a line" }, \
-	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },                     \
-	{ OPTION_COLOR, "color", "WHEN",                                                           \
-	  "use colour: auto (the default: on a terminal, unless NO_COLOR is set), always or never" }
+/* clang-format off */
+#define OUTPUT_OPTIONS(default_stream)							\
+	{ 'f', "format", "FORMAT", "print text (the default) or json (one object a line)" },\
+	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },		\
+	{ OPTION_COLOR, "color", "WHEN",						\
+	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" }
+/* clang-format on */
 
 /* Takes an option of OUTPUT_OPTIONS; 0, or STATUS_FAILED after a line of error. */
 int output_option(struct output *output, int id, const char *argument);
@@ -89,9 +91,9 @@ void json_key_number(struct json *json, const char *key, uint64_t value);
 /* ---- box.c ---- */
 
 /*
- * What was read of a box. Records stay in their slots, so that indexes hold; a slot whose `ready` is
- * zero has nothing. Strings end, counts of inner arrays are in range; enumerations and indexes into
- * other tables may be anything.
+ * What was read of a box. Records stay in their slots, so that indexes hold; a slot whose `ready`
+ * is zero has nothing. Strings end, counts of inner arrays are in range; enumerations and indexes
+ * into other tables may be anything.
  */
 struct box {
 	struct box_header header;
@@ -112,12 +114,12 @@ int box_create(int fd);
 bool box_is_one(int fd);
 
 /*
- * Reads what the box has now; may be repeated while it grows. 0, or -1 when nothing can be read of it,
- * the reason in `problem`. The box starts zeroed; box_free() after either.
+ * Reads what the box has now; may be repeated while it grows. 0, or -1 when nothing can be read of
+ * it, the reason in `problem`. The box starts zeroed; box_free() after either.
  */
 int box_load(struct box *box, int fd);
 
-/* Opens and loads; 0, or STATUS_FAILED after a line of error. A partial one gets a line of warning. */
+/* Opens and loads; 0, or STATUS_FAILED after a line of error. A partial one gets a warning. */
 int box_open(struct box *box, const char *path);
 void box_free(struct box *box);
 
@@ -144,8 +146,8 @@ struct place {
 	const char *symbol; /* NULL: unknown */
 	const char *file;   /* NULL: unknown */
 	int line;
-	uint64_t into;	/* data: bytes from the symbol's start */
-	bool replaced;	/* the file is no longer the one that ran */
+	uint64_t into; /* data: bytes from the symbol's start */
+	bool replaced; /* the file is no longer the one that ran */
 };
 
 /* The box must outlive it. */
@@ -196,8 +198,8 @@ int config_check(const char *assignment);
 
 enum traceable {
 	TRACE_YES,
-	TRACE_USELESS,	/* the shim would not be loaded, and does no harm */
-	TRACE_HARMFUL,	/* the shim must not be preloaded */
+	TRACE_USELESS, /* the shim would not be loaded, and does no harm */
+	TRACE_HARMFUL, /* the shim must not be preloaded */
 };
 
 /* `why` gets the reason, as in "it is statically linked". Unreadable files are TRACE_YES. */
@@ -208,8 +210,9 @@ enum traceable elf_traceable(const char *path, const char *shim, char *why, size
 struct live;
 
 /*
- * Starts a thread that prints each violation when it is recorded, and marks its slot in `printed`. Until
- * live_stop() the box, the view and its output belong to that thread. NULL: it cannot be done.
+ * Starts a thread that prints each violation when it is recorded, and marks its slot in `printed`.
+ * Until live_stop() the box, the view and its output belong to that thread. NULL: it cannot be
+ * done.
  */
 struct live *live_start(const struct view *view, struct box *box, int fd, bool *printed);
 /* Prints what is left and ends. */
@@ -229,7 +232,7 @@ int launch_start(const char *path, char *const argv[], char *const environment[]
 /* Waits for its end and stops forwarding; the status as waitpid() tells it. */
 int launch_wait(pid_t pid);
 
-/* Ends spork by that signal, without a core dump. Returns the next best exit status if it cannot. */
+/* Ends spork by that signal, without a core dump. Returns the next best exit status. */
 int launch_die(int signal);
 
 #endif

@@ -15,10 +15,10 @@ int main(int argc, char **argv)
 	int i;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	setenv("SPORK_VICTIM", "parent", 1);
+	setenv("VICTIM_OF", "parent", 1);
 	before = environ;
 	for (i = 0; i < count; i++) {
-		char *own[] = { "PATH=/usr/bin:/bin", "SPORK_VICTIM=child", NULL };
+		char *own[] = { "PATH=/usr/bin:/bin", "VICTIM_OF=child", NULL };
 		pid_t pid = xfork();
 
 		if (pid == 0) {
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 		}
 		print_status("child", i, wait_for(pid));
 		expect(environ == before, "environ changed in the parent");
-		expect(!strcmp(getenv("SPORK_VICTIM"), "parent"), "getenv changed in the parent");
+		expect(!strcmp(getenv("VICTIM_OF"), "parent"), "getenv changed in the parent");
 	}
 	return victim_faults != 0;
 }

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns a mirror of the process's signal handlers: read once from the kernel, when the first shared window
+ * opens, and kept up by the hooks of sigaction and its kin. Reading all of them takes as long as a tenth
+ * of a spawn. A handler that is set by a raw system call is seen at the next re-audit; until then it
+ * cannot run in a window either, only an upgraded child goes without it.
+ */
+#include "signal.h"
+
+#include "hook.h"
+#include "window.h"
+
+#include "poison.h"
+
+#define SIGNALS 64
+#define BIT(signal) (1ULL << ((signal)-1))
+/* libc's internal signals, SIGCANCEL and SIGSETXID: sigaction() refuses them, the mask hooks skip them. */
+#define INTERNAL_FIRST 32
+#define INTERNAL (BIT(32) | BIT(33))
+
+static struct sigaction mirror[SIGNALS + 1];
+static sys_sigset caught; /* signals whose mirror is a function */
+static bool valid;
+
+static void mirror_read(int signal)
+{
+	struct sigaction action;
+
+	if (REAL(sigaction)(signal, NULL, &action))
+		return;
+	mirror[signal] = action;
+	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+		__atomic_and_fetch(&caught, ~BIT(signal), __ATOMIC_ACQ_REL);
+	else
+		__atomic_or_fetch(&caught, BIT(signal), __ATOMIC_ACQ_REL);
+}
+
+/* After a hooked call may have changed it. errno is kept. */
+static void mirror_update(int signal)
+{
+	int error = errno;
+
+	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS)
+		mirror_read(signal);
+	errno = error;
+}
+
+void signal_forget(void)
+{
+	__atomic_store_n(&valid, false, __ATOMIC_RELEASE);
+}
+
+static void mirror_fill(void)
+{
+	int error = errno, signal;
+
+	/* Valid first: what a hook changes meanwhile is read by it, or below. */
+	__atomic_store_n(&valid, true, __ATOMIC_RELEASE);
+	for (signal = 1; signal <= SIGNALS; signal++)
+		if (!(BIT(signal) & INTERNAL))
+			mirror_read(signal);
+	errno = error;
+}
+
+void signal_open(struct signal_window *window)
+{
+	int i;
+
+	window->parent_mask = window->mask = sys_sigmask(SYS_SIGNALS_ALL);
+	if (!__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
+		mirror_fill();
+	window->handlers = __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
+	for (i = 0; i < 2; i++)
+		SYS(rt_sigaction, INTERNAL_FIRST + i, NULL, &window->internal[i], 8);
+}
+
+void signal_close(const struct signal_window *window)
+{
+	sys_sigmask(window->parent_mask);
+}
+
+/*
+ * A signal that is pending for a handler of the parent would have run it in a bare child, on memory that
+ * exec throws away. Here it must not end the child either: it is dropped.
+ */
+void signal_exec(const struct signal_window *window)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL };
+	sys_sigset pending = 0;
+	int signal;
+
+	SYS(rt_sigpending, &pending, sizeof(pending));
+	pending &= window->handlers & ~window->mask;
+	for (signal = 1; pending; signal++, pending >>= 1)
+		if (pending & 1) {
+			REAL(sigaction)(signal, &ignore, NULL);
+			REAL(sigaction)(signal, &deflt, NULL);
+		}
+	sys_sigmask(window->mask);
+}
+
+void signal_exec_failed(void)
+{
+	sys_sigmask(SYS_SIGNALS_ALL);
+}
+
+void signal_upgrade(const struct signal_window *window)
+{
+	sys_sigset handlers = window->handlers;
+	int signal, i;
+
+	for (signal = 1; handlers; signal++, handlers >>= 1)
+		if (handlers & 1)
+			REAL(sigaction)(signal, &mirror[signal], NULL);
+	for (i = 0; i < 2; i++)
+		SYS(rt_sigaction, INTERNAL_FIRST + i, &window->internal[i], NULL, 8);
+}
+
+/* The window that a call belongs to, if the caller is a child that shares memory. */
+static struct signal_window *shared(void)
+{
+	struct window *window = window_shared();
+
+	return window ? &window->signal : NULL;
+}
+
+static int mask_change(struct signal_window *window, int how, const sigset_t *set, sigset_t *old)
+{
+	sys_sigset before = window->mask, given;
+
+	if (set) {
+		memcpy(&given, set, sizeof(given));
+		if (how == SIG_BLOCK)
+			given = before | given;
+		else if (how == SIG_UNBLOCK)
+			given = before & ~given;
+		else if (how != SIG_SETMASK)
+			return EINVAL;
+		/* as the kernel and libc do */
+		window->mask = given & ~(BIT(SIGKILL) | BIT(SIGSTOP) | INTERNAL);
+	}
+	if (old) {
+		memset(old, 0, sizeof(*old));
+		memcpy(old, &before, sizeof(before));
+	}
+	return 0;
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	struct signal_window *window = shared();
+	int error;
+
+	if (!window)
+		return REAL(sigprocmask)(how, set, old);
+	error = mask_change(window, how, set, old);
+	if (error)
+		errno = error;
+	return error ? -1 : 0;
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	struct signal_window *window = shared();
+
+	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
+}
+
+static int action_change(struct signal_window *window, int signal, const struct sigaction *action,
+			 struct sigaction *old)
+{
+	bool inherited = signal >= 1 && signal <= SIGNALS && window->handlers & BIT(signal);
+
+	if (REAL(sigaction)(signal, action, old))
+		return -1;
+	if (inherited && old)
+		*old = mirror[signal];
+	if (inherited && action)
+		window->handlers &= ~BIT(signal);
+	return 0;
+}
+
+EXPORT int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	struct signal_window *window = shared();
+	int result;
+
+	if (window)
+		return action_change(window, signal, action, old);
+	result = REAL(sigaction)(signal, action, old);
+	if (action)
+		mirror_update(signal);
+	return result;
+}
+
+EXPORT sighandler_t signal(int number, sighandler_t handler)
+{
+	struct signal_window *window = shared();
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
+	sighandler_t result;
+
+	if (window) {
+		/* BSD semantics, as glibc's; siginterrupt() of the parent is not asked */
+		sigemptyset(&action.sa_mask);
+		sigaddset(&action.sa_mask, number);
+		return action_change(window, number, &action, &old) ? SIG_ERR : old.sa_handler;
+	}
+	result = REAL(signal)(number, handler);
+	mirror_update(number);
+	return result;
+}
+
+/* The relatives that few programs use: a window gives way to a real fork first. */
+#define SIGNAL_HOOK(name)                                                                          \
+	EXPORT sighandler_t name(int number, sighandler_t handler)                                 \
+	{                                                                                          \
+		sighandler_t result;                                                               \
+                                                                                                   \
+		hook_enter(HOOK_##name, NULL);                                                     \
+		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number, handler); \
+		mirror_update(number);                                                             \
+		return result;                                                                     \
+	}
+
+sighandler_t __sysv_signal(int, sighandler_t);
+sighandler_t sysv_signal(int, sighandler_t);
+
+SIGNAL_HOOK(bsd_signal)
+SIGNAL_HOOK(ssignal)
+SIGNAL_HOOK(__sysv_signal)
+SIGNAL_HOOK(sysv_signal)
+SIGNAL_HOOK(sigset)
+
+EXPORT int sigignore(int number)
+{
+	int result;
+
+	hook_enter(HOOK_sigignore, NULL);
+	result = ((int (*)(int))real_get(HOOK_sigignore))(number);
+	mirror_update(number);
+	return result;
+}
+
+EXPORT int siginterrupt(int number, int interrupt)
+{
+	int result;
+
+	hook_enter(HOOK_siginterrupt, NULL);
+	result = ((int (*)(int, int))real_get(HOOK_siginterrupt))(number, interrupt);
+	mirror_update(number);
+	return result;
+}

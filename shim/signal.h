@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signal masks and handlers across a shared window.
+ *
+ * No handler of the parent may run in a child that shares its memory: all signals are blocked around the
+ * clone, and the clone itself sets every handler to its default in the child (CLONE_CLEAR_SIGHAND). The
+ * child nevertheless sees the mask and the handlers that a forked child would have.
+ */
+#ifndef SPORK_SIGNAL_H
+#define SPORK_SIGNAL_H
+
+#include <signal.h>
+
+#include "sys.h"
+
+/* A window's part. `mask` and `handlers` are what the child believes in. */
+struct signal_window {
+	sys_sigset parent_mask;
+	sys_sigset mask;
+	sys_sigset handlers;	/* signals that still have the parent's handler */
+	struct {
+		uint64_t words[4]; /* the kernel's struct sigaction */
+	} internal[2];		/* of libc's internal signals */
+};
+
+/* In the parent: blocks all signals, notes what the child is to see. */
+void signal_open(struct signal_window *window);
+
+/* In the parent, after the child let it go. */
+void signal_close(const struct signal_window *window);
+
+/* In the child, before exec: the mask becomes real. */
+void signal_exec(const struct signal_window *window);
+/* exec failed. */
+void signal_exec_failed(void);
+
+/* In the child, before a real fork takes over: the handlers become real; all signals stay blocked. */
+void signal_upgrade(const struct signal_window *window);
+
+/* Reads the handlers anew at the next window: something may have set them behind the hooks. */
+void signal_forget(void);
+
+#endif
