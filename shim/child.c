@@ -18,13 +18,15 @@
 #include "window.h"
 
 /* Traits that are not reasons of the box: see hooks.def. */
-enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_KILL, TRAIT_CONTROL };
+enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_KILL, TRAIT_CONTROL,
+       TRAIT_RAW };
 
 #define BOX_REASON_WRITE TRAIT_WRITE
 #define BOX_REASON_OPEN TRAIT_OPEN
 #define BOX_REASON_OPENAT TRAIT_OPENAT
 #define BOX_REASON_KILL TRAIT_KILL
 #define BOX_REASON_CONTROL TRAIT_CONTROL
+#define BOX_REASON_RAW TRAIT_RAW
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t)BOX_REASON_##trait,
 #include "hooks.def"
@@ -68,6 +70,35 @@ static enum spork_reason control_reason(struct window *window, const struct hook
 	}
 }
 
+/* System calls that act on the caller's own descriptors, folders, limits and schedule, or only ask. */
+static enum spork_reason raw_reason(const struct hook_arguments *arguments)
+{
+	switch (arguments->value[0]) {
+	case SYS_close:
+	case SYS_close_range:
+	case SYS_dup:
+	case SYS_dup3:
+	case SYS_fstat:
+	case SYS_newfstatat:
+	case SYS_faccessat:
+	case SYS_chdir:
+	case SYS_fchdir:
+	case SYS_umask:
+	case SYS_prlimit64:
+	case SYS_setpriority:
+	case SYS_ioprio_set:
+	case SYS_sched_setaffinity:
+	case SYS_sched_setscheduler:
+	case SYS_getpid:
+	case SYS_getppid:
+	case SYS_gettid:
+	case SYS_getrandom:
+		return BOX_REASON_NONE;
+	default:
+		return BOX_REASON_SYSCALL;
+	}
+}
+
 static enum spork_reason trait_reason(struct window *window, enum hook hook,
 				      const struct hook_arguments *arguments)
 {
@@ -78,6 +109,8 @@ static enum spork_reason trait_reason(struct window *window, enum hook hook,
 		return open_reason(AT_FDCWD, (const char *)arguments->value[0]);
 	case TRAIT_OPENAT:
 		return open_reason((int)arguments->value[0], (const char *)arguments->value[1]);
+	case TRAIT_RAW:
+		return raw_reason(arguments);
 	case TRAIT_KILL:
 		return BOX_REASON_SIGNAL;
 	case TRAIT_CONTROL:
