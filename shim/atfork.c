@@ -50,7 +50,8 @@ static bool handler_next(uint64_t id, bool below, struct handler *found)
 
 			if (!handler->id || (below ? handler->id >= id : handler->id <= id))
 				continue;
-			if (!found->id || (below ? handler->id > found->id : handler->id < found->id))
+			if (!found->id ||
+			    (below ? handler->id > found->id : handler->id < found->id))
 				*found = *handler;
 		}
 	spin_unlock(&registry_lock);
@@ -144,7 +145,8 @@ static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child
 }
 
 /* What pthread_atfork, a static stub in every program, calls; `dso` is the caller's __dso_handle. */
-EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+			     void *dso)
 {
 	hook_init();
 	return handler_add(prepare, parent, child, dso);

@@ -110,16 +110,17 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		find(audit, BOX_REASON_WRITES_MANY, 0);
 		return;
 	}
-	writes->write[writes->count++] =
-		(struct box_write){ .module = module, .offset = offset, .size = (uint32_t)(end - offset) };
+	writes->write[writes->count++] = (struct box_write){ .module = module,
+							     .offset = offset,
+							     .size = (uint32_t)(end - offset) };
 }
 
 /*
  * ld.so counts the symbols that lazy binding looks up (GL(dl_num_relocations), elf/dl-lookup.c): nothing
  * reads it, so it needs no undo.
  */
-static bool counts_relocations(const struct audit *audit, const struct module *module, uintptr_t start,
-			       uintptr_t end)
+static bool counts_relocations(const struct audit *audit, const struct module *module,
+			       uintptr_t start, uintptr_t end)
 {
 	uintptr_t word = start & ~(uintptr_t)7;
 	uint64_t ours, theirs;
@@ -199,8 +200,9 @@ static void compare_map(struct audit *audit, const struct proc_map *map)
 		for (i = 0; i < pages; i++) {
 			uint64_t entry = audit->entry[i];
 
-			if ((entry & PAGE_SWAPPED) || ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
-						       !(entry & PAGE_FILE)))
+			if ((entry & PAGE_SWAPPED) ||
+			    ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
+			     !(entry & PAGE_FILE)))
 				compare_page(audit, at + i * PAGE);
 		}
 		at += pages * PAGE;
@@ -218,8 +220,9 @@ static uint64_t hash_maps(uint32_t pid)
 		return 0;
 	while (proc_maps_next(&maps, &map))
 		if (!map.stack)
-			hash = hash_mix(hash_mix(hash, map.start),
-					map.end * 8 + map.readable * 4U + map.writable * 2U + map.private);
+			hash = hash_mix(hash_mix(hash, map.start), map.end * 8 + map.readable * 4U +
+									   map.writable * 2U +
+									   map.private);
 	proc_maps_close(&maps);
 	return hash;
 }
@@ -299,7 +302,8 @@ void audit_end(struct window *window)
 	if (!audit->self || !thread_stack(audit->self, audit->stack)) {
 		audit->finding = BOX_REASON_UNKNOWN_STACK;
 	} else {
-		audit->pagemap = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+		audit->pagemap =
+			SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
 		if (audit->pagemap < 0) {
 			audit->finding = BOX_REASON_NO_PROC;
 		} else {

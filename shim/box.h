@@ -93,31 +93,27 @@
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
-	SPORK_CALLS(X)
-#undef X
-	BOX_CALL_COUNT
+	SPORK_CALLS(X) BOX_CALL_COUNT
 };
+#undef X
 
 enum spork_tier {
 #define X(id, name) BOX_TIER_##id,
-	SPORK_TIERS(X)
-#undef X
-	BOX_TIER_COUNT
+	SPORK_TIERS(X) BOX_TIER_COUNT
 };
+#undef X
 
 enum spork_site_state {
 #define X(id, name) BOX_SITE_##id,
-	SPORK_SITE_STATES(X)
-#undef X
-	BOX_SITE_STATE_COUNT
+	SPORK_SITE_STATES(X) BOX_SITE_STATE_COUNT
 };
+#undef X
 
 enum spork_reason {
 #define X(id, name, text) BOX_REASON_##id,
-	SPORK_REASONS(X)
-#undef X
-	BOX_REASON_COUNT
+	SPORK_REASONS(X) BOX_REASON_COUNT
 };
+#undef X
 
 enum spork_violation {
 #define VIOLATION(id, name, severity, when) BOX_VIOLATION_##id,
@@ -174,19 +170,19 @@ struct box_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t header_size;
-	uint64_t size; /* of the whole box, bytes */
+	uint64_t size;		  /* of the whole box, bytes */
 	uint64_t created_ns;	  /* CLOCK_REALTIME */
 	uint64_t created_mono_ns; /* CLOCK_MONOTONIC */
 	uint32_t creator_pid;
 	uint32_t doorbell; /* futex word (shared): goes up by one with each violation record */
 	uint64_t upgrades;
-	uint64_t audits;	  /* forks that were audited */
-	uint64_t audit_ns;	  /* time that audited children spent on it, from first to last */
-	uint64_t windows;	  /* shared-memory windows opened */
-	uint64_t fallbacks;	  /* spawns at a promoted site that took a real fork after all */
+	uint64_t audits;    /* forks that were audited */
+	uint64_t audit_ns;  /* time that audited children spent on it, from first to last */
+	uint64_t windows;   /* shared-memory windows opened */
+	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
 	struct box_table table[BOX_TABLE_COUNT];
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
-	uint64_t spawn_ns[BOX_CALL_ROOM]; /* time that callers spent in the call */
+	uint64_t spawn_ns[BOX_CALL_ROOM];	 /* time that callers spent in the call */
 	uint64_t violations[BOX_VIOLATION_ROOM]; /* each occurrence, printed or not */
 };
 
@@ -235,7 +231,7 @@ struct box_site {
 	uint32_t frames; /* in use */
 	uint32_t clean;	 /* audits without a finding, in a row */
 	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
-	uint64_t audit_since; /* an audit runs since then; zero: none */
+	uint64_t audit_since;			 /* an audit runs since then; zero: none */
 	uint64_t spawns;
 	uint64_t by_tier[BOX_TIER_ROOM];
 	uint64_t upgrades;
@@ -253,34 +249,34 @@ struct box_violation {
 	uint64_t count;
 	uint64_t time_ns;
 	uint32_t pid, ppid, tid;
-	uint32_t exe;		  /* module index + 1 */
-	uint32_t lock_type;	  /* enum spork_lock_type */
-	uint32_t holder_tid;	  /* zero: unknown */
+	uint32_t exe;		    /* module index + 1 */
+	uint32_t lock_type;	    /* enum spork_lock_type */
+	uint32_t holder_tid;	    /* zero: unknown */
 	char holder_name[BOX_NAME]; /* thread name */
-	struct box_frame lock;	  /* the lock's own address */
-	struct box_frame acquired; /* where its holder took it */
-	uint32_t call;		  /* enum spork_call + 1 of the fork concerned; zero: none */
-	uint32_t site;		  /* site index + 1 */
+	struct box_frame lock;	    /* the lock's own address */
+	struct box_frame acquired;  /* where its holder took it */
+	uint32_t call;		    /* enum spork_call + 1 of the fork concerned; zero: none */
+	uint32_t site;		    /* site index + 1 */
 	uint32_t stack_frames, fork_frames;
 	struct box_frame stack[BOX_STACK_FRAMES]; /* where it happened, innermost first */
-	struct box_frame fork[BOX_STACK_FRAMES];  /* where the process was forked, innermost first */
-	struct box_write leak;			  /* reroute-leak: what was written */
-	char text[32];				  /* name of a function or class where the kind has one */
+	struct box_frame fork[BOX_STACK_FRAMES]; /* where the process was forked, innermost first */
+	struct box_write leak;			 /* reroute-leak: what was written */
+	char text[32]; /* name of a function or class where the kind has one */
 };
 
 /* One spawn, written by the parent when its call returns. */
 struct box_event {
 	uint32_t ready;
-	uint16_t call;	/* enum spork_call */
-	uint16_t tier;	/* enum spork_tier */
+	uint16_t call; /* enum spork_call */
+	uint16_t tier; /* enum spork_tier */
 	uint32_t pid, tid;
-	uint32_t child;	 /* pid; zero where the call does not tell, or failed */
-	uint32_t site;	 /* index + 1 */
-	uint64_t time_ns; /* when the call began */
+	uint32_t child;	      /* pid; zero where the call does not tell, or failed */
+	uint32_t site;	      /* index + 1 */
+	uint64_t time_ns;     /* when the call began */
 	uint64_t duration_ns; /* how long it held its caller */
-	uint32_t reason; /* why not the fast tier */
-	uint32_t error;	 /* errno of a call that failed */
-	uint32_t upgraded; /* the child became a real fork within its window */
+	uint32_t reason;      /* why not the fast tier */
+	uint32_t error;	      /* errno of a call that failed */
+	uint32_t upgraded;    /* the child became a real fork within its window */
 	uint32_t pad[3];
 };
 

@@ -18,8 +18,14 @@
 #include "window.h"
 
 /* Traits that are not reasons of the box: see hooks.def. */
-enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_KILL, TRAIT_CONTROL,
-       TRAIT_RAW };
+enum {
+	TRAIT_WRITE = BOX_REASON_COUNT,
+	TRAIT_OPEN,
+	TRAIT_OPENAT,
+	TRAIT_KILL,
+	TRAIT_CONTROL,
+	TRAIT_RAW
+};
 
 #define BOX_REASON_WRITE TRAIT_WRITE
 #define BOX_REASON_OPEN TRAIT_OPEN
@@ -28,7 +34,7 @@ enum { TRAIT_WRITE = BOX_REASON_COUNT, TRAIT_OPEN, TRAIT_OPENAT, TRAIT_KILL, TRA
 #define BOX_REASON_CONTROL TRAIT_CONTROL
 #define BOX_REASON_RAW TRAIT_RAW
 static const uint8_t traits[HOOK_COUNT] = {
-#define HOOK(kind, id, symbol, version, trait) (uint8_t)BOX_REASON_##trait,
+#define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
 #undef HOOK
 };
@@ -55,7 +61,8 @@ static enum spork_reason open_reason(int folder, const char *path)
 	return BOX_REASON_NONE;
 }
 
-static enum spork_reason control_reason(struct window *window, const struct hook_arguments *arguments)
+static enum spork_reason control_reason(struct window *window,
+					const struct hook_arguments *arguments)
 {
 	switch (arguments->value[0]) {
 	case PR_SET_PDEATHSIG:

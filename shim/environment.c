@@ -46,7 +46,8 @@ static void shim_find(const char *list)
 	while (list && *list) {
 		size_t size = element_size(list);
 
-		if (size >= 11 && size < sizeof(shim) && !memcmp(list + size - 11, "libspork.so", 11)) {
+		if (size >= 11 && size < sizeof(shim) &&
+		    !memcmp(list + size - 11, "libspork.so", 11)) {
 			memcpy(shim, list, size);
 			return;
 		}

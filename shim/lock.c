@@ -127,7 +127,8 @@ void lock_after_fork(uintptr_t from)
 			continue;
 		count = thread->held_count < THREAD_HELD ? thread->held_count : THREAD_HELD;
 		for (i = 0; i < count; i++)
-			if (thread->held[i].lock && mutex_held_by(thread->held[i].lock, thread->tid))
+			if (thread->held[i].lock &&
+			    mutex_held_by(thread->held[i].lock, thread->tid))
 				orphan_add(&thread->held[i], thread->tid, from);
 	}
 	errno = error;
@@ -190,7 +191,8 @@ EXPORT int pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec 
 	return lock_taken(lock, REAL(pthread_mutex_timedlock)(lock, until), RETURN_ADDRESS);
 }
 
-EXPORT int pthread_mutex_clocklock(pthread_mutex_t *lock, clockid_t clock, const struct timespec *until)
+EXPORT int pthread_mutex_clocklock(pthread_mutex_t *lock, clockid_t clock,
+				   const struct timespec *until)
 {
 	hook_enter(HOOK_pthread_mutex_clocklock, NULL);
 	return lock_taken(lock, REAL(pthread_mutex_clocklock)(lock, clock, until), RETURN_ADDRESS);

@@ -41,7 +41,8 @@ bool module_is_shim(uintptr_t address)
 
 		if (range_of((uintptr_t)module_is_shim, &found)) {
 			shim_start = (uintptr_t)found.dlfo_map_start;
-			__atomic_store_n(&shim_end, (uintptr_t)found.dlfo_map_end, __ATOMIC_RELEASE);
+			__atomic_store_n(&shim_end, (uintptr_t)found.dlfo_map_end,
+					 __ATOMIC_RELEASE);
 		}
 	}
 	return address >= shim_start && address < shim_end;
@@ -65,7 +66,7 @@ static uint64_t hash_bytes(const void *bytes, size_t size)
 	return hash | 1;
 }
 
-static void build_id_of(const ElfW(Ehdr) *header, uintptr_t bias, struct box_module *record)
+static void build_id_of(const ElfW(Ehdr) * header, uintptr_t bias, struct box_module *record)
 {
 	const ElfW(Phdr) *segment = (const void *)((uintptr_t)header + header->e_phoff);
 	unsigned i;
@@ -96,7 +97,7 @@ static void build_id_of(const ElfW(Ehdr) *header, uintptr_t bias, struct box_mod
 /* Lazy binding writes the slots of DT_JMPREL relocations: harmless wherever it happens. */
 static void got_of(const struct link_map *map, struct module *module)
 {
-	const ElfW(Dyn) *dynamic;
+	const ElfW(Dyn) * dynamic;
 	const ElfW(Rela) *rela = NULL;
 	size_t size = 0;
 

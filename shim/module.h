@@ -13,12 +13,12 @@
 struct link_map;
 
 struct module {
-	uintptr_t start, end; /* mapped range */
-	uintptr_t bias;	      /* address less link-time address */
+	uintptr_t start, end;	     /* mapped range */
+	uintptr_t bias;		     /* address less link-time address */
 	uintptr_t got_low, got_high; /* lazily bound slots; got_high is past the end */
-	uint64_t key;	      /* of build-id, or of path */
-	uint32_t index;	      /* in the box, plus one */
-	bool loader;	      /* ld.so itself */
+	uint64_t key;		     /* of build-id, or of path */
+	uint32_t index;		     /* in the box, plus one */
+	bool loader;		     /* ld.so itself */
 };
 
 /* The module that holds an address; false: none. Lock-free; may run in a window. */

@@ -29,15 +29,15 @@ static const struct {
 /* The dynamic section of one object. */
 struct object {
 	uintptr_t bias;
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
-	const ElfW(Half) *versions;
-	const ElfW(Verdef) *definitions;
+	const ElfW(Half) * versions;
+	const ElfW(Verdef) * definitions;
 	const uint32_t *gnu_hash, *hash;
 };
 
 /* ld.so relocates these addresses in place, but not in the vDSO, which is read-only. */
-static const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) *dynamic)
+static const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) * dynamic)
 {
 	uintptr_t address = dynamic->d_un.d_ptr;
 
@@ -46,7 +46,7 @@ static const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) *
 
 static void object_read(const struct link_map *map, struct object *object)
 {
-	const ElfW(Dyn) *dynamic;
+	const ElfW(Dyn) * dynamic;
 
 	memset(object, 0, sizeof(*object));
 	object->bias = map->l_addr;
@@ -147,7 +147,7 @@ static uint32_t plain_lookup(const struct object *object, const char *name, cons
 
 static void *object_lookup(const struct object *object, const char *name, const char *version)
 {
-	const ElfW(Sym) *symbol;
+	const ElfW(Sym) * symbol;
 	uint32_t index = 0;
 	uintptr_t value;
 

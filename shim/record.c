@@ -131,7 +131,8 @@ static struct box_header *open_path(const char *path, const struct box_header *w
 	const char *problem = "cannot be opened or created";
 	struct box_header *header = NULL;
 	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0;
-	long fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	long fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		      0600);
 
 	if (fd >= 0) {
 		header = create((int)fd, wanted, &problem);
@@ -190,7 +191,8 @@ static void *reserve(enum spork_table table, uint32_t *index)
 /* The record at `index` if it is finished. */
 static void *ready(enum spork_table table, uint32_t index)
 {
-	void *record = (char *)box + box->table[table].offset + (uint64_t)index * layout[table].stride;
+	void *record =
+		(char *)box + box->table[table].offset + (uint64_t)index * layout[table].stride;
 
 	return __atomic_load_n((uint32_t *)record, __ATOMIC_ACQUIRE) ? record : NULL;
 }
@@ -297,7 +299,8 @@ void record_event(const struct box_event *event)
 
 static void record_process(void)
 {
-	struct box_process process = { .pid = (uint32_t)SYS(getpid), .ppid = (uint32_t)SYS(getppid) };
+	struct box_process process = { .pid = (uint32_t)SYS(getpid),
+				       .ppid = (uint32_t)SYS(getppid) };
 	struct box_process *record;
 	uint32_t index;
 

@@ -94,7 +94,8 @@ void report_line_end(struct report_line *line)
 	SYS(write, 2, line->bytes, line->size);
 }
 
-void report_problem(const char *what, const char *where, const char *problem, const char *consequence)
+void report_problem(const char *what, const char *where, const char *problem,
+		    const char *consequence)
 {
 	struct report_line line;
 
@@ -128,7 +129,8 @@ static long open_log(void)
 		return -ENAMETOOLONG;
 	memcpy(path, expanded.bytes, expanded.size);
 	path[expanded.size] = 0;
-	return SYS(openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return SYS(openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		   0600);
 }
 
 static void report_write(const struct report *report)

@@ -19,7 +19,8 @@ void report_line_begin(struct report_line *line);
 void report_line_end(struct report_line *line);
 
 /* "spork: what: where problem; consequence". */
-void report_problem(const char *what, const char *where, const char *problem, const char *consequence);
+void report_problem(const char *what, const char *where, const char *problem,
+		    const char *consequence);
 
 /*
  * Records a violation and, the first time, writes its text where `log` says. The caller fills kind, lock,

@@ -5,7 +5,7 @@
  * of a spawn. A handler that is set by a raw system call is seen at the next re-audit; until then it
  * cannot run in a window either, only an upgraded child goes without it.
  */
-#include "signal.h"
+#include "signal_window.h"
 
 #include "hook.h"
 #include "window.h"
@@ -217,7 +217,8 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 		sighandler_t result;                                                               \
                                                                                                    \
 		hook_enter(HOOK_##name, NULL);                                                     \
-		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number, handler); \
+		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number,       \
+										     handler);     \
 		mirror_update(number);                                                             \
 		return result;                                                                     \
 	}

@@ -40,7 +40,8 @@ static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsign
 	return hash;
 }
 
-static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *frame, unsigned frames)
+static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *frame,
+				    unsigned frames)
 {
 	struct box_site fresh;
 	struct module module;
@@ -55,7 +56,8 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	for (i = 0; i < frames; i++) {
 		module_frame(frame[i].pc, &fresh.frame[i]);
 		if (fresh.frame[i].module && module_find(frame[i].pc, &module))
-			fresh.key = hash_mix(hash_mix(fresh.key, module.key), fresh.frame[i].offset);
+			fresh.key =
+				hash_mix(hash_mix(fresh.key, module.key), fresh.frame[i].offset);
 		else
 			fresh.key = hash_mix(fresh.key, frame[i].pc);
 	}
@@ -79,7 +81,8 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 	} else {
 		visit.site = site_lookup(call, frame, keyed);
 		if (visit.site)
-			__atomic_store_n(slot, (hash & ~0xffffffffULL) | record_site_index(visit.site),
+			__atomic_store_n(slot,
+					 (hash & ~0xffffffffULL) | record_site_index(visit.site),
 					 __ATOMIC_RELEASE);
 	}
 	if (visit.site)
@@ -115,7 +118,8 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 	uint32_t i;
 
 	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
-		if (site->write[i].module == write->module && write->offset >= site->write[i].offset &&
+		if (site->write[i].module == write->module &&
+		    write->offset >= site->write[i].offset &&
 		    write->offset + write->size <= site->write[i].offset + site->write[i].size)
 			return true;
 	return false;
@@ -152,8 +156,8 @@ void site_exec_failed(struct box_site *site)
 	uint32_t clean = __atomic_load_n(&site->clean, __ATOMIC_ACQUIRE);
 
 	if (clean && __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) == BOX_SITE_LEARNING)
-		__atomic_compare_exchange_n(&site->clean, &clean, clean - 1, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&site->clean, &clean, clean - 1, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 void site_refuse(struct box_site *site, enum spork_reason reason)

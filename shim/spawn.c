@@ -63,7 +63,8 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 	tls = va_arg(rest, void *);
 	child_tid = va_arg(rest, void *);
 	va_end(rest);
-	spawn = spawn_begin(HOOK_clone, BOX_CALL_CLONE, flags & CLONE_VM ? BOX_TIER_VFORK : BOX_TIER_FORK);
+	spawn = spawn_begin(HOOK_clone, BOX_CALL_CLONE,
+			    flags & CLONE_VM ? BOX_TIER_VFORK : BOX_TIER_FORK);
 	pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
 	if (!(flags & CLONE_THREAD))
 		spawn_end(&spawn, pid);
@@ -81,7 +82,8 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 	struct spawn_record spawn = spawn_begin(hook, call, BOX_TIER_SPAWN);
 	char *const *kept = ENVIRONMENT_KEEP(envp);
 	pid_t child = 0;
-	int result = ((spawn_function *)real_get(hook))(&child, path, actions, attributes, argv, kept);
+	int result =
+		((spawn_function *)real_get(hook))(&child, path, actions, attributes, argv, kept);
 
 	if (!result && pid)
 		*pid = child;
@@ -105,10 +107,10 @@ EXPORT SPAWN_HOOK(spawnp_default, HOOK_posix_spawnp, BOX_CALL_POSIX_SPAWNP)
 EXPORT SPAWN_HOOK(spawn_old, HOOK_posix_spawn_2_2_5, BOX_CALL_POSIX_SPAWN)
 EXPORT SPAWN_HOOK(spawnp_old, HOOK_posix_spawnp_2_2_5, BOX_CALL_POSIX_SPAWNP)
 
-__asm__(".symver spawn_default, posix_spawn@@@GLIBC_2.15\n"
-	".symver spawnp_default, posix_spawnp@@@GLIBC_2.15\n"
-	".symver spawn_old, posix_spawn@GLIBC_2.2.5, remove\n"
-	".symver spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
+	__asm__(".symver spawn_default, posix_spawn@@@GLIBC_2.15\n"
+		".symver spawnp_default, posix_spawnp@@@GLIBC_2.15\n"
+		".symver spawn_old, posix_spawn@GLIBC_2.2.5, remove\n"
+		".symver spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
 
 #if __GLIBC_PREREQ(2, 39)
 EXPORT SPAWN_HOOK(pidfd_spawn, HOOK_pidfd_spawn, BOX_CALL_PIDFD_SPAWN)
@@ -156,7 +158,8 @@ EXPORT int daemon(int nochdir, int noclose)
 	return result;
 }
 
-EXPORT int forkpty(int *primary, char *name, const struct termios *terminal, const struct winsize *size)
+EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
+		   const struct winsize *size)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_forkpty, BOX_CALL_FORKPTY, BOX_TIER_FORK);
 	int pid = REAL(forkpty)(primary, name, terminal, size);

@@ -72,7 +72,7 @@ static inline uintptr_t sys_thread_pointer(void)
 }
 #endif
 
-#define SYS_6(n, a, b, c, d, e, f, ...)                                                             \
+#define SYS_6(n, a, b, c, d, e, f, ...)                                                            \
 	sys_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 /* SYS(write, fd, text, size): a raw system call with up to six arguments. */
 #define SYS(name, ...) SYS_6(SYS_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)

@@ -54,7 +54,8 @@ static const char *const severity_names[] = { "note", "warning", "error" };
 static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
 static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
 
-#define PICK(table, index, member) ((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
+#define PICK(table, index, member)                                                                 \
+	((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
 
 const char *box_call_name(uint32_t call)
 {

@@ -29,7 +29,7 @@ const char *box_reason_name(uint32_t reason);
 const char *box_reason_text(uint32_t reason);
 const char *box_violation_name(uint32_t kind);
 const char *box_violation_when(uint32_t kind);
-uint32_t box_violation_severity(uint32_t kind); /* enum spork_severity */
+uint32_t box_violation_severity(uint32_t kind);	  /* enum spork_severity */
 const char *box_severity_name(uint32_t severity); /* "note", "warning", "error" */
 const char *box_lock_type_name(uint32_t type);
 

@@ -41,8 +41,8 @@ static struct thread *thread_claim(void)
 		return NULL;
 	thread->used = 1;
 	thread->next = thread_first();
-	while (!__atomic_compare_exchange_n(&threads, &thread->next, thread, false, __ATOMIC_RELEASE,
-					    __ATOMIC_ACQUIRE))
+	while (!__atomic_compare_exchange_n(&threads, &thread->next, thread, false,
+					    __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
 		;
 	return thread;
 }
@@ -84,8 +84,8 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 		if (stack_pointer >= map.start && stack_pointer < map.end) {
 			if (map.stack && self->tid == (uint32_t)SYS(getpid))
 				self->stack_high = map.end;
-			found = self->stack_high > stack_pointer &&
-				self->stack_high <= map.end && map.readable && map.writable &&
+			found = self->stack_high > stack_pointer && self->stack_high <= map.end &&
+				map.readable && map.writable &&
 				(map.stack || (pointer >= self->stack_high && pointer < map.end));
 			if (found)
 				self->stack_low = map.start;

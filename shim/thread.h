@@ -22,12 +22,12 @@ struct thread_held {
 struct thread {
 	uint32_t used;
 	uint32_t tid;
-	uint32_t held_count;	/* may pass THREAD_HELD: what is past it is only counted */
+	uint32_t held_count; /* may pass THREAD_HELD: what is past it is only counted */
 	uint32_t pad;
-	uintptr_t stack_low;	/* zero: not looked up yet */
-	uintptr_t stack_high;	/* where the thread's first frame starts; TLS and arguments lie above */
+	uintptr_t stack_low; /* zero: not looked up yet */
+	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
 	struct thread *next;
-	struct window *spare;	/* a free window record, kept for the next spawn */
+	struct window *spare; /* a free window record, kept for the next spawn */
 	struct thread_held held[THREAD_HELD];
 };
 

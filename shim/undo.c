@@ -18,7 +18,8 @@ static uintptr_t range_address(const struct box_write *write)
 	return module_address(write->module, write->offset);
 }
 
-enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack, size_t stack_size)
+enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
+			    size_t stack_size)
 {
 	uint32_t used = 0, i;
 

@@ -31,7 +31,8 @@ struct undo {
  * Saves errno, environ, `stack_size` bytes from `stack` up, and the ranges that the site's children are
  * known to write. BOX_REASON_NONE, or why it cannot.
  */
-enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack, size_t stack_size);
+enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
+			    size_t stack_size);
 
 /* Puts back what differs. The calling frame must lie below what was saved. */
 void undo_restore(const struct undo *undo);

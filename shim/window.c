@@ -26,7 +26,6 @@
 
 #include "poison.h"
 
-
 _Static_assert(offsetof(struct window, registers) == WINDOW_REGISTERS, "entry_*.S");
 _Static_assert(offsetof(struct window, number) == WINDOW_NUMBER, "entry_*.S");
 _Static_assert(offsetof(struct window, argument) == WINDOW_ARGUMENT, "entry_*.S");
@@ -47,7 +46,8 @@ void window_forbid(enum spork_reason reason)
 /* One spare record a thread: a spawn within a window needs another, and takes new memory for it. */
 static struct window *window_take(struct thread *self)
 {
-	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) : NULL;
+	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) :
+				       NULL;
 
 	if (!window)
 		window = memory_take(sizeof(*window));
@@ -161,7 +161,8 @@ void window_record(const struct spawn_record *spawn)
 
 	record_event(&event);
 	if (spawn->site)
-		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns, spawn->upgraded);
+		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns,
+			   spawn->upgraded);
 	errno = error;
 }
 
@@ -175,7 +176,8 @@ void window_after_fork(uintptr_t from)
 }
 
 /* A fork whose memory is its own; audited if its site is to be learned. Returns twice. */
-static long fork_real(const struct entry_registers *registers, struct spawn_record *spawn, bool audit)
+static long fork_real(const struct entry_registers *registers, struct spawn_record *spawn,
+		      bool audit)
 {
 	struct window *window = NULL;
 	long pid;
@@ -209,7 +211,8 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	return pid;
 }
 
-static struct window *open_vfork(const struct entry_registers *registers, struct spawn_record *spawn)
+static struct window *open_vfork(const struct entry_registers *registers,
+				 struct spawn_record *spawn)
 {
 	struct window *window = window_take(thread_self());
 
@@ -231,8 +234,9 @@ static struct window *open_vfork(const struct entry_registers *registers, struct
  * From here to the clone nothing may fail. The exit signal of the child is 0: until exec makes it
  * SIGCHLD (de_thread in the kernel's fs/exec.c) no wait() of the program can see it.
  */
-static enum spork_reason open_shared(const struct entry_registers *registers, const struct site_visit *visit,
-				     struct spawn_record *spawn, struct window **opened)
+static enum spork_reason open_shared(const struct entry_registers *registers,
+				     const struct site_visit *visit, struct spawn_record *spawn,
+				     struct window **opened)
 {
 	struct thread *self = thread_self();
 	enum spork_reason reason;
@@ -292,7 +296,8 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	audit = !spawn.reason && call == BOX_CALL_FORK;
 	if (!spawn.reason)
 		spawn.reason = site_refuses(&visit);
-	audit = audit && (spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
+	audit = audit &&
+		(spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
 	if (audit && proc_status("TracerPid") > 0) {
 		spawn.reason = BOX_REASON_TRACED;
 		audit = false;

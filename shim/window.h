@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "box.h"
-#include "signal.h"
+#include "signal_window.h"
 #include "sys.h"
 #include "thread.h"
 #include "undo.h"
@@ -57,23 +57,23 @@ struct window {
 		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
 	} clone;
 	enum window_kind kind;
-	uint32_t call; /* enum spork_call */
+	uint32_t call;	      /* enum spork_call */
 	struct window *outer; /* the window this one was opened in, or the next free record */
 	struct box_site *site;
 	uint64_t opened_ns;
 	uint32_t parent_pid;
 
 	/* What the child has of its own, though the memory is its parent's. */
-	bool busy;		/* inside the shim: hooks do nothing */
+	bool busy; /* inside the shim: hooks do nothing */
 	struct signal_window signal;
-	bool session;		/* setsid() succeeded */
-	bool group;		/* setpgid() of itself succeeded, with this group */
+	bool session; /* setsid() succeeded */
+	bool group;   /* setpgid() of itself succeeded, with this group */
 	int32_t group_id;
-	int32_t death_signal;	/* prctl(PR_SET_PDEATHSIG); -1: not called */
+	int32_t death_signal; /* prctl(PR_SET_PDEATHSIG); -1: not called */
 
 	/* What the child leaves for its parent. */
-	int32_t upgraded_pid;	/* the real fork that took over; 0: none */
-	int32_t upgrade_error;	/* errno of a real fork that was needed and failed */
+	int32_t upgraded_pid;  /* the real fork that took over; 0: none */
+	int32_t upgrade_error; /* errno of a real fork that was needed and failed */
 	uint32_t upgrade_reason;
 
 	/* WINDOW_AUDIT */

@@ -139,30 +139,34 @@ static void json_site_id(const struct view *view, struct json *json, const struc
 	json_string(json, id);
 }
 
+static void json_write(struct json *json, const struct box_write *write, const struct place *place)
+{
+	int64_t offset = (int64_t)write->offset;
+	bool below = !write->module && offset < 0;
+	char text[32];
+
+	/* Without a module it is thread-local, below or above the thread pointer. */
+	snprintf(text, sizeof(text), "%s0x%llx", below ? "-" : "",
+		 (unsigned long long)(below ? -write->offset : write->offset));
+	json_open(json, '{');
+	json_key_string(json, "module", write->module ? place->module : "[thread]");
+	json_key_string(json, "symbol", place->symbol);
+	json_key_string(json, "offset", text);
+	json_key_number(json, "size", write->size);
+	json_close(json, '}');
+}
+
 static void json_writes(const struct view *view, struct json *json, const struct box_site *site)
 {
+	struct box_write rest, piece;
+	struct place place;
 	uint32_t i;
 
 	json_key(json, "writes");
 	json_open(json, '[');
-	for (i = 0; i < site->writes; i++) {
-		const struct box_write *write = &site->write[i];
-		struct box_frame frame = { .offset = write->offset, .module = write->module };
-		struct place place = symbols_data(view->symbols, &frame);
-		int64_t offset = (int64_t)write->offset;
-		char text[32];
-
-		/* Without a module it is thread-local, below or above the thread pointer. */
-		snprintf(text, sizeof(text), "%s0x%llx", !write->module && offset < 0 ? "-" : "",
-			 (unsigned long long)(!write->module && offset < 0 ? -write->offset :
-									     write->offset));
-		json_open(json, '{');
-		json_key_string(json, "module", write->module ? place.module : "[thread]");
-		json_key_string(json, "symbol", place.symbol);
-		json_key_string(json, "offset", text);
-		json_key_number(json, "size", write->size);
-		json_close(json, '}');
-	}
+	for (i = 0; i < site->writes; i++)
+		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
+			json_write(json, &piece, &place);
 	json_close(json, ']');
 }
 

@@ -103,31 +103,31 @@ static void row_print(const struct row *row, const int *width, FILE *file)
 	fputc('\n', file);
 }
 
-static void write_print(const struct view *view, const struct box_write *write)
+static void write_print(const struct view *view, const struct box_write *write,
+			const struct place *place)
 {
-	struct box_frame frame = { .offset = write->offset, .module = write->module };
-	struct place place = symbols_data(view->symbols, &frame);
-	long long offset = (long long)write->offset;
 	FILE *file = view->output->file;
 
 	fprintf(file, "    writes %u byte%s at ", write->size, write->size == 1 ? "" : "s");
 	if (!write->module) {
-		fprintf(file, "%lld in thread-local storage", offset);
-	} else if (place.symbol) {
-		print_clean(file, place.symbol);
-		if (place.into)
-			fprintf(file, "+%llu", (unsigned long long)place.into);
+		fprintf(file, "%lld in thread-local storage", (long long)write->offset);
+	} else if (place->symbol) {
+		print_clean(file, place->symbol);
+		if (place->into)
+			fprintf(file, "+%llu", (unsigned long long)place->into);
 		fputs(" in ", file);
-		print_clean(file, path_base(place.module));
+		print_clean(file, path_base(place->module));
 	} else {
-		print_clean(file, place.module ? path_base(place.module) : "?");
+		print_clean(file, place->module ? path_base(place->module) : "?");
 		fprintf(file, "+0x%llx", (unsigned long long)write->offset);
 	}
-	fputs(place.replaced ? " (replaced since)\n" : "\n", file);
+	fputs(place->replaced ? " (replaced since)\n" : "\n", file);
 }
 
 static void details_print(const struct view *view, const struct box_site *site)
 {
+	struct box_write rest, piece;
+	struct place place;
 	FILE *file = view->output->file;
 	uint32_t i;
 
@@ -140,7 +140,8 @@ static void details_print(const struct view *view, const struct box_site *site)
 		fprintf(file, "    %s: %s\n", box_reason_name(site->reason),
 			box_reason_text(site->reason));
 	for (i = 0; i < site->writes; i++)
-		write_print(view, &site->write[i]);
+		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
+			write_print(view, &piece, &place);
 }
 
 static void sites_print(const struct view *view)

@@ -214,6 +214,27 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 	if (name && (into < symbol.st_size || !into)) {
 		place.symbol = name;
 		place.into = into;
+		place.size = symbol.st_size;
 	}
 	return place;
+}
+
+bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,
+		   struct place *place)
+{
+	struct box_frame frame = { .offset = rest->offset, .module = rest->module };
+	uint64_t size = rest->size;
+
+	if (!rest->size)
+		return false;
+	*place = symbols_data(symbols, &frame);
+	if (place->symbol && place->size > place->into && size > place->size - place->into)
+		size = place->size - place->into;
+	else if (!place->symbol && rest->module && size > 4)
+		size = 4;
+	*piece = *rest;
+	piece->size = (uint32_t)size;
+	rest->offset += size;
+	rest->size -= (uint32_t)size;
+	return true;
 }

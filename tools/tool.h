@@ -147,6 +147,7 @@ struct place {
 	const char *file;   /* NULL: unknown */
 	int line;
 	uint64_t into; /* data: bytes from the symbol's start */
+	uint64_t size; /* data: of the symbol; 0: unknown */
 	bool replaced; /* the file is no longer the one that ran */
 };
 
@@ -157,6 +158,13 @@ void symbols_close(struct symbols *symbols);
 /* `frame` is a return address: what is looked up is the call before it. */
 struct place symbols_code(struct symbols *symbols, const struct box_frame *frame);
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
+
+/*
+ * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or up to four
+ * bytes that lie in none. False: nothing is left.
+ */
+bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,
+		   struct place *place);
 
 /* ---- summary.c: what a box holds, as text ---- */
 

@@ -6,8 +6,8 @@
  * clone, and the clone itself sets every handler to its default in the child (CLONE_CLEAR_SIGHAND). The
  * child nevertheless sees the mask and the handlers that a forked child would have.
  */
-#ifndef SPORK_SIGNAL_H
-#define SPORK_SIGNAL_H
+#ifndef SPORK_SIGNAL_WINDOW_H
+#define SPORK_SIGNAL_WINDOW_H
 
 #include <signal.h>
 
@@ -17,10 +17,10 @@
 struct signal_window {
 	sys_sigset parent_mask;
 	sys_sigset mask;
-	sys_sigset handlers;	/* signals that still have the parent's handler */
+	sys_sigset handlers; /* signals that still have the parent's handler */
 	struct {
 		uint64_t words[4]; /* the kernel's struct sigaction */
-	} internal[2];		/* of libc's internal signals */
+	} internal[2];		   /* of libc's internal signals */
 };
 
 /* In the parent: blocks all signals, notes what the child is to see. */
