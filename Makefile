@@ -116,7 +116,7 @@ deps:
 
 demo:
 	@tools/deps.sh run
-	@$(MAKE) all $(O)/victims/exit_static
+	@$(MAKE) all $(O)/victims/exit_static $(O)/victims/orphan_mutex
 	@BUILD=$(O) tools/demo.sh
 
 check:

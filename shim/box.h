@@ -236,8 +236,11 @@ struct box_site {
 	uint64_t by_tier[BOX_TIER_ROOM];
 	uint64_t upgrades;
 	uint64_t audits;
-	uint32_t stack_extent; /* bytes above the caller's stack pointer that children write */
-	uint32_t writes;       /* in use */
+	uint64_t fallbacks; /* spawns after the promotion that took a real fork all the same */
+	uint32_t fallback_reason; /* of the last one; enum spork_reason */
+	uint32_t stack_extent;	  /* bytes above the caller's stack pointer that children write */
+	uint32_t writes;	  /* in use */
+	uint32_t pad;
 	struct box_write write[BOX_SITE_WRITES];
 	uint32_t latency[BOX_BUCKETS]; /* time that the caller spent in the call */
 };

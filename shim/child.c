@@ -165,14 +165,24 @@ void hook_in_window(enum hook hook, struct hook_arguments *arguments)
 	errno = error;
 }
 
+/* Stands for a function that this libc does not have: a program can only have found it by dlsym. */
+static long missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
 /* What stubs run in a window, or before the constructor: the function to go on with. */
 void *hook_stub(enum hook hook, struct hook_arguments *arguments)
 	__attribute__((visibility("hidden")));
 
 void *hook_stub(enum hook hook, struct hook_arguments *arguments)
 {
+	void *function;
+
 	hook_enter(hook, arguments);
-	return real_get(hook);
+	function = real_get(hook);
+	return function ? function : (void *)missing;
 }
 
 /* What the child did to itself, done again by the process that takes over. */

@@ -178,7 +178,8 @@ static void help(void)
 	}
 }
 
-static void pair_parse(struct slice pair)
+/* False: it was told about, and is of no use to executed programs. */
+static bool pair_parse(struct slice pair)
 {
 	struct slice value = pair;
 	struct slice key = slice_cut(&value, '=');
@@ -186,16 +187,18 @@ static void pair_parse(struct slice pair)
 
 	if (slice_equal(pair, "help=1")) {
 		help();
-		return;
+		return false;
 	}
 	for (i = 0; i < COUNT(options); i++) {
 		if (!slice_equal(key, options[i].key))
 			continue;
-		if (!option_parse(&options[i], value))
-			complain("bad value", pair, &options[i]);
-		return;
+		if (option_parse(&options[i], value))
+			return true;
+		complain("bad value", pair, &options[i]);
+		return false;
 	}
 	complain("unknown option", pair, NULL);
+	return false;
 }
 
 const char *config_variable(char *const *environment, const char *name)
@@ -208,19 +211,33 @@ const char *config_variable(char *const *environment, const char *name)
 	return NULL;
 }
 
+/* What is complained of is taken out of the variable: a tree of programs says it once. */
+static void variable_parse(char *variable)
+{
+	struct slice rest = { variable, strlen(variable) };
+	char *kept = variable;
+
+	while (rest.size) {
+		struct slice pair = slice_cut(&rest, ':');
+
+		if (!pair.size || !pair_parse(pair))
+			continue;
+		if (kept != variable)
+			*kept++ = ':';
+		memmove(kept, pair.start, pair.size);
+		kept += pair.size;
+	}
+	*kept = 0;
+}
+
 void config_init(void)
 {
-	const char *given = config_variable(environ, "SPORK_OPTIONS");
-	struct slice rest = { given, given ? strlen(given) : 0 };
+	char *given = (char *)config_variable(environ, "SPORK_OPTIONS");
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++)
 		option_parse(&options[i],
 			     (struct slice){ options[i].initial, strlen(options[i].initial) });
-	while (rest.size) {
-		struct slice pair = slice_cut(&rest, ':');
-
-		if (pair.size)
-			pair_parse(pair);
-	}
+	if (given)
+		variable_parse(given);
 }

@@ -49,8 +49,9 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 
 	memset(&fresh, 0, sizeof(fresh));
 	fresh.call = call;
-	fresh.state = BOX_SITE_LEARNING;
-	fresh.reason = BOX_REASON_LEARNING;
+	/* The program's own vfork() shares memory from the first: there is nothing to learn. */
+	fresh.state = call == BOX_CALL_VFORK ? BOX_SITE_PROMOTED : BOX_SITE_LEARNING;
+	fresh.reason = call == BOX_CALL_VFORK ? BOX_REASON_NONE : BOX_REASON_LEARNING;
 	fresh.key = hash_mix(0, call);
 	fresh.frames = frames;
 	for (i = 0; i < frames; i++) {
@@ -171,6 +172,13 @@ void site_refuse(struct box_site *site, enum spork_reason reason)
 				 __ATOMIC_RELEASE);
 	}
 	site_audit_cancel(site);
+}
+
+void site_fallback(struct box_site *site, enum spork_reason reason)
+{
+	RECORD_ADD(fallbacks, 1);
+	site->fallback_reason = reason;
+	__atomic_add_fetch(&site->fallbacks, 1, __ATOMIC_RELAXED);
 }
 
 void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded)

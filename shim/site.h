@@ -49,6 +49,9 @@ void site_exec_failed(struct box_site *site);
 /* A finding: the site stays on real forks. */
 void site_refuse(struct box_site *site, enum spork_reason reason);
 
+/* Counts a spawn at a promoted site that takes a real fork all the same. */
+void site_fallback(struct box_site *site, enum spork_reason reason);
+
 /* Counts a spawn that returned to its caller. */
 void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded);
 

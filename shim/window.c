@@ -306,7 +306,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
 		if (!spawn.reason)
 			return opening;
-		RECORD_ADD(fallbacks, 1);
+		site_fallback(visit.site, spawn.reason);
 	}
 	opening.result = fork_real(registers, &spawn, audit);
 	thread_words.atfork_mode = ATFORK_FULL;
@@ -401,7 +401,7 @@ long window_close(struct window *window, long pid)
 	window_give(window);
 	signal_close(&signal);
 	if (pid < 0) {
-		RECORD_ADD(fallbacks, 1);
+		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
 			window_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;

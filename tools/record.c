@@ -195,6 +195,8 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_key_string(json, "call", box_call_name(site->call));
 	json_key_string(json, "state", box_site_state_name(site->state));
 	json_key_string(json, "reason", box_reason_name(site->reason));
+	json_key_number(json, "fallbacks", site->fallbacks);
+	json_key_string(json, "fallback_reason", box_reason_name(site->fallback_reason));
 	json_key_number(json, "spawns", site->spawns);
 	json_by_tier(json, site->by_tier);
 	json_key_number(json, "upgrades", site->upgrades);

@@ -139,6 +139,10 @@ static void details_print(const struct view *view, const struct box_site *site)
 	if (site->reason != BOX_REASON_NONE)
 		fprintf(file, "    %s: %s\n", box_reason_name(site->reason),
 			box_reason_text(site->reason));
+	if (site->fallbacks)
+		fprintf(file, "    %llu still by fork: %s: %s\n",
+			(unsigned long long)site->fallbacks, box_reason_name(site->fallback_reason),
+			box_reason_text(site->fallback_reason));
 	for (i = 0; i < site->writes; i++)
 		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
 			write_print(view, &piece, &place);

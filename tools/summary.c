@@ -266,6 +266,10 @@ static void print_sites(const struct view *view)
 			box_site_state_name(site->state));
 		if (site->reason != BOX_REASON_NONE && site->state != BOX_SITE_PROMOTED)
 			fprintf(file, ": %s", box_reason_text(site->reason));
+		if (site->fallbacks)
+			fprintf(file, ", %llu still by fork: %s",
+				(unsigned long long)site->fallbacks,
+				box_reason_text(site->fallback_reason));
 		fputc('\n', file);
 	}
 	if (count > SITES_SHOWN)

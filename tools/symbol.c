@@ -219,6 +219,20 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 	return place;
 }
 
+/* Bytes up to the next variable. */
+static uint64_t nameless_size(struct symbols *symbols, const struct box_write *rest)
+{
+	struct box_frame frame = { .module = rest->module };
+	uint64_t size;
+
+	for (size = 4; size < rest->size; size += 4) {
+		frame.offset = rest->offset + size;
+		if (symbols_data(symbols, &frame).symbol)
+			return size;
+	}
+	return rest->size;
+}
+
 bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,
 		   struct place *place)
 {
@@ -230,8 +244,8 @@ bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_w
 	*place = symbols_data(symbols, &frame);
 	if (place->symbol && place->size > place->into && size > place->size - place->into)
 		size = place->size - place->into;
-	else if (!place->symbol && rest->module && size > 4)
-		size = 4;
+	else if (!place->symbol && rest->module)
+		size = nameless_size(symbols, rest);
 	*piece = *rest;
 	piece->size = (uint32_t)size;
 	rest->offset += size;

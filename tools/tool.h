@@ -160,8 +160,8 @@ struct place symbols_code(struct symbols *symbols, const struct box_frame *frame
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
 
 /*
- * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or up to four
- * bytes that lie in none. False: nothing is left.
+ * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or between
+ * two. False: nothing is left.
  */
 bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,
 		   struct place *place);
