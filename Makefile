@@ -7,6 +7,8 @@
 # before anything is built, so they build in a make of their own.
 
 VERSION := 0.1.0
+# As manual pages show it.
+DATE := November 21, 2026
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -47,7 +49,8 @@ SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables
 SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
 	-Wl,--exclude-libs,ALL
-TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"'
+TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
+	-DSPORK_DATE='"$(DATE)"'
 TOOL_LIBS := -lelf -ldw
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
@@ -55,7 +58,9 @@ SHIM_SOURCES := $(wildcard shim/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
 TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
-MAN_PAGES := $(wildcard tools/man/*.[1-8])
+# Printed by the tool, from the tables that --help and the shim read.
+MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-help.1 \
+	spork-options.5 spork-violations.7)
 
 # A version script: generated where the tree has a template, because the table of hooks decides.
 ifneq ($(wildcard shim/shim.map.in),)
@@ -65,7 +70,7 @@ SHIM_MAP := $(wildcard shim/shim.map)
 endif
 SHIM_LDFLAGS += $(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP))
 
-all: $(O)/libspork.so $(O)/spork
+all: $(O)/libspork.so $(O)/spork $(MAN_PAGES)
 
 # The shim may need libc and nothing else, or it could not be preloaded into everything.
 $(O)/libspork.so: $(SHIM_OBJECTS) $(SHIM_MAP) $(O)/flags
@@ -88,6 +93,9 @@ $(O)/shim/%.o: shim/%.S $(O)/flags
 $(O)/shim.map: shim/shim.map.in $(O)/flags
 	$(call quiet,GEN,$@)$(CC) -E -P -x c -iquote shim -MMD -MP -MT $@ -MF $@.d -o $@ $<
 
+$(O)/man/%: $(O)/spork
+	$(call quiet,MAN,$@)$(O)/spork help --man $(basename $*) >$@.tmp && mv $@.tmp $@
+
 $(O)/tools/%.o: tools/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -105,7 +113,7 @@ $(O)/bench/spawn: tests/bench/spawn.c $(O)/flags
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 

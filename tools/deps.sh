@@ -21,6 +21,7 @@ packages() {
 		run  bash          bash
 		run  dash          dash
 		run  git           git
+		run  mandoc        mandoc
 		run  nodejs        node
 		run  perl          perl
 		run  python3       python3
