@@ -51,7 +51,7 @@ static int write_at(int fd, const void *bytes, size_t size, off_t offset)
 	return (size_t)written == size ? 0 : -ENOSPC;
 }
 
-int box_create(int fd)
+int box_create(int fd, bool reserve)
 {
 	struct box_header header = {
 		.version = SPORK_BOX_VERSION,
@@ -72,6 +72,8 @@ int box_create(int fd)
 	}
 	header.size = at;
 	if (ftruncate(fd, (off_t)at))
+		return -errno;
+	if (reserve && fallocate(fd, 0, 0, (off_t)at) && errno != EOPNOTSUPP)
 		return -errno;
 	error = write_at(fd, &header, sizeof(header), 0);
 	return error ? error : write_at(fd, &magic, sizeof(magic), 0);

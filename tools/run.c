@@ -297,7 +297,7 @@ static int box_make(struct run *run)
 	}
 	/* A limit on the size of files comes as a signal. */
 	sigaction(SIGXFSZ, &ignore, &before);
-	error = box_create(run->box_fd);
+	error = box_create(run->box_fd, run->box_path != NULL);
 	sigaction(SIGXFSZ, &before, NULL);
 	if (!error)
 		return 0;

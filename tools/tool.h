@@ -107,8 +107,11 @@ struct box {
 	char problem[128];		 /* what, for a line of error */
 };
 
-/* Writes an empty box into an empty file; 0 or -errno. */
-int box_create(int fd);
+/*
+ * Writes an empty box into an empty file; 0 or -errno. `reserve`: takes its blocks on the disk now; on a
+ * disk that is full, a store to the mapping would raise SIGBUS later.
+ */
+int box_create(int fd, bool reserve);
 
 /* Whether the file starts as a box of any version does. */
 bool box_is_one(int fd);
