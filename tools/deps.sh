@@ -24,6 +24,7 @@ packages() {
 		run  mandoc        mandoc
 		run  nodejs        node
 		run  perl          perl
+		run  procps        pgrep
 		run  python3       python3
 		lint clang         clang
 		lint clang-format  clang-format
