@@ -24,7 +24,8 @@ enum {
 	TRAIT_OPENAT,
 	TRAIT_KILL,
 	TRAIT_CONTROL,
-	TRAIT_RAW
+	TRAIT_RAW,
+	TRAIT_FCNTL
 };
 
 #define BOX_REASON_WRITE TRAIT_WRITE
@@ -33,6 +34,7 @@ enum {
 #define BOX_REASON_KILL TRAIT_KILL
 #define BOX_REASON_CONTROL TRAIT_CONTROL
 #define BOX_REASON_RAW TRAIT_RAW
+#define BOX_REASON_FCNTL TRAIT_FCNTL
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
@@ -118,6 +120,10 @@ static enum spork_reason trait_reason(struct window *window, enum hook hook,
 		return open_reason((int)arguments->value[0], (const char *)arguments->value[1]);
 	case TRAIT_RAW:
 		return raw_reason(arguments);
+	case TRAIT_FCNTL:
+		return arguments->value[1] == F_SETLKW || arguments->value[1] == F_OFD_SETLKW ?
+			       BOX_REASON_BLOCKS :
+			       BOX_REASON_NONE;
 	case TRAIT_KILL:
 		return BOX_REASON_SIGNAL;
 	case TRAIT_CONTROL:
