@@ -62,6 +62,7 @@ static void audit_close(struct window *window)
 	twin_end(window);
 	RECORD_ADD(audit_ns, sys_now() - window->audit_ns);
 	thread_words.window = NULL;
+	window_give(window);
 }
 
 bool audit_begin(struct window *window)
@@ -75,6 +76,7 @@ bool audit_begin(struct window *window)
 	if (pid < 0) {
 		site_refuse(window->site, BOX_REASON_NO_TWIN);
 		thread_words.window = NULL;
+		window_give(window);
 		return false;
 	}
 	window->twin_pid = (int32_t)pid;

@@ -88,6 +88,9 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 	if (!result && pid)
 		*pid = child;
 	errno = result ? result : errno;
+	/* pidfd_spawn gives a descriptor, not a pid */
+	if (call == BOX_CALL_PIDFD_SPAWN || call == BOX_CALL_PIDFD_SPAWNP)
+		child = 0;
 	spawn_end(&spawn, result ? -1 : child);
 	return result;
 }

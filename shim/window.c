@@ -43,12 +43,24 @@ void window_forbid(enum spork_reason reason)
 	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
 }
 
-/* One spare record a thread: a spawn within a window needs another, and takes new memory for it. */
+/*
+ * Each thread keeps a record for its next spawn; what a spawn within a window took besides goes to the
+ * list of free ones, linked by `outer`.
+ */
+static struct window *free_windows;
+static struct spin free_lock;
+
 static struct window *window_take(struct thread *self)
 {
-	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) :
-				       NULL;
+	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) : NULL;
 
+	if (!window) {
+		spin_lock(&free_lock);
+		window = free_windows;
+		if (window)
+			free_windows = window->outer;
+		spin_unlock(&free_lock);
+	}
 	if (!window)
 		window = memory_take(sizeof(*window));
 	if (window)
@@ -61,7 +73,13 @@ void window_give(struct window *window)
 	struct thread *self = thread_self();
 
 	if (self)
-		__atomic_store_n(&self->spare, window, __ATOMIC_RELEASE);
+		window = __atomic_exchange_n(&self->spare, window, __ATOMIC_ACQ_REL);
+	if (!window)
+		return;
+	spin_lock(&free_lock);
+	window->outer = free_windows;
+	free_windows = window;
+	spin_unlock(&free_lock);
 }
 
 static bool shadow_stack(void)
@@ -170,6 +188,7 @@ void window_after_fork(uintptr_t from)
 {
 	thread_words.window = NULL;
 	thread_words.atfork_mode = ATFORK_FULL;
+	free_lock.taken = 0;
 	lock_after_fork(from);
 	thread_after_fork();
 	subreaper_after_fork();
