@@ -14,6 +14,7 @@
 #include "module.h"
 #include "sys.h"
 #include "thread.h"
+#include "window.h"
 
 #include "poison.h"
 
@@ -95,24 +96,15 @@ static void set_prepare(void)
 		atfork_prepare();
 }
 
-static void set_parent(void)
-{
-	if (thread_words.atfork_mode != ATFORK_UPGRADE)
-		atfork_parent();
-}
-
 static void set_child(void)
 {
-	/* Whoever held it at fork is not in this process. */
-	registry_lock.taken = 0;
-	memory_after_fork();
-	if (thread_words.atfork_mode != ATFORK_UPGRADE)
-		atfork_child();
+	window_locks_after_fork();
+	atfork_child();
 }
 
-void atfork_after_upgrade(void)
+void atfork_after_fork(void)
 {
-	atfork_child();
+	registry_lock.taken = 0;
 }
 
 static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
@@ -184,5 +176,5 @@ void atfork_init(void)
 			HOOK___register_atfork);
 
 	if (real)
-		real(set_prepare, set_parent, set_child, NULL);
+		real(set_prepare, atfork_parent, set_child, NULL);
 }

@@ -5,12 +5,10 @@
 #ifndef SPORK_ATFORK_H
 #define SPORK_ATFORK_H
 
-/* Whose fork is glibc running handlers for? Per thread, in thread_words.atfork_mode. */
+/* What has run already of the fork that this thread makes: thread_words.atfork_mode. */
 enum atfork_mode {
-	ATFORK_FULL,	 /* a fork of the program: all handlers */
-	ATFORK_PREPARED, /* a fast tier that fell back: prepare handlers already ran */
-	ATFORK_UPGRADE,	 /* a child in its window: prepare handlers ran in its parent, whose parent
-			    handlers run there; only the child handlers are missing */
+	ATFORK_FULL,	 /* nothing */
+	ATFORK_PREPARED, /* the prepare handlers, for a window that gave way to a real fork */
 };
 
 /* Registers the one set of handlers that stands for all others with glibc. */
@@ -20,7 +18,6 @@ void atfork_init(void);
 void atfork_prepare(void);
 void atfork_parent(void);
 
-/* For a child that an upgrade made: the child handlers, once the child is itself. */
-void atfork_after_upgrade(void);
+void atfork_after_fork(void);
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include "audit.h"
 
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -30,6 +31,12 @@
 #define PAGE_FILE (1ULL << 61)
 #define PAGE_EXCLUSIVE (1ULL << 56)
 
+/* A child that takes longer to reach exec is waiting for something. */
+#define AUDIT_DEADLINE_NS 500000000ULL
+
+/* How far below the caller's frame a child's own frames may lie. */
+#define FRAMES_BELOW ((uintptr_t)256 << 10)
+
 /* Differing bytes closer than this are one write. */
 #define WRITE_GAP 8
 
@@ -39,7 +46,8 @@ struct audit {
 	struct site_writes writes;
 	enum spork_reason finding;
 	uintptr_t found_at; /* what `finding` is about */
-	uintptr_t stack;
+	uintptr_t stack;    /* the caller's stack pointer */
+	uintptr_t returned; /* see undo.h */
 	long pagemap;
 	uint64_t entry[512];
 	uint8_t theirs[PAGE];
@@ -60,27 +68,35 @@ static void twin_end(struct window *window)
 static void audit_close(struct window *window)
 {
 	twin_end(window);
-	RECORD_ADD(audit_ns, sys_now() - window->audit_ns);
 	thread_words.window = NULL;
 	window_give(window);
 }
 
-bool audit_begin(struct window *window)
+enum spork_reason audit_refuses(enum spork_reason why)
+{
+	int adopts = 0;
+
+	if (proc_status("TracerPid") > 0)
+		return BOX_REASON_TRACED;
+	/* The twin of a child that dies would become the parent's. */
+	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
+	return adopts ? BOX_REASON_SUBREAPER : why;
+}
+
+void audit_begin(struct window *window)
 {
 	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
-	long pid;
+	uint64_t before = sys_now();
+	long pid = entry_twin(sys_pid());
 
-	window->audit_ns = sys_now();
-	pid = entry_twin();
 	sys_sigmask(mask);
 	if (pid < 0) {
-		site_refuse(window->site, BOX_REASON_NO_TWIN);
-		thread_words.window = NULL;
-		window_give(window);
-		return false;
+		audit_refuse(window, BOX_REASON_NO_TWIN);
+		return;
 	}
 	window->twin_pid = (int32_t)pid;
-	return true;
+	window->audit_ns = sys_now();
+	RECORD_ADD(audit_ns, window->audit_ns - before);
 }
 
 void audit_refuse(struct window *window, enum spork_reason reason)
@@ -104,7 +120,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 
 	offset &= ~7ULL;
 	end = (end + 7) & ~7ULL;
-	if (last && last->module == module && last->offset + last->size >= offset) {
+	if (last && last->module == module && last->size && last->offset + last->size >= offset) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -134,19 +150,48 @@ static bool counts_relocations(const struct audit *audit, const struct module *m
 	return ours > theirs && ours - theirs < 10000;
 }
 
+static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
+{
+	struct site_writes *writes = &audit->writes;
+
+	/* Frames that have returned are put back whole, and what lies below is nobody's. */
+	if (start < audit->returned)
+		start = audit->returned;
+	if (start >= end)
+		return;
+	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK) {
+		find(audit, BOX_REASON_WRITES_STACK, start);
+		return;
+	}
+	writes->stack[writes->stack_count].offset = (uint32_t)((start & ~7ULL) - audit->stack);
+	writes->stack[writes->stack_count].size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	writes->stack_count++;
+}
+
+/* The calling thread's stack, as far as the program's frames may reach. */
+static bool on_stack(const struct audit *audit, uintptr_t address)
+{
+	uintptr_t low = audit->stack - FRAMES_BELOW;
+
+	if (low < audit->self->stack_low || low > audit->stack)
+		low = audit->self->stack_low;
+	return address >= low && address < audit->self->stack_high;
+}
+
 static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 {
 	struct module module;
 
-	if (start >= audit->self->stack_low && start < audit->self->stack_high) {
-		if (end > audit->stack && end - audit->stack > audit->writes.stack_extent)
-			audit->writes.stack_extent = (uint32_t)(end - audit->stack);
+	if (on_stack(audit, start)) {
+		stack_add(audit, start, end);
 		return;
 	}
 	if (memory_owns(start) || thread_local_volatile(start, end))
 		return;
-	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1))
+	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1)) {
+		audit->writes.environment = true;
 		return;
+	}
 	if (thread_local_owns(start, end))
 		write_add(audit, 0, start - sys_thread_pointer(), end - sys_thread_pointer());
 	else if (!module_find(start, &module))
@@ -156,7 +201,27 @@ static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 		write_add(audit, module.index, start - module.bias, end - module.bias);
 }
 
-static void compare_page(struct audit *audit, uintptr_t page)
+/*
+ * A page that the child wrote without changing it: a flag that was already clear, say. Next time it may
+ * not be. Static data is put back by whole pages; there is no such remedy for the heap.
+ */
+static void classify_silent(struct audit *audit, uintptr_t page)
+{
+	uintptr_t pointer = sys_thread_pointer();
+	struct module module;
+
+	if (on_stack(audit, page) || on_stack(audit, page + PAGE - 1) || memory_owns(page) ||
+	    thread_local_owns(page, page) || thread_local_owns(page + PAGE - 1, page + PAGE - 1) ||
+	    (page <= pointer && pointer < page + PAGE))
+		return;
+	if (module_find(page, &module))
+		write_add(audit, module.index, page - module.bias, page - module.bias);
+	else
+		find(audit, BOX_REASON_WRITES_HEAP, page);
+}
+
+/* `written`: the child broke the page away from its twin's, so it was stored to. */
+static void compare_page(struct audit *audit, uintptr_t page, bool written)
 {
 	struct iovec local = { audit->theirs, PAGE }, remote = { (void *)page, PAGE };
 	const uint8_t *ours = (const uint8_t *)page;
@@ -181,6 +246,8 @@ static void compare_page(struct audit *audit, uintptr_t page)
 	}
 	if (start)
 		classify(audit, start, last);
+	else if (written && !last)
+		classify_silent(audit, page);
 }
 
 static void compare_map(struct audit *audit, const struct proc_map *map)
@@ -202,10 +269,11 @@ static void compare_map(struct audit *audit, const struct proc_map *map)
 		for (i = 0; i < pages; i++) {
 			uint64_t entry = audit->entry[i];
 
-			if ((entry & PAGE_SWAPPED) ||
-			    ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
-			     !(entry & PAGE_FILE)))
-				compare_page(audit, at + i * PAGE);
+			if (entry & PAGE_SWAPPED)
+				compare_page(audit, at + i * PAGE, false);
+			else if ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
+				 !(entry & PAGE_FILE))
+				compare_page(audit, at + i * PAGE, true);
 		}
 		at += pages * PAGE;
 	}
@@ -261,15 +329,8 @@ static void report_leak(struct audit *audit, const struct box_write *write, uint
 	module_frame(where, &violation.lock);
 	violation.stack_frames = unwind_box(0, violation.stack);
 	violation.fork_frames = audit->window->site->frames;
-	memcpy(violation.fork, audit->window->site->frame,
-	       audit->window->site->frames * sizeof(struct box_frame));
+	memcpy(violation.fork, audit->window->site->frame, sizeof(audit->window->site->frame));
 	report_violation(&violation);
-}
-
-static uintptr_t write_address(const struct box_write *write)
-{
-	return write->module ? module_address(write->module, write->offset) :
-			       sys_thread_pointer() + (uintptr_t)write->offset;
 }
 
 /* A finding on a site that had been promoted is a leak: its parents may have seen such a write. */
@@ -286,7 +347,7 @@ static void check_leak(struct audit *audit)
 	}
 	for (i = 0; i < writes->count && !audit->finding; i++)
 		if (!site_knows(audit->window->site, &writes->write[i])) {
-			report_leak(audit, &writes->write[i], write_address(&writes->write[i]));
+			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]));
 			audit->finding = BOX_REASON_LEAK;
 		}
 }
@@ -294,6 +355,7 @@ static void check_leak(struct audit *audit)
 void audit_end(struct window *window)
 {
 	struct audit *audit = (struct audit *)window->undo.stack_words;
+	uint64_t began = sys_now();
 	int error = errno;
 
 	memset(audit, 0, sizeof(*audit));
@@ -301,7 +363,10 @@ void audit_end(struct window *window)
 	audit->self = thread_self();
 	audit->stack = window->registers.stack;
 	window->busy = true;
-	if (!audit->self || !thread_stack(audit->self, audit->stack)) {
+	audit->returned = unwind_above(audit->stack);
+	if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
+		audit->finding = BOX_REASON_DEADLINE;
+	} else if (!audit->self || !thread_stack(audit->self, audit->stack)) {
 		audit->finding = BOX_REASON_UNKNOWN_STACK;
 	} else {
 		audit->pagemap =
@@ -313,15 +378,13 @@ void audit_end(struct window *window)
 			SYS(close, audit->pagemap);
 		}
 	}
-	if (!audit->finding && audit->writes.stack_extent > UNDO_STACK)
-		audit->finding = BOX_REASON_WRITES_STACK;
 	if (__atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
 		check_leak(audit);
 	if (audit->finding)
 		site_refuse(window->site, audit->finding);
 	else
 		site_audit_clean(window->site, &audit->writes);
+	RECORD_ADD(audit_ns, sys_now() - began);
 	audit_close(window);
-	window->busy = false;
 	errno = error;
 }

@@ -8,10 +8,15 @@
 #include "window.h"
 
 /*
- * In a fresh child of a real fork, before it returns to the program: makes its silent twin. False: there
- * can be no audit; the site is told why.
+ * Before the fork of an audited child, `why` it is to be audited: the same, or why it cannot be.
  */
-bool audit_begin(struct window *window);
+enum spork_reason audit_refuses(enum spork_reason why);
+
+/*
+ * In a fresh child of a real fork, before it returns to the program: makes its silent twin. Where it
+ * cannot, the site is told why.
+ */
+void audit_begin(struct window *window);
 
 /* Before an exec: compares with the twin, tells the site, ends the twin. */
 void audit_end(struct window *window);

@@ -89,7 +89,13 @@
 	X(CLONE_FAILED, "clone-failed", "the kernel refused a child that shares memory")           \
 	X(TABLE_FULL, "table-full", "the site table is full")                                      \
 	X(LEAK, "leak", "a re-audit found a write outside the learned set")                        \
-	X(EXEC_FAILED, "exec-failed", "exec failed, and the child went on in a real fork")
+	X(EXEC_FAILED, "exec-failed", "exec failed")                                               \
+	X(EFFECT, "effect", "a child does something before exec that cannot be done twice")        \
+	X(LIBC, "libc", "a child uses a part of libc that keeps state under a lock")               \
+	X(SECCOMP, "seccomp", "a seccomp filter may end the process for what the shim calls")      \
+	X(FAULT, "fault", "a child was ended by a fault")                                          \
+	X(SUBREAPER, "subreaper", "the process adopts orphans, and would adopt the audit's")       \
+	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -149,6 +155,7 @@ enum spork_table {
 
 #define BOX_SITE_FRAMES 4
 #define BOX_SITE_WRITES 16
+#define BOX_SITE_STACK 16
 #define BOX_STACK_FRAMES 16
 #define BOX_NAME 16
 
@@ -214,7 +221,7 @@ struct box_process {
 	uint64_t pad[3];
 };
 
-/* A range that children at a site write. Where `module` is zero it lies in thread-local storage, and
+/* A range that children at a site write; of no size: somewhere in its page, without changing it. Where `module` is zero it lies in thread-local storage, and
  * `offset` counts from the thread pointer (signed). */
 struct box_write {
 	uint64_t offset;
@@ -238,10 +245,13 @@ struct box_site {
 	uint64_t audits;
 	uint64_t fallbacks; /* spawns after the promotion that took a real fork all the same */
 	uint32_t fallback_reason; /* of the last one; enum spork_reason */
-	uint32_t stack_extent;	  /* bytes above the caller's stack pointer that children write */
+	uint32_t environment;	  /* children replace environ */
 	uint32_t writes;	  /* in use */
-	uint32_t pad;
+	uint32_t stack_writes;	  /* in use */
 	struct box_write write[BOX_SITE_WRITES];
+	struct {
+		uint32_t offset, size; /* from the caller's stack pointer up */
+	} stack_write[BOX_SITE_STACK];
 	uint32_t latency[BOX_BUCKETS]; /* time that the caller spent in the call */
 };
 

@@ -1,40 +1,39 @@
 // SPDX-License-Identifier: MIT
 /*
- * The child's side of a window: what its calls mean, becoming a real fork, and the way to exec.
+ * The child's side of a window: what its calls mean, the way to exec, and giving way to a real fork.
  *
  * Everything here runs in a child: of a real fork under audit, or one that shares its parent's memory and
  * thread-local storage while the parent's thread is suspended and its other threads run. All signals are
  * blocked in such a child; the mask that it sees is the window's.
  */
-#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
-#include "atfork.h"
 #include "audit.h"
 #include "hook.h"
 #include "site.h"
 #include "thread.h"
+#include "unwind.h"
 #include "window.h"
 
 /* Traits that are not reasons of the box: see hooks.def. */
 enum {
-	TRAIT_WRITE = BOX_REASON_COUNT,
-	TRAIT_OPEN,
+	TRAIT_OPEN = BOX_REASON_COUNT,
 	TRAIT_OPENAT,
-	TRAIT_KILL,
 	TRAIT_CONTROL,
 	TRAIT_RAW,
-	TRAIT_FCNTL
+	TRAIT_FCNTL,
+	TRAIT_IOCTL,
 };
 
-#define BOX_REASON_WRITE TRAIT_WRITE
 #define BOX_REASON_OPEN TRAIT_OPEN
 #define BOX_REASON_OPENAT TRAIT_OPENAT
-#define BOX_REASON_KILL TRAIT_KILL
 #define BOX_REASON_CONTROL TRAIT_CONTROL
 #define BOX_REASON_RAW TRAIT_RAW
 #define BOX_REASON_FCNTL TRAIT_FCNTL
+#define BOX_REASON_IOCTL TRAIT_IOCTL
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
@@ -43,33 +42,29 @@ static const uint8_t traits[HOOK_COUNT] = {
 
 #include "poison.h"
 
-/* A pipe or socket that nobody empties blocks its writer; PIPE_BUF bytes fit where POLLOUT is told. */
-static enum spork_reason write_reason(const struct hook_arguments *arguments)
-{
-	struct pollfd descriptor = { .fd = (int)arguments->value[0], .events = POLLOUT };
-	struct timespec none = { 0, 0 };
+/* Character devices of major 1 are /dev/null and its kin: opening them has no effect. */
+#define MEMORY_DEVICES 1
 
-	if ((size_t)arguments->value[2] > 4096 || SYS(ppoll, &descriptor, 1, &none, NULL, 8) != 1)
-		return BOX_REASON_BLOCKS;
-	return BOX_REASON_NONE;
-}
-
-static enum spork_reason open_reason(int folder, const char *path)
+/* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), O_EXCL works once. */
+static enum spork_reason open_reason(int folder, const char *path, long flags)
 {
 	struct stat status;
 
-	if (path && !fstatat(folder, path, &status, 0) && S_ISFIFO(status.st_mode))
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return BOX_REASON_EFFECT;
+	if (!path || fstatat(folder, path, &status, 0))
+		return BOX_REASON_NONE;
+	if (S_ISFIFO(status.st_mode))
 		return BOX_REASON_BLOCKS;
+	if (S_ISCHR(status.st_mode) && major(status.st_rdev) != MEMORY_DEVICES)
+		return BOX_REASON_EFFECT;
 	return BOX_REASON_NONE;
 }
 
-static enum spork_reason control_reason(struct window *window,
-					const struct hook_arguments *arguments)
+static enum spork_reason control_reason(long operation)
 {
-	switch (arguments->value[0]) {
+	switch (operation) {
 	case PR_SET_PDEATHSIG:
-		window->death_signal = (int32_t)arguments->value[1];
-		return BOX_REASON_NONE;
 	case PR_SET_NAME:
 	case PR_SET_NO_NEW_PRIVS:
 	case PR_SET_KEEPCAPS:
@@ -79,10 +74,23 @@ static enum spork_reason control_reason(struct window *window,
 	}
 }
 
-/* System calls that act on the caller's own descriptors, folders, limits and schedule, or only ask. */
-static enum spork_reason raw_reason(const struct hook_arguments *arguments)
+static enum spork_reason ioctl_reason(unsigned long request)
 {
-	switch (arguments->value[0]) {
+	switch (request) {
+	case FIOCLEX:
+	case FIONCLEX:
+	case FIONBIO:
+	case TIOCGWINSZ:
+		return BOX_REASON_NONE;
+	default:
+		return BOX_REASON_EFFECT;
+	}
+}
+
+/* System calls that act on the caller's own descriptors, folders, limits and schedule, or only ask. */
+static enum spork_reason raw_reason(long number)
+{
+	switch (number) {
 	case SYS_close:
 	case SYS_close_range:
 	case SYS_dup:
@@ -108,48 +116,30 @@ static enum spork_reason raw_reason(const struct hook_arguments *arguments)
 	}
 }
 
-static enum spork_reason trait_reason(struct window *window, enum hook hook,
-				      const struct hook_arguments *arguments)
+static enum spork_reason trait_reason(enum hook hook, const struct hook_arguments *arguments)
 {
+	const long *value = arguments ? arguments->value : NULL;
+
 	switch (traits[hook]) {
-	case TRAIT_WRITE:
-		return write_reason(arguments);
 	case TRAIT_OPEN:
-		return open_reason(AT_FDCWD, (const char *)arguments->value[0]);
+		return open_reason(AT_FDCWD, (const char *)value[0], value[1]);
 	case TRAIT_OPENAT:
-		return open_reason((int)arguments->value[0], (const char *)arguments->value[1]);
-	case TRAIT_RAW:
-		return raw_reason(arguments);
-	case TRAIT_FCNTL:
-		return arguments->value[1] == F_SETLKW || arguments->value[1] == F_OFD_SETLKW ?
-			       BOX_REASON_BLOCKS :
-			       BOX_REASON_NONE;
-	case TRAIT_KILL:
-		return BOX_REASON_SIGNAL;
+		return open_reason((int)value[0], (const char *)value[1], value[2]);
 	case TRAIT_CONTROL:
-		return control_reason(window, arguments);
+		return control_reason(value[0]);
+	case TRAIT_RAW:
+		return raw_reason(value[0]);
+	case TRAIT_IOCTL:
+		return ioctl_reason((unsigned long)value[1]);
+	case TRAIT_FCNTL:
+		return value[1] == F_SETLKW || value[1] == F_OFD_SETLKW ? BOX_REASON_BLOCKS :
+									  BOX_REASON_NONE;
 	default:
 		return (enum spork_reason)traits[hook];
 	}
 }
 
-/* The pid that the child knows itself by became another one. */
-static void rename_self(enum hook hook, struct hook_arguments *arguments, long before)
-{
-	size_t i;
-
-	for (i = 0; traits[hook] == TRAIT_KILL && i < 2; i++) {
-		int value = (int)arguments->value[i];
-
-		/* the second argument of tgkill is a thread id, of the others a signal */
-		if (i && hook != HOOK_tgkill)
-			break;
-		if (value == before || value == -before)
-			arguments->value[i] = value == before ? sys_pid() : -sys_pid();
-	}
-}
-
-void hook_in_window(enum hook hook, struct hook_arguments *arguments)
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments)
 {
 	struct window *window = thread_words.window;
 	enum spork_reason reason;
@@ -157,17 +147,11 @@ void hook_in_window(enum hook hook, struct hook_arguments *arguments)
 
 	if (window->busy || window->kind == WINDOW_VFORK)
 		return;
-	window->busy = true;
-	reason = trait_reason(window, hook, arguments);
-	window->busy = false;
-	if (reason && window->kind == WINDOW_AUDIT) {
+	reason = trait_reason(hook, arguments);
+	if (reason && window->kind == WINDOW_AUDIT)
 		audit_refuse(window, reason);
-	} else if (reason) {
-		long before = sys_pid();
-
+	else if (reason)
 		window_upgrade(window, reason);
-		rename_self(hook, arguments, before);
-	}
 	errno = error;
 }
 
@@ -179,10 +163,10 @@ static long missing(void)
 }
 
 /* What stubs run in a window, or before the constructor: the function to go on with. */
-void *hook_stub(enum hook hook, struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
 	__attribute__((visibility("hidden")));
 
-void *hook_stub(enum hook hook, struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
 {
 	void *function;
 
@@ -191,51 +175,41 @@ void *hook_stub(enum hook hook, struct hook_arguments *arguments)
 	return function ? function : (void *)missing;
 }
 
-/* What the child did to itself, done again by the process that takes over. */
-static void replay(const struct window *window)
-{
-	if (window->session)
-		setsid();
-	if (window->group)
-		setpgid(0, window->group_id);
-	if (window->death_signal >= 0)
-		SYS(prctl, PR_SET_PDEATHSIG, window->death_signal);
-}
+/* How long a child may share its parent's memory, exec included, before it is ended. */
+#define WINDOW_LIMIT_SECONDS 1
 
 /*
- * glibc's own fork() makes the process that takes over: its locks are consistent, since the parent's
- * other threads run on and release what they hold. The kernel gives that process to the parent, a
- * subreaper for as long as the window is open, when this one ends.
+ * A child that waits for its parent, or for ever, would hold the suspended parent: the kernel ends it
+ * instead. The timer goes with exec (kernel/time/posix-timers.c, exit_itimers).
  */
+void window_enter(struct window *window)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	struct itimerspec limit = { .it_value = { .tv_sec = WINDOW_LIMIT_SECONDS } };
+	int timer = 0;
+
+	if (window->kind != WINDOW_SHARED)
+		return;
+	window->limit_ns = WINDOW_LIMIT_SECONDS * 1000000000ULL;
+	if (!SYS(timer_create, CLOCK_MONOTONIC, &event, &timer))
+		SYS(timer_settime, timer, 0, &limit, NULL);
+}
+
+/* Tells the parent which frames are gone, from the stack as it is now. */
+static void note_returned(struct window *window)
+{
+	if (!window->undo.alone)
+		window->returned = unwind_above(window->registers.stack);
+}
+
 void window_upgrade(struct window *window, enum spork_reason reason)
 {
-	uint32_t child = (uint32_t)SYS(getpid);
-	uintptr_t from = window->registers.pc;
-	int error = errno;
-	pid_t pid;
-
 	window->busy = true;
-	signal_upgrade(&window->signal);
-	thread_words.atfork_mode = ATFORK_UPGRADE;
-	pid = REAL(fork)();
-	if (pid) {
-		if (pid < 0)
-			window->upgrade_error = errno;
-		else
-			window->upgraded_pid = pid;
-		window->upgrade_reason = reason;
-		SYS(exit_group, 0);
-		__builtin_unreachable();
-	}
-	while ((uint32_t)SYS(getppid) == child)
-		SYS(sched_yield);
-	window->busy = false;
-	window_after_fork(from);
-	replay(window);
-	sys_sigmask(window->signal.mask);
-	window_give(window);
-	atfork_after_upgrade();
-	errno = error;
+	note_returned(window);
+	window->pending = signal_pending();
+	window->upgrade = reason;
+	SYS(exit_group, 0);
+	__builtin_unreachable();
 }
 
 void window_exec_begin(struct window *window)
@@ -246,6 +220,7 @@ void window_exec_begin(struct window *window)
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
+		note_returned(window);
 		signal_exec(&window->signal);
 	}
 	errno = error;
@@ -256,68 +231,33 @@ void window_exec_failed(struct window *window)
 	int error = errno;
 
 	window->busy = false;
-	if (window->kind == WINDOW_AUDIT) {
+	if (window->kind == WINDOW_AUDIT)
 		site_exec_failed(window->site);
-	} else if (window->kind == WINDOW_SHARED) {
-		signal_exec_failed();
+	else if (window->kind == WINDOW_SHARED)
 		window_upgrade(window, BOX_REASON_EXEC_FAILED);
-	}
 	errno = error;
 }
 
-/* The shared child that ends without exec leaves a stand-in to its parent: window_close(). */
-static void child_exit(int status)
+static void child_exit(void)
 {
 	struct window *window = thread_words.window;
 
-	if (window && window->kind == WINDOW_SHARED) {
-		SYS(exit_group, status);
-		__builtin_unreachable();
-	}
+	if (window && window->kind == WINDOW_SHARED)
+		window_upgrade(window, BOX_REASON_NO_EXEC);
 	if (window && window->kind == WINDOW_AUDIT)
 		audit_refuse(window, BOX_REASON_NO_EXEC);
 }
 
 EXPORT void _exit(int status)
 {
-	child_exit(status);
+	child_exit();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }
 
 EXPORT void _Exit(int status)
 {
-	child_exit(status);
+	child_exit();
 	REAL(_Exit)(status);
 	__builtin_unreachable();
-}
-
-EXPORT pid_t setsid(void)
-{
-	struct window *window = window_shared();
-	pid_t result = REAL(setsid)();
-
-	if (window && result >= 0) {
-		window->session = true;
-		window->group = false;
-	}
-	return result;
-}
-
-EXPORT int setpgid(pid_t pid, pid_t group)
-{
-	struct window *window = window_shared();
-	int result = REAL(setpgid)(pid, group);
-	pid_t self = (pid_t)SYS(getpid);
-
-	if (window && !result && (!pid || pid == self)) {
-		window->group = true;
-		window->group_id = group == self ? 0 : group;
-	}
-	return result;
-}
-
-EXPORT int setpgrp(void)
-{
-	return setpgid(0, 0);
 }

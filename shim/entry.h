@@ -8,9 +8,10 @@
 /*
  * Clones a silent twin of the calling process: it holds its memory as it is now and touches none of it,
  * shares the table of descriptors so that it keeps none open, blocks what signals the caller blocks,
- * cannot be seen by wait(), and ends when the calling thread does or after two seconds. pid or -errno.
+ * cannot be seen by wait(), and ends when the calling thread does or after two seconds. `pid` is the
+ * caller's own. pid or -errno.
  */
-long entry_twin(void);
+long entry_twin(long pid);
 
 /*
  * Runs `function(argument)` in a child that shares memory, with the calling thread suspended, on the

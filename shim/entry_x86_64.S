@@ -36,6 +36,7 @@
 	.hidden real_table
 	.hidden window_open
 	.hidden window_close
+	.hidden window_enter
 	.hidden hook_stub
 
 /*
@@ -112,7 +113,10 @@ spawn_entry:
 	ret
 	.cfi_restore_state
 
-2:	mov	REG_R12(%rsp), %r12
+2:	mov	%r12, %rdi
+	call	window_enter
+	xor	%eax, %eax
+	mov	REG_R12(%rsp), %r12
 	add	$(REG_SIZE + 8), %rsp
 	.cfi_adjust_cfa_offset -(REG_SIZE + 8)
 	ret
@@ -128,7 +132,10 @@ spawn_entry:
 	SPAWN_ENTRY vfork CALL_VFORK
 	SPAWN_ENTRY __vfork CALL_VFORK
 
-/* long entry_twin(void): see entry.h. The twin executes nothing but what stands here. */
+/*
+ * long entry_twin(long pid): see entry.h. The twin executes nothing but what stands here; a caller that
+ * ended before the prctl is no longer its parent.
+ */
 	.globl	entry_twin
 	.hidden	entry_twin
 	.type	entry_twin, @function
@@ -136,6 +143,7 @@ spawn_entry:
 entry_twin:
 	.cfi_startproc
 	endbr64
+	mov	%rdi, %r9
 	mov	$__NR_clone, %eax
 	mov	$CLONE_FILES, %edi
 	xor	%esi, %esi
@@ -150,11 +158,15 @@ entry_twin:
 	mov	$PR_SET_PDEATHSIG, %edi
 	mov	$SIGKILL, %esi
 	syscall
+	mov	$__NR_getppid, %eax
+	syscall
+	cmp	%rax, %r9
+	jne	2f
 	mov	$__NR_nanosleep, %eax
 	lea	twin_time(%rip), %rdi
 	xor	%esi, %esi
 	syscall
-	mov	$__NR_exit_group, %eax
+2:	mov	$__NR_exit_group, %eax
 	xor	%edi, %edi
 	syscall
 	hlt

@@ -17,13 +17,13 @@ struct hook_arguments {
 };
 
 /*
- * In a window: applies the trait of this row, which may refuse the site or turn the calling child into a
- * real fork. `arguments` may be NULL where the trait does not look at
- * them; an upgrade changes those that are the caller's own pid. errno is kept.
+ * In a window: applies the trait of this row, which may refuse the site, or end the calling child so that
+ * a real fork starts over in its place. `arguments` may be NULL where the trait does not look at them.
+ * errno is kept.
  */
-void hook_in_window(enum hook hook, struct hook_arguments *arguments);
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments);
 
-static inline void hook_enter(enum hook hook, struct hook_arguments *arguments)
+static inline void hook_enter(enum hook hook, const struct hook_arguments *arguments)
 {
 	if (__builtin_expect(thread_words.window != NULL, 0))
 		hook_in_window(hook, arguments);

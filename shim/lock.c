@@ -38,12 +38,9 @@ static uint32_t orphan_count;
 
 static bool mutex_held_by(const pthread_mutex_t *lock, uint32_t tid)
 {
-	pthread_mutex_t copy;
-
 	/* A record may be stale, and its memory unmapped: a lock that another thread released. */
-	if (sys_peek(lock, &copy, sizeof(copy)))
+	if (!sys_readable(lock) || !sys_readable((const char *)(lock + 1) - 8))
 		return false;
-	lock = &copy;
 	return lock->__data.__lock && (uint32_t)lock->__data.__owner == tid &&
 	       !(lock->__data.__kind & KIND_PROCESS_SHARED);
 }
@@ -102,8 +99,13 @@ static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_
 	struct box_violation violation;
 	struct orphan *orphan;
 
+	uint32_t i;
+
 	if (orphan_count == ORPHANS)
 		return;
+	for (i = 0; i < orphan_count; i++)
+		if (orphans[i].lock == held->lock && orphans[i].holder == holder)
+			return; /* taken more than once, or inherited from the parent's own list */
 	orphan = &orphans[orphan_count];
 	orphan->lock = held->lock;
 	orphan->where = held->where;

@@ -178,6 +178,16 @@ void module_forget(void)
 	__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
 }
 
+uint32_t module_generation(void)
+{
+	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+}
+
+void module_after_fork(void)
+{
+	__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
+}
+
 void module_frame(uintptr_t address, struct box_frame *frame)
 {
 	struct module module;

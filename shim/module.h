@@ -41,4 +41,9 @@ const struct link_map *module_after_shim(void);
 /* A library may have been unloaded: forget what is cached. */
 void module_forget(void);
 
+/* Changes whenever an address may have come to mean another place. */
+uint32_t module_generation(void);
+
+void module_after_fork(void);
+
 #endif

@@ -157,7 +157,9 @@ static struct box_header *open_memory(const struct box_header *wanted)
 	long fd = -1;
 
 	/* Growing a memfd past RLIMIT_FSIZE raises SIGXFSZ. */
-	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur >= wanted->size)
+	/* A seccomp filter may end the process for it. */
+	if (SYS(prctl, PR_GET_SECCOMP) <= 0 && !getrlimit(RLIMIT_FSIZE, &limit) &&
+	    limit.rlim_cur >= wanted->size)
 		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);
 	if (fd >= 0) {
 		if (!SYS(ftruncate, fd, wanted->size))

@@ -2,8 +2,8 @@
 /*
  * Owns a mirror of the process's signal handlers: read once from the kernel, when the first shared window
  * opens, and kept up by the hooks of sigaction and its kin. Reading all of them takes as long as a tenth
- * of a spawn. A handler that is set by a raw system call is seen at the next re-audit; until then it
- * cannot run in a window either, only an upgraded child goes without it.
+ * of a spawn. It answers a child that asks for a handler; a handler that was set by a raw system call is
+ * seen at the next audit, and cannot run in a window either.
  */
 #include "signal_window.h"
 
@@ -15,7 +15,6 @@
 #define SIGNALS 64
 #define BIT(signal) (1ULL << ((signal)-1))
 /* libc's internal signals, SIGCANCEL and SIGSETXID: sigaction() refuses them, the mask hooks skip them. */
-#define INTERNAL_FIRST 32
 #define INTERNAL (BIT(32) | BIT(33))
 
 static struct sigaction mirror[SIGNALS + 1];
@@ -40,7 +39,9 @@ static void mirror_update(int signal)
 {
 	int error = errno;
 
-	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS)
+	/* A child that shares memory has handlers of its own. */
+	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS &&
+	    !thread_words.window)
 		mirror_read(signal);
 	errno = error;
 }
@@ -64,14 +65,10 @@ static void mirror_fill(void)
 
 void signal_open(struct signal_window *window)
 {
-	int i;
-
 	window->parent_mask = window->mask = sys_sigmask(SYS_SIGNALS_ALL);
 	if (!__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
 		mirror_fill();
 	window->handlers = __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
-	for (i = 0; i < 2; i++)
-		SYS(rt_sigaction, INTERNAL_FIRST + i, NULL, &window->internal[i], 8);
 }
 
 void signal_close(const struct signal_window *window)
@@ -80,40 +77,39 @@ void signal_close(const struct signal_window *window)
 }
 
 /*
- * A signal that is pending for a handler of the parent would have run it in a bare child, on memory that
- * exec throws away. Here it must not end the child either: it is dropped.
+ * A signal that is pending for a handler would have run it in a bare child, on memory that exec throws
+ * away. Here it must neither run nor end the child: it is dropped.
  */
 void signal_exec(const struct signal_window *window)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL };
-	sys_sigset pending = 0;
+	sys_sigset reset;
 	int signal;
 
-	SYS(rt_sigpending, &pending, sizeof(pending));
-	pending &= window->handlers & ~window->mask;
-	for (signal = 1; pending; signal++, pending >>= 1)
-		if (pending & 1) {
+	reset = (signal_pending() & window->handlers & ~window->mask) | window->own;
+	for (signal = 1; reset; signal++, reset >>= 1)
+		if (reset & 1) {
 			REAL(sigaction)(signal, &ignore, NULL);
 			REAL(sigaction)(signal, &deflt, NULL);
 		}
 	sys_sigmask(window->mask);
 }
 
-void signal_exec_failed(void)
+sys_sigset signal_pending(void)
 {
-	sys_sigmask(SYS_SIGNALS_ALL);
+	sys_sigset pending = 0;
+
+	SYS(rt_sigpending, &pending, sizeof(pending));
+	return pending;
 }
 
-void signal_upgrade(const struct signal_window *window)
+void signal_raise(sys_sigset signals)
 {
-	sys_sigset handlers = window->handlers;
-	int signal, i;
+	int signal;
 
-	for (signal = 1; handlers; signal++, handlers >>= 1)
-		if (handlers & 1)
-			REAL(sigaction)(signal, &mirror[signal], NULL);
-	for (i = 0; i < 2; i++)
-		SYS(rt_sigaction, INTERNAL_FIRST + i, &window->internal[i], NULL, 8);
+	for (signal = 1; signals; signal++, signals >>= 1)
+		if (signals & 1)
+			SYS(kill, sys_pid(), signal);
 }
 
 /* The window that a call belongs to, if the caller is a child that shares memory. */
@@ -175,8 +171,13 @@ static int action_change(struct signal_window *window, int signal, const struct 
 		return -1;
 	if (inherited && old)
 		*old = mirror[signal];
-	if (inherited && action)
-		window->handlers &= ~BIT(signal);
+	if (!action)
+		return 0;
+	window->handlers &= ~BIT(signal);
+	if (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN)
+		window->own &= ~BIT(signal);
+	else
+		window->own |= BIT(signal);
 	return 0;
 }
 

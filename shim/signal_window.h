@@ -18,9 +18,7 @@ struct signal_window {
 	sys_sigset parent_mask;
 	sys_sigset mask;
 	sys_sigset handlers; /* signals that still have the parent's handler */
-	struct {
-		uint64_t words[4]; /* the kernel's struct sigaction */
-	} internal[2];		   /* of libc's internal signals */
+	sys_sigset own;	     /* signals that have a handler of the child's own */
 };
 
 /* In the parent: blocks all signals, notes what the child is to see. */
@@ -31,11 +29,11 @@ void signal_close(const struct signal_window *window);
 
 /* In the child, before exec: the mask becomes real. */
 void signal_exec(const struct signal_window *window);
-/* exec failed. */
-void signal_exec_failed(void);
+/* In the child, when it ends: the signals that wait for it. */
+sys_sigset signal_pending(void);
 
-/* In the child, before a real fork takes over: the handlers become real; all signals stay blocked. */
-void signal_upgrade(const struct signal_window *window);
+/* In the real fork that starts over. */
+void signal_raise(sys_sigset signals);
 
 /* Reads the handlers anew at the next window: something may have set them behind the hooks. */
 void signal_forget(void);

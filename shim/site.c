@@ -15,8 +15,11 @@
 
 #include "poison.h"
 
-/* Longer than any exec that is worth speeding up; a child that waits for its parent runs into it. */
-#define AUDIT_DEADLINE_NS 500000000ULL
+/*
+ * After this a child under audit is taken for one that never executes: a worker, or one that waits for
+ * its parent. Long, because it includes the making and the reading of the twin of a large process.
+ */
+#define AUDIT_LOST_NS 5000000000ULL
 
 #define CACHE_SIZE 256
 
@@ -32,7 +35,7 @@ static struct box_site *site_at(uint32_t index)
 
 static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsigned frames)
 {
-	uint64_t hash = hash_mix(0, call);
+	uint64_t hash = hash_mix(module_generation(), call);
 	unsigned i;
 
 	for (i = 0; i < frames; i++)
@@ -53,34 +56,32 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	fresh.state = call == BOX_CALL_VFORK ? BOX_SITE_PROMOTED : BOX_SITE_LEARNING;
 	fresh.reason = call == BOX_CALL_VFORK ? BOX_REASON_NONE : BOX_REASON_LEARNING;
 	fresh.key = hash_mix(0, call);
-	fresh.frames = frames;
-	for (i = 0; i < frames; i++) {
+	for (i = 0; i < frames && module_find(frame[i].pc, &module); i++) {
 		module_frame(frame[i].pc, &fresh.frame[i]);
-		if (fresh.frame[i].module && module_find(frame[i].pc, &module))
-			fresh.key =
-				hash_mix(hash_mix(fresh.key, module.key), fresh.frame[i].offset);
-		else
-			fresh.key = hash_mix(fresh.key, frame[i].pc);
+		fresh.key = hash_mix(hash_mix(fresh.key, module.key), fresh.frame[i].offset);
 	}
+	/* Code that was made at run time has no name: the frames below it must do, and there must be one. */
+	fresh.frames = i;
+	if (!i)
+		return NULL;
 	return record_site(&fresh);
 }
 
 struct site_visit site_visit(uint32_t call, uintptr_t pc)
 {
-	struct unwind_frame frame[BOX_SITE_FRAMES + 1];
-	unsigned frames = unwind(pc, frame, BOX_SITE_FRAMES + 1);
-	unsigned keyed = frames > BOX_SITE_FRAMES ? BOX_SITE_FRAMES : frames;
-	uint64_t hash = hash_raw(call, frame, keyed);
+	struct unwind_frame frame[BOX_SITE_FRAMES];
+	unsigned frames = unwind(pc, frame, BOX_SITE_FRAMES);
+	uint64_t hash = hash_raw(call, frame, frames);
 	uint64_t *slot = &cache[hash % CACHE_SIZE];
 	uint64_t cached = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-	struct site_visit visit = { NULL, 0, frames ? frame[frames - 1].stack : 0 };
+	struct site_visit visit = { NULL, 0 };
 
 	if (!frames)
 		return visit;
 	if ((uint32_t)cached && cached >> 32 == hash >> 32) {
 		visit.site = site_at((uint32_t)cached);
 	} else {
-		visit.site = site_lookup(call, frame, keyed);
+		visit.site = site_lookup(call, frame, frames);
 		if (visit.site)
 			__atomic_store_n(slot,
 					 (hash & ~0xffffffffULL) | record_site_index(visit.site),
@@ -97,7 +98,7 @@ bool site_audit_begin(struct box_site *site)
 	uint64_t since = __atomic_load_n(&site->audit_since, __ATOMIC_ACQUIRE);
 
 	if (since) {
-		if (now - since > AUDIT_DEADLINE_NS)
+		if (now - since > AUDIT_LOST_NS)
 			site_refuse(site, BOX_REASON_DEADLINE);
 		return false;
 	}
@@ -126,6 +127,36 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 	return false;
 }
 
+/* Ranges of the stack that overlap or touch become one. False: too many. */
+static bool site_add_stack(struct box_site *site, const struct site_writes *writes)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < writes->stack_count; i++) {
+		uint32_t start = writes->stack[i].offset, end = start + writes->stack[i].size;
+
+		for (j = 0; j < site->stack_writes; j++) {
+			uint32_t low = site->stack_write[j].offset,
+				 high = low + site->stack_write[j].size;
+
+			if (start > high || end < low)
+				continue;
+			site->stack_write[j].offset = start < low ? start : low;
+			site->stack_write[j].size =
+				(end > high ? end : high) - site->stack_write[j].offset;
+			break;
+		}
+		if (j < site->stack_writes)
+			continue;
+		if (j == BOX_SITE_STACK)
+			return false;
+		site->stack_write[j].offset = start;
+		site->stack_write[j].size = end - start;
+		__atomic_store_n(&site->stack_writes, j + 1, __ATOMIC_RELEASE);
+	}
+	return true;
+}
+
 void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 {
 	uint32_t i;
@@ -140,14 +171,18 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->write[site->writes] = writes->write[i];
 		__atomic_store_n(&site->writes, site->writes + 1, __ATOMIC_RELEASE);
 	}
-	if (writes->stack_extent > site->stack_extent)
-		site->stack_extent = writes->stack_extent;
+	if (!site_add_stack(site, writes)) {
+		site_refuse(site, BOX_REASON_WRITES_STACK);
+		return;
+	}
+	if (writes->environment)
+		site->environment = 1;
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
 		uint32_t learning = BOX_SITE_LEARNING;
 
-		site->reason = BOX_REASON_NONE;
-		__atomic_compare_exchange_n(&site->state, &learning, BOX_SITE_PROMOTED, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		if (__atomic_compare_exchange_n(&site->state, &learning, BOX_SITE_PROMOTED, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			site->reason = BOX_REASON_NONE;
 	}
 	site_audit_cancel(site);
 }
@@ -174,6 +209,15 @@ void site_refuse(struct box_site *site, enum spork_reason reason)
 	site_audit_cancel(site);
 }
 
+void site_upgraded(struct box_site *site, enum spork_reason reason)
+{
+	uint64_t upgrades = __atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+
+	RECORD_ADD(upgrades, 1);
+	if (upgrades >= 16 && upgrades > site->by_tier[BOX_TIER_VFORK] / 4)
+		site_refuse(site, reason);
+}
+
 void site_fallback(struct box_site *site, enum spork_reason reason)
 {
 	RECORD_ADD(fallbacks, 1);
@@ -181,10 +225,8 @@ void site_fallback(struct box_site *site, enum spork_reason reason)
 	__atomic_add_fetch(&site->fallbacks, 1, __ATOMIC_RELAXED);
 }
 
-void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded)
+void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns)
 {
 	__atomic_add_fetch(&site->by_tier[tier], 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&site->latency[box_bucket(duration_ns)], 1, __ATOMIC_RELAXED);
-	if (upgraded)
-		__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
 }

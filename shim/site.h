@@ -15,7 +15,6 @@
 struct site_visit {
 	struct box_site *site; /* NULL: no room for it */
 	uint64_t number;       /* how many spawns this site has seen, this one included */
-	uintptr_t frames_end;  /* stack pointer above the frames that are part of the site's key */
 };
 
 /* Looks up the site of the spawn call that returns to `pc`, adding it if it is new. */
@@ -32,9 +31,13 @@ void site_audit_cancel(struct box_site *site);
 
 /* What one audited child wrote, within what can be undone. */
 struct site_writes {
-	uint32_t stack_extent;
+	bool environment;
 	uint32_t count;
 	struct box_write write[BOX_SITE_WRITES];
+	uint32_t stack_count;
+	struct {
+		uint32_t offset, size;
+	} stack[BOX_SITE_STACK];
 };
 
 /* An audit ended without a finding: adds its writes, and promotes the site when there were enough. */
@@ -42,6 +45,12 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
 /* Is the range within what was learned? */
 bool site_knows(const struct box_site *site, const struct box_write *write);
+
+/*
+ * Counts a window that had to start over as a real fork. A site where that is common is not worth its
+ * windows, and is demoted.
+ */
+void site_upgraded(struct box_site *site, enum spork_reason reason);
 
 /* The exec after a clean audit failed: the audit does not count. */
 void site_exec_failed(struct box_site *site);
@@ -53,6 +62,6 @@ void site_refuse(struct box_site *site, enum spork_reason reason);
 void site_fallback(struct box_site *site, enum spork_reason reason);
 
 /* Counts a spawn that returned to its caller. */
-void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns, bool upgraded);
+void site_count(struct box_site *site, enum spork_tier tier, uint64_t duration_ns);
 
 #endif

@@ -147,12 +147,12 @@ void thread_after_fork(void)
 {
 	struct thread *thread, *self = thread_words.self;
 
-	memory_after_fork();
 	for (thread = thread_first(); thread; thread = thread->next)
 		if (thread != self)
 			thread_release(thread);
 	if (self)
 		self->tid = (uint32_t)SYS(gettid);
+	thread_words.ended = 0;
 }
 
 struct start {
@@ -184,6 +184,8 @@ static void *thread_start(void *data)
 		self->stack_high = (uintptr_t)__builtin_frame_address(0);
 	pthread_cleanup_push(thread_end, NULL);
 	result = start.routine(start.argument);
+	/* a child that returns from here would end its parent's thread */
+	hook_enter(HOOK_pthread_exit, NULL);
 	pthread_cleanup_pop(1);
 	return result;
 }

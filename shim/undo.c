@@ -1,50 +1,91 @@
 // SPDX-License-Identifier: MIT
 /*
  * Saving and restoring the memory that a child at a shared tier is allowed to write. State is the
- * window's. Runs in the parent only, with all signals blocked in the calling thread; other threads may
- * run, so only words that differ are written back.
+ * window's. Runs in the parent only, with all signals blocked in the calling thread.
+ *
+ * While the process has one thread nobody else can write meanwhile: the stack comes back whole, and static
+ * data by whole pages, so that a store which changed nothing while the site was learned is undone too.
  */
 #include "undo.h"
+
+#include <sys/single_threaded.h>
 
 #include "module.h"
 #include "sys.h"
 
 #include "poison.h"
 
-static uintptr_t range_address(const struct box_write *write)
+#define PAGE ((uintptr_t)4096)
+
+uintptr_t undo_address(const struct box_write *write)
 {
 	if (!write->module)
 		return sys_thread_pointer() + (uintptr_t)write->offset;
 	return module_address(write->module, write->offset);
 }
 
+static bool saved(const struct undo *undo, uintptr_t start, uintptr_t end)
+{
+	uint32_t i;
+
+	for (i = 0; i < undo->ranges; i++)
+		if (start >= undo->range[i].address &&
+		    end <= undo->range[i].address + undo->range[i].size)
+			return true;
+	return false;
+}
+
+static enum spork_reason save_writes(struct undo *undo, const struct box_site *site)
+{
+	uint32_t count = __atomic_load_n(&site->writes, __ATOMIC_ACQUIRE), used = 0, i;
+
+	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
+		const struct box_write *write = &site->write[i];
+		uintptr_t start = undo_address(write), end = start + write->size;
+
+		if (!start)
+			return BOX_REASON_WRITES_MANY;
+		if (write->module && !undo->alone)
+			return BOX_REASON_WRITES_STATIC;
+		if (write->module) {
+			start &= ~(PAGE - 1);
+			end = (end + !write->size + PAGE - 1) & ~(PAGE - 1);
+		}
+		if (saved(undo, start, end))
+			continue;
+		if (end - start > UNDO_BYTES - used)
+			return BOX_REASON_WRITES_MANY;
+		undo->range[undo->ranges].address = start;
+		undo->range[undo->ranges].size = (uint32_t)(end - start);
+		undo->range[undo->ranges].at = used;
+		undo->ranges++;
+		memcpy(undo->bytes + used, (void *)start, end - start);
+		used += (uint32_t)(end - start);
+	}
+	return BOX_REASON_NONE;
+}
+
 enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
 			    size_t stack_size)
 {
-	uint32_t used = 0, i;
-
-	if (stack_size > UNDO_STACK)
-		return BOX_REASON_DEEP_STACK;
+	undo->alone = __libc_single_threaded;
 	undo->ranges = 0;
-	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
-		const struct box_write *write = &site->write[i];
-		uintptr_t address = range_address(write);
-
-		if (!address || write->size > UNDO_BYTES - used)
-			return BOX_REASON_WRITES_MANY;
-		undo->range[i].address = address;
-		undo->range[i].size = write->size;
-		undo->range[i].at = used;
-		memcpy(undo->bytes + used, (void *)address, write->size);
-		used += write->size;
-		undo->ranges++;
-	}
 	undo->environment = environ;
 	undo->error = errno;
 	undo->stack = stack & ~(uintptr_t)7;
 	undo->stack_size = stack_size & ~(size_t)7;
 	memcpy(undo->stack_words, (void *)undo->stack, undo->stack_size);
-	return BOX_REASON_NONE;
+	return save_writes(undo, site);
+}
+
+/* Only what differs is stored: a page that the parent did not write stays as it is. */
+static void restore_words(volatile uint64_t *to, const uint64_t *from, size_t words)
+{
+	size_t i;
+
+	for (i = 0; i < words; i++)
+		if (to[i] != from[i])
+			to[i] = from[i];
 }
 
 static void restore_bytes(uint8_t *to, const uint8_t *from, size_t size)
@@ -56,18 +97,35 @@ static void restore_bytes(uint8_t *to, const uint8_t *from, size_t size)
 			to[i] = from[i];
 }
 
-void undo_restore(const struct undo *undo)
+static void restore_stack(const struct undo *undo, const struct box_site *site, uintptr_t returned)
 {
-	volatile uint64_t *word = (volatile uint64_t *)undo->stack;
-	size_t words = undo->stack_size / 8, i;
+	const uint8_t *bytes = (const uint8_t *)undo->stack_words;
+	uintptr_t end = undo->stack + undo->stack_size;
+	uint32_t count = __atomic_load_n(&site->stack_writes, __ATOMIC_ACQUIRE), i;
 
-	for (i = 0; i < words; i++)
-		if (word[i] != undo->stack_words[i])
-			word[i] = undo->stack_words[i];
+	if (undo->alone || returned > end)
+		returned = end;
+	if (returned > undo->stack)
+		restore_words((volatile uint64_t *)undo->stack, undo->stack_words,
+			      (returned - undo->stack) / 8);
+	for (i = 0; returned != end && i < count && i < BOX_SITE_STACK; i++) {
+		uint32_t offset = site->stack_write[i].offset, size = site->stack_write[i].size;
+
+		if ((uint64_t)offset + size <= undo->stack_size)
+			restore_bytes((uint8_t *)undo->stack + offset, bytes + offset, size);
+	}
+}
+
+void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_t returned)
+{
+	uint32_t i;
+
+	restore_stack(undo, site, returned);
 	for (i = 0; i < undo->ranges; i++)
 		restore_bytes((uint8_t *)undo->range[i].address, undo->bytes + undo->range[i].at,
 			      undo->range[i].size);
-	if (environ != undo->environment)
+	/* With other threads alive, environ is the child's doing only where the site is known for it. */
+	if (environ != undo->environment && (undo->alone || site->environment))
 		environ = undo->environment;
 	errno = undo->error;
 }

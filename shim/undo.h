@@ -5,17 +5,19 @@
 #ifndef SPORK_UNDO_H
 #define SPORK_UNDO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "box.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
-#define UNDO_BYTES ((size_t)16 << 10)
+#define UNDO_BYTES ((size_t)64 << 10)
 
 struct undo {
-	uintptr_t stack; /* lowest address saved */
+	uintptr_t stack; /* lowest address saved: the caller's stack pointer */
 	size_t stack_size;
+	bool alone; /* the process had one thread */
 	char **environment;
 	int error;
 	uint32_t ranges;
@@ -28,13 +30,20 @@ struct undo {
 };
 
 /*
- * Saves errno, environ, `stack_size` bytes from `stack` up, and the ranges that the site's children are
- * known to write. BOX_REASON_NONE, or why it cannot.
+ * Saves errno, environ, `stack_size` bytes from `stack` up, and what the site's children are known to
+ * write. All signals are blocked. BOX_REASON_NONE, or why it cannot.
  */
 enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
 			    size_t stack_size);
 
-/* Puts back what differs. The calling frame must lie below what was saved. */
-void undo_restore(const struct undo *undo);
+/*
+ * Puts back what differs. The calling frame must lie below what was saved. `returned`: the frames of the
+ * stack below it have returned in the child, so all of them is put back; above it, with other threads
+ * alive, which may write there too, only what the site's children were seen to write.
+ */
+void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_t returned);
+
+/* Address of a range that a site's children write; 0: its module is not loaded here. */
+uintptr_t undo_address(const struct box_write *write);
 
 #endif

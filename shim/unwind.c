@@ -29,7 +29,8 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *data)
 
 	if (++walk->steps > STEPS_MAX)
 		return _URC_END_OF_STACK;
-	if (!walk->count && (walk->from ? pc != walk->from : module_is_shim(pc)))
+	/* the shim's own frames: of a hook, and the one around main() */
+	if (module_is_shim(pc) || (!walk->count && walk->from && pc != walk->from))
 		return _URC_NO_REASON;
 	if (!pc || walk->count == walk->capacity)
 		return _URC_END_OF_STACK;
@@ -45,6 +46,29 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity)
 
 	_Unwind_Backtrace(step, &walk);
 	return walk.count;
+}
+
+struct climb {
+	uintptr_t stack, found;
+};
+
+static _Unwind_Reason_Code climb_step(struct _Unwind_Context *context, void *data)
+{
+	struct climb *climb = data;
+	uintptr_t stack = _Unwind_GetCFA(context);
+
+	if (stack < climb->stack)
+		return _URC_NO_REASON;
+	climb->found = stack;
+	return _URC_END_OF_STACK;
+}
+
+uintptr_t unwind_above(uintptr_t stack)
+{
+	struct climb climb = { stack, UINTPTR_MAX };
+
+	_Unwind_Backtrace(climb_step, &climb);
+	return climb.found;
 }
 
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame)

@@ -20,7 +20,13 @@ struct unwind_frame {
  */
 unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity);
 
-/* The same as frames of the box, at most BOX_STACK_FRAMES. */
+/*
+ * The stack pointer of the innermost frame that is at or above `stack`: everything between the two
+ * belonged to frames that have returned. UINTPTR_MAX where the stack cannot be walked that far.
+ */
+uintptr_t unwind_above(uintptr_t stack);
+
+/* As unwind(), as frames of the box, at most BOX_STACK_FRAMES. */
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);
 
 /* Lets the unwinder set itself up while the process has one thread. */

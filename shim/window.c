@@ -8,6 +8,7 @@
  */
 #include "window.h"
 
+#include <sys/prctl.h>
 #include <sys/single_threaded.h>
 #include <sys/wait.h>
 
@@ -15,13 +16,14 @@
 #include "audit.h"
 #include "config.h"
 #include "entry.h"
+#include "environ.h"
 #include "hook.h"
 #include "lock.h"
 #include "memory.h"
+#include "module.h"
 #include "proc.h"
 #include "record.h"
 #include "site.h"
-#include "subreaper.h"
 #include "thread.h"
 
 #include "poison.h"
@@ -52,7 +54,8 @@ static struct spin free_lock;
 
 static struct window *window_take(struct thread *self)
 {
-	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) : NULL;
+	struct window *window = self ? __atomic_exchange_n(&self->spare, NULL, __ATOMIC_ACQ_REL) :
+				       NULL;
 
 	if (!window) {
 		spin_lock(&free_lock);
@@ -102,6 +105,9 @@ static enum spork_reason process_refuses(void)
 		return BOX_REASON_REROUTE_OFF;
 	if (thread_words.window)
 		return BOX_REASON_IN_CHILD;
+	/* A filter that came with the process, or since: what it allows is not known. */
+	if (SYS(prctl, PR_GET_SECCOMP) > 0)
+		return BOX_REASON_SECCOMP;
 	if (shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
@@ -112,50 +118,23 @@ static enum spork_reason site_refuses(const struct site_visit *visit)
 	if (!visit->site)
 		return BOX_REASON_TABLE_FULL;
 	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
-		return (enum spork_reason)visit->site->reason;
+		return visit->site->reason ? (enum spork_reason)visit->site->reason :
+					     BOX_REASON_LEARNING;
 	if (config.reaudit && visit->number % config.reaudit == 0)
 		return BOX_REASON_REAUDIT;
 	return BOX_REASON_NONE;
 }
 
-static bool writes_static(const struct box_site *site)
-{
-	uint32_t i;
-
-	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
-		if (site->write[i].module)
-			return true;
-	return false;
-}
-
-/*
- * How much of the stack to save. With one thread: all of it, up to the cap. With others running, which
- * may write to objects on this stack: the frames of the site's key, and what its children were seen to
- * write.
- */
-static enum spork_reason stack_extent(const struct site_visit *visit, struct thread *self,
-				      uintptr_t stack, size_t *extent)
+/* How much of the stack to save: all of it, up to the cap. */
+static enum spork_reason stack_size(struct thread *self, uintptr_t stack, size_t *size)
 {
 	if (!self)
 		return BOX_REASON_NO_MEMORY;
 	if (!thread_stack(self, stack))
 		return BOX_REASON_UNKNOWN_STACK;
-	if (__libc_single_threaded) {
-		*extent = self->stack_high - stack;
-		if (*extent > UNDO_STACK)
-			*extent = UNDO_STACK;
-	} else {
-		if (writes_static(visit->site))
-			return BOX_REASON_WRITES_STATIC;
-		*extent = visit->frames_end > stack ? visit->frames_end - stack : 0;
-		if (*extent < visit->site->stack_extent)
-			*extent = visit->site->stack_extent;
-		*extent = (*extent + 7) & ~(size_t)7;
-		if (*extent > self->stack_high - stack)
-			return BOX_REASON_DEEP_STACK;
-	}
-	if (*extent > UNDO_STACK || visit->site->stack_extent > *extent)
-		return BOX_REASON_DEEP_STACK;
+	*size = self->stack_high - stack;
+	if (*size > UNDO_STACK)
+		*size = UNDO_STACK;
 	return BOX_REASON_NONE;
 }
 
@@ -179,24 +158,35 @@ void window_record(const struct spawn_record *spawn)
 
 	record_event(&event);
 	if (spawn->site)
-		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns,
-			   spawn->upgraded);
+		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
 	errno = error;
+}
+
+void window_locks_after_fork(void)
+{
+	free_lock.taken = 0;
+	atfork_after_fork();
+	environ_after_fork();
+	memory_after_fork();
+	module_after_fork();
 }
 
 void window_after_fork(uintptr_t from)
 {
 	thread_words.window = NULL;
 	thread_words.atfork_mode = ATFORK_FULL;
-	free_lock.taken = 0;
+	window_locks_after_fork();
+	signal_forget();
 	lock_after_fork(from);
 	thread_after_fork();
-	subreaper_after_fork();
 }
 
-/* A fork whose memory is its own; audited if its site is to be learned. Returns twice. */
+/*
+ * A fork whose memory is its own; audited if its site is to be learned; `pending` signals are the child's.
+ * Returns twice.
+ */
 static long fork_real(const struct entry_registers *registers, struct spawn_record *spawn,
-		      bool audit)
+		      bool audit, sys_sigset pending)
 {
 	struct window *window = NULL;
 	long pid;
@@ -210,6 +200,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	pid = REAL(fork)();
 	if (!pid) {
 		window_after_fork(registers->pc);
+		signal_raise(pending);
 		if (window) {
 			window->kind = WINDOW_AUDIT;
 			window->call = spawn->call;
@@ -249,33 +240,50 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	return window;
 }
 
+/* Undoes what open_shared() did before it gave up, but for the prepare handlers. */
+static enum spork_reason open_failed(struct window *window, bool took_environ,
+				     enum spork_reason reason)
+{
+	signal_close(&window->signal);
+	if (took_environ)
+		environ_give();
+	window_give(window);
+	thread_words.atfork_mode = ATFORK_PREPARED;
+	return reason;
+}
+
 /*
- * From here to the clone nothing may fail. The exit signal of the child is 0: until exec makes it
- * SIGCHLD (de_thread in the kernel's fs/exec.c) no wait() of the program can see it.
+ * The exit signal of the child is 0: until exec makes it SIGCHLD (de_thread in the kernel's fs/exec.c) no
+ * wait() of the program can see it, so that one which gives way to a real fork leaves no trace.
+ * Signals are blocked before anything is saved: a handler's stores are the parent's own.
+ * A thread that is cancelled meanwhile acts on it later: the child shares its state, and would do it.
  */
 static enum spork_reason open_shared(const struct entry_registers *registers,
 				     const struct site_visit *visit, struct spawn_record *spawn,
 				     struct window **opened)
 {
 	struct thread *self = thread_self();
+	bool environ_shared = visit->site->environment && !__libc_single_threaded;
 	enum spork_reason reason;
 	struct window *window;
-	size_t extent;
+	size_t size;
 
-	reason = stack_extent(visit, self, registers->stack, &extent);
+	reason = stack_size(self, registers->stack, &size);
 	if (reason)
 		return reason;
 	window = window_take(self);
 	if (!window)
 		return BOX_REASON_NO_MEMORY;
 	atfork_prepare();
-	reason = undo_save(&window->undo, visit->site, registers->stack, extent);
-	if (reason) {
-		thread_words.atfork_mode = ATFORK_PREPARED;
-		window_give(window);
-		return reason;
-	}
+	signal_open(&window->signal);
+	if (environ_shared && !environ_take())
+		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
+	reason = undo_save(&window->undo, visit->site, registers->stack, size);
+	if (reason)
+		return open_failed(window, environ_shared, reason);
 	window->kind = WINDOW_SHARED;
+	window->environ_shared = environ_shared;
+	window->returned = UINTPTR_MAX;
 	window->number = SYS_clone3;
 	window->argument[0] = (uintptr_t)&window->clone;
 	window->argument[1] = sizeof(window->clone);
@@ -284,10 +292,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window->call = spawn->call;
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
-	window->parent_pid = (uint32_t)SYS(getpid);
-	window->death_signal = -1;
-	signal_open(&window->signal);
-	subreaper_enter();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
 	RECORD_ADD(windows, 1);
 	thread_words.window = window;
 	*opened = window;
@@ -317,9 +322,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		spawn.reason = site_refuses(&visit);
 	audit = audit &&
 		(spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
-	if (audit && proc_status("TracerPid") > 0) {
-		spawn.reason = BOX_REASON_TRACED;
-		audit = false;
+	if (audit) {
+		spawn.reason = audit_refuses(spawn.reason);
+		audit = spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT;
 	}
 	if (!spawn.reason) {
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
@@ -327,32 +332,54 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 			return opening;
 		site_fallback(visit.site, spawn.reason);
 	}
-	opening.result = fork_real(registers, &spawn, audit);
+	opening.result = fork_real(registers, &spawn, audit, 0);
 	thread_words.atfork_mode = ATFORK_FULL;
 	return opening;
 }
 
-/* Ends with the wait status that `argument` points to. */
+/* Ends with the wait status that `argument` points to: of a child that was killed. */
 static void stand_in(void *argument)
 {
 	int status = *(int *)argument, signal = WTERMSIG(status);
-	struct sigaction action = { .sa_handler = SIG_DFL };
-	uint64_t limit[2] = { 0, 0 };
+	uint64_t limit[2] = { 1, 1 }, deflt[4] = { 0 };
+	sys_sigset mask = ~(1ULL << (signal - 1));
 
 	if (WIFSIGNALED(status)) {
-		/* The core, if any, was written when the child itself died. */
+		/* The core, if any, was written when the child itself died; 1 stops piped ones too. */
 		SYS(prlimit64, 0, 4 /* RLIMIT_CORE */, limit, NULL);
-		sigaction(signal, &action, NULL);
-		sys_sigmask(0);
+		SYS(rt_sigaction, signal, deflt, NULL, 8);
+		sys_sigmask(mask);
 		SYS(kill, sys_pid(), signal);
 	}
 	SYS(exit_group, WEXITSTATUS(status));
 	__builtin_unreachable();
 }
 
+/* Signals that a process brings upon itself; a real fork meets its own fault, and its own handler. */
+static bool is_fault(int signal)
+{
+	switch (signal) {
+	case SIGILL:
+	case SIGTRAP:
+	case SIGABRT:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGSEGV:
+	case SIGSYS:
+	case SIGPIPE:
+	case SIGXCPU:
+	case SIGXFSZ:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /*
- * The child of a shared window has let its parent go: did it exec, end, or become a real fork? A child
- * that ended without exec was never visible to wait(), so one with the same status takes its place.
+ * The child of a shared window has let its parent go: did it exec, end, or give way? One that ended
+ * without exec was never visible to wait(): a real fork starts over, or, for one that somebody killed, a
+ * process with the same status takes its place. Returns a pid or -errno; or 0, and the window says why a
+ * real fork is due.
  */
 static long child_outcome(struct window *window, long pid)
 {
@@ -360,19 +387,23 @@ static long child_outcome(struct window *window, long pid)
 	int status = 0;
 	long ended;
 
-	if (!window->upgraded_pid && !window->upgrade_error &&
+	if (!window->upgrade &&
 	    SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != -ECHILD)
 		return pid;
-	/* ECHILD: it ended before exec; or after, and was already reaped by another thread or by
-	 * SIGCHLD being ignored, and then this finds nothing either. */
 	do
 		ended = SYS(wait4, pid, &status, __WCLONE, NULL);
 	while (ended == -EINTR);
-	if (window->upgraded_pid)
-		return window->upgraded_pid;
-	if (window->upgrade_error)
-		return -window->upgrade_error;
-	return ended == pid ? entry_vfork_call(stand_in, &status) : pid;
+	if (window->upgrade)
+		return 0;
+	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
+	if (ended != pid)
+		return pid;
+	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)))
+		window->upgrade = BOX_REASON_FAULT;
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
+		 sys_now() - window->opened_ns >= window->limit_ns)
+		window->upgrade = BOX_REASON_DEADLINE;
+	return window->upgrade ? 0 : entry_vfork_call(stand_in, &status);
 }
 
 static long close_vfork(struct window *window, long pid)
@@ -395,10 +426,21 @@ static long close_vfork(struct window *window, long pid)
 	return spawn.pid;
 }
 
+/* The window gave way: a real fork, whose prepare handlers have run, starts over. Returns twice. */
+static long close_upgraded(const struct entry_registers *registers, struct spawn_record *spawn,
+			   sys_sigset pending)
+{
+	long pid;
+
+	thread_words.atfork_mode = ATFORK_PREPARED;
+	pid = fork_real(registers, spawn, false, pending);
+	thread_words.atfork_mode = ATFORK_FULL;
+	return pid;
+}
+
 long window_close(struct window *window, long pid)
 {
-	struct entry_registers registers = window->registers;
-	struct signal_window signal = window->signal;
+	struct window closed;
 	struct spawn_record spawn = {
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
@@ -406,37 +448,37 @@ long window_close(struct window *window, long pid)
 		.start_ns = window->opened_ns,
 		.pid = pid,
 	};
-	long outcome;
 
 	if (window->kind == WINDOW_VFORK)
 		return close_vfork(window, pid);
 	thread_words.window = NULL;
-	thread_words.atfork_mode = ATFORK_FULL;
-	undo_restore(&window->undo);
-	outcome = pid < 0 ? pid : child_outcome(window, pid);
-	spawn.upgraded = window->upgraded_pid != 0;
-	spawn.reason = window->upgrade_reason;
-	subreaper_leave();
+	undo_restore(&window->undo, window->site, window->returned);
+	if (window->environ_shared)
+		environ_give();
+	if (pid > 0)
+		spawn.pid = child_outcome(window, pid);
+	memcpy(&closed, window, offsetof(struct window, undo));
 	window_give(window);
-	signal_close(&signal);
+	pthread_setcancelstate(closed.cancel_state, NULL);
+	signal_close(&closed.signal);
 	if (pid < 0) {
-		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
 			window_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
-		thread_words.atfork_mode = ATFORK_PREPARED;
-		outcome = fork_real(&registers, &spawn, false);
-		thread_words.atfork_mode = ATFORK_FULL;
-		return outcome;
+		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
+		return close_upgraded(&closed.registers, &spawn, 0);
 	}
-	if (spawn.upgraded)
-		RECORD_ADD(upgrades, 1);
+	if (!spawn.pid) {
+		spawn.upgraded = true;
+		spawn.reason = closed.upgrade;
+		site_upgraded(spawn.site, closed.upgrade);
+		return close_upgraded(&closed.registers, &spawn, closed.pending);
+	}
 	atfork_parent();
-	if (outcome < 0) {
-		errno = (int)-outcome;
-		outcome = -1;
+	if (spawn.pid < 0) {
+		errno = (int)-spawn.pid;
+		spawn.pid = -1;
 	}
-	spawn.pid = outcome;
 	window_record(&spawn);
-	return outcome;
+	return spawn.pid;
 }

@@ -61,20 +61,18 @@ struct window {
 	struct window *outer; /* the window this one was opened in, or the next free record */
 	struct box_site *site;
 	uint64_t opened_ns;
-	uint32_t parent_pid;
+	bool environ_shared; /* other threads wait to see environ again */
+	int cancel_state;    /* of the calling thread, while the window is open */
 
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy; /* inside the shim: hooks do nothing */
 	struct signal_window signal;
-	bool session; /* setsid() succeeded */
-	bool group;   /* setpgid() of itself succeeded, with this group */
-	int32_t group_id;
-	int32_t death_signal; /* prctl(PR_SET_PDEATHSIG); -1: not called */
 
 	/* What the child leaves for its parent. */
-	int32_t upgraded_pid;  /* the real fork that took over; 0: none */
-	int32_t upgrade_error; /* errno of a real fork that was needed and failed */
-	uint32_t upgrade_reason;
+	uint32_t upgrade;   /* enum spork_reason: it gave way to a real fork, which starts over */
+	sys_sigset pending; /* signals that waited for it then */
+	uintptr_t returned; /* stack below this belonged to frames that returned; see undo.h */
+	uint64_t limit_ns;  /* it is ended when it takes longer */
 
 	/* WINDOW_AUDIT */
 	int32_t twin_pid;
@@ -105,27 +103,34 @@ struct window_opening {
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call);
 
 /*
- * Called by the spawn entries in the parent when a clone of a shared window has returned `pid` or
+ * Called by the spawn entries in the parent when the clone of a window has returned `pid` or
  * -errno, on the caller's own stack below its frame. Undoes what the child did, finds out what became
  * of it, frees the window. The result is what fork() returns.
  */
 long window_close(struct window *window, long pid);
 
+/* The first thing that a child at a shared tier does: called by the spawn entries. */
+void window_enter(struct window *window);
+
 /*
- * Makes the calling child, which shares its parent's memory, a real fork, and returns in it. Where that
- * is impossible the child ends and its parent's fork() fails with the errno. errno is kept.
+ * In a child that shares its parent's memory and is about to do what it must not: ends it, before any
+ * effect that could be seen from outside. Its parent puts back what it wrote and makes a real fork, which
+ * starts over from the return of fork().
  */
-void window_upgrade(struct window *window, enum spork_reason reason);
+void window_upgrade(struct window *window, enum spork_reason reason) __attribute__((noreturn));
 
 /* The calling process is a real child of a fork, however it was made: forget what the parent's threads did. */
 void window_after_fork(uintptr_t from);
+
+/* Opens the shim's own locks in a forked child: no other thread is inside. */
+void window_locks_after_fork(void);
 
 /* An action of the whole process rules out shared memory from now on. */
 void window_forbid(enum spork_reason reason);
 
 /* The hooks of exec: `window` is open; the program image is about to be replaced. */
 void window_exec_begin(struct window *window);
-/* It was not: errno tells why. A shared child is a real fork afterwards. errno is kept. */
+/* It was not: errno tells why. A shared child ends here. errno is kept. */
 void window_exec_failed(struct window *window);
 
 /* Gives a closed window's record back. */

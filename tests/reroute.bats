@@ -108,7 +108,7 @@ no_violations() {
 @test "a child that calls exit(3) at a promoted site becomes a real fork first" {
 	same_as_bare fork_exit 6
 	record -- fork_exit 6
-	assert_equal "$(query 'site["by_tier"]["vfork"]')" 4
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
 	assert_equal "$(query 'site["upgrades"]')" 1
 	assert_equal "$(query 'summary["upgrades"]')" 1
 	no_violations

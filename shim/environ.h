@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `environ` while other threads run: a child that shares memory and replaces it (libuv's and PHP's do)
+ * replaces it for them too, until the window closes.
+ */
+#ifndef SPORK_ENVIRON_H
+#define SPORK_ENVIRON_H
+
+#include <stdbool.h>
+
+/*
+ * For a window whose child will replace environ: waits until no thread changes the environment and no
+ * other such window is open, and keeps getenv() and its kin waiting until environ_give(). False: it took
+ * too long.
+ */
+bool environ_take(void);
+void environ_give(void);
+
+/* Waits while such a window is open; for whoever is about to read environ. */
+void environ_wait(void);
+
+void environ_after_fork(void);
+
+#endif

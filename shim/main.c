@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Returning from main() runs exit() inside libc, where no hook is. So main is wrapped, and its return is
+ * an exit like any other: a child in its window is taken out of it first.
+ */
+#include "hook.h"
+#include "sys.h"
+
+#include "poison.h"
+
+typedef int main_function(int, char **, char **);
+typedef int start_function(main_function *, int, char **, void (*)(void), void (*)(void),
+			   void (*)(void), void *);
+
+static main_function *program_main;
+
+static int wrapped_main(int argc, char **argv, char **envp)
+{
+	int status = program_main(argc, argv, envp);
+
+	hook_enter(HOOK_exit, NULL);
+	return status;
+}
+
+start_function __libc_start_main;
+
+/* Called by the program's _start (csu/libc-start.c); 2.34 changed its version, not its arguments. */
+EXPORT int __libc_start_main(main_function *function, int argc, char **argv, void (*init)(void),
+			     void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+	program_main = function;
+	return REAL(__libc_start_main)(wrapped_main, argc, argv, init, fini, rtld_fini, stack_end);
+}
