@@ -120,7 +120,8 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 
 	offset &= ~7ULL;
 	end = (end + 7) & ~7ULL;
-	if (last && last->module == module && last->size && last->offset + last->size >= offset) {
+	if (end > offset && last && last->module == module && last->size &&
+	    last->offset <= offset && last->offset + last->size >= offset) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -202,10 +203,11 @@ static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 }
 
 /*
- * A page that the child wrote without changing it: a flag that was already clear, say. Next time it may
- * not be. Static data is put back by whole pages; there is no such remedy for the heap.
+ * A page that the child wrote, `changed` or not. A store may change nothing while the site is learned (a
+ * flag that is already clear) and something later: static data is put back by whole pages while the
+ * process has one thread. There is no such remedy for the heap, nor with other threads alive.
  */
-static void classify_silent(struct audit *audit, uintptr_t page)
+static void classify_page(struct audit *audit, uintptr_t page, bool changed)
 {
 	uintptr_t pointer = sys_thread_pointer();
 	struct module module;
@@ -214,10 +216,12 @@ static void classify_silent(struct audit *audit, uintptr_t page)
 	    thread_local_owns(page, page) || thread_local_owns(page + PAGE - 1, page + PAGE - 1) ||
 	    (page <= pointer && pointer < page + PAGE))
 		return;
-	if (module_find(page, &module))
-		write_add(audit, module.index, page - module.bias, page - module.bias);
-	else
+	if (!module_find(page, &module)) {
 		find(audit, BOX_REASON_WRITES_HEAP, page);
+		return;
+	}
+	write_add(audit, module.index, page - module.bias, page - module.bias);
+	audit->writes.silent |= !changed;
 }
 
 /* `written`: the child broke the page away from its twin's, so it was stored to. */
@@ -246,8 +250,8 @@ static void compare_page(struct audit *audit, uintptr_t page, bool written)
 	}
 	if (start)
 		classify(audit, start, last);
-	else if (written && !last)
-		classify_silent(audit, page);
+	if (written)
+		classify_page(audit, page, last != 0);
 }
 
 static void compare_map(struct audit *audit, const struct proc_map *map)
@@ -352,6 +356,16 @@ static void check_leak(struct audit *audit)
 		}
 }
 
+/* A word of the stack as it was at the fork: the twin has it. */
+static bool twin_word(void *data, uintptr_t address, uintptr_t *word)
+{
+	const struct audit *audit = data;
+	struct iovec local = { word, sizeof(*word) }, remote = { (void *)address, sizeof(*word) };
+
+	return address >= audit->stack && SYS(process_vm_readv, audit->window->twin_pid, &local, 1,
+					      &remote, 1, 0) == sizeof(*word);
+}
+
 void audit_end(struct window *window)
 {
 	struct audit *audit = (struct audit *)window->undo.stack_words;
@@ -363,7 +377,7 @@ void audit_end(struct window *window)
 	audit->self = thread_self();
 	audit->stack = window->registers.stack;
 	window->busy = true;
-	audit->returned = unwind_above(audit->stack);
+	audit->returned = unwind_returned(twin_word, audit);
 	if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
 		audit->finding = BOX_REASON_DEADLINE;
 	} else if (!audit->self || !thread_stack(audit->self, audit->stack)) {

@@ -246,8 +246,10 @@ struct box_site {
 	uint64_t fallbacks; /* spawns after the promotion that took a real fork all the same */
 	uint32_t fallback_reason; /* of the last one; enum spork_reason */
 	uint32_t environment;	  /* children replace environ */
-	uint32_t writes;	  /* in use */
-	uint32_t stack_writes;	  /* in use */
+	uint32_t silent;	  /* children write static data without changing it */
+	uint32_t pad;
+	uint32_t writes;       /* in use */
+	uint32_t stack_writes; /* in use */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

@@ -195,11 +195,16 @@ void window_enter(struct window *window)
 		SYS(timer_settime, timer, 0, &limit, NULL);
 }
 
+static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
+{
+	return undo_word(undo, address, word);
+}
+
 /* Tells the parent which frames are gone, from the stack as it is now. */
 static void note_returned(struct window *window)
 {
 	if (!window->undo.alone)
-		window->returned = unwind_above(window->registers.stack);
+		window->returned = unwind_returned(saved_word, &window->undo);
 }
 
 void window_upgrade(struct window *window, enum spork_reason reason)

@@ -177,6 +177,8 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 	}
 	if (writes->environment)
 		site->environment = 1;
+	if (writes->silent)
+		site->silent = 1;
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
 		uint32_t learning = BOX_SITE_LEARNING;
 

@@ -31,7 +31,8 @@ void site_audit_cancel(struct box_site *site);
 
 /* What one audited child wrote, within what can be undone. */
 struct site_writes {
-	bool environment;
+	bool environment; /* replaced */
+	bool silent;	  /* a page of static data was written without being changed */
 	uint32_t count;
 	struct box_write write[BOX_SITE_WRITES];
 	uint32_t stack_count;

@@ -45,8 +45,11 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 
 		if (!start)
 			return BOX_REASON_WRITES_MANY;
-		if (write->module && !undo->alone)
-			return BOX_REASON_WRITES_STATIC;
+		if (write->module && !undo->alone) {
+			if (write->size || site->silent)
+				return BOX_REASON_WRITES_STATIC;
+			continue;
+		}
 		if (write->module) {
 			start &= ~(PAGE - 1);
 			end = (end + !write->size + PAGE - 1) & ~(PAGE - 1);
@@ -76,6 +79,15 @@ enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uint
 	undo->stack_size = stack_size & ~(size_t)7;
 	memcpy(undo->stack_words, (void *)undo->stack, undo->stack_size);
 	return save_writes(undo, site);
+}
+
+bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
+{
+	if (address % sizeof(*word) || address < undo->stack ||
+	    address - undo->stack >= undo->stack_size)
+		return false;
+	*word = undo->stack_words[(address - undo->stack) / sizeof(*word)];
+	return true;
 }
 
 /* Only what differs is stored: a page that the parent did not write stays as it is. */

@@ -43,6 +43,9 @@ enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uint
  */
 void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_t returned);
 
+/* The word of the saved stack at `address`; false: not saved. */
+bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
+
 /* Address of a range that a site's children write; 0: its module is not loaded here. */
 uintptr_t undo_address(const struct box_write *write);
 

@@ -49,23 +49,34 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity)
 }
 
 struct climb {
-	uintptr_t stack, found;
+	bool (*original)(void *data, uintptr_t address, uintptr_t *word);
+	void *data;
+	uintptr_t stack; /* of the frame before, at its call */
+	uintptr_t found;
+	unsigned steps;
 };
 
+/* x86-64: the return address of a frame lies just below the stack pointer of its caller. */
 static _Unwind_Reason_Code climb_step(struct _Unwind_Context *context, void *data)
 {
 	struct climb *climb = data;
-	uintptr_t stack = _Unwind_GetCFA(context);
+	uintptr_t stack = _Unwind_GetCFA(context), word;
 
-	if (stack < climb->stack)
-		return _URC_NO_REASON;
-	climb->found = stack;
-	return _URC_END_OF_STACK;
+	if (++climb->steps > STEPS_MAX)
+		return _URC_END_OF_STACK;
+	if (climb->stack && climb->original(climb->data, stack - sizeof(word), &word) &&
+	    word == _Unwind_GetIP(context)) {
+		climb->found = climb->stack;
+		return _URC_END_OF_STACK;
+	}
+	climb->stack = stack;
+	return _URC_NO_REASON;
 }
 
-uintptr_t unwind_above(uintptr_t stack)
+uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintptr_t *word),
+			  void *data)
 {
-	struct climb climb = { stack, UINTPTR_MAX };
+	struct climb climb = { .original = original, .data = data, .found = UINTPTR_MAX };
 
 	_Unwind_Backtrace(climb_step, &climb);
 	return climb.found;

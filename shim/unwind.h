@@ -5,6 +5,7 @@
 #ifndef SPORK_UNWIND_H
 #define SPORK_UNWIND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "box.h"
@@ -21,10 +22,13 @@ struct unwind_frame {
 unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity);
 
 /*
- * The stack pointer of the innermost frame that is at or above `stack`: everything between the two
- * belonged to frames that have returned. UINTPTR_MAX where the stack cannot be walked that far.
+ * In a child that may have returned from the function that forked, and called others since: the stack
+ * pointer of the innermost frame that it has from its parent. Everything below belonged to frames that
+ * have returned. `original` reads a word of the stack as it was at the fork; false: not known. Such a
+ * frame is known by its return address being where, and what, it was. UINTPTR_MAX where there is none.
  */
-uintptr_t unwind_above(uintptr_t stack);
+uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintptr_t *word),
+			  void *data);
 
 /* As unwind(), as frames of the box, at most BOX_STACK_FRAMES. */
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);

@@ -440,7 +440,11 @@ static long close_upgraded(const struct entry_registers *registers, struct spawn
 
 long window_close(struct window *window, long pid)
 {
-	struct window closed;
+	struct entry_registers registers = window->registers;
+	struct signal_window signal = window->signal;
+	int cancel_state = window->cancel_state;
+	sys_sigset pending;
+	uint32_t upgrade;
 	struct spawn_record spawn = {
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
@@ -457,22 +461,23 @@ long window_close(struct window *window, long pid)
 		environ_give();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
-	memcpy(&closed, window, offsetof(struct window, undo));
+	upgrade = window->upgrade;
+	pending = window->pending;
 	window_give(window);
-	pthread_setcancelstate(closed.cancel_state, NULL);
-	signal_close(&closed.signal);
+	pthread_setcancelstate(cancel_state, NULL);
+	signal_close(&signal);
 	if (pid < 0) {
 		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
 			window_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
-		return close_upgraded(&closed.registers, &spawn, 0);
+		return close_upgraded(&registers, &spawn, 0);
 	}
 	if (!spawn.pid) {
 		spawn.upgraded = true;
-		spawn.reason = closed.upgrade;
-		site_upgraded(spawn.site, closed.upgrade);
-		return close_upgraded(&closed.registers, &spawn, closed.pending);
+		spawn.reason = upgrade;
+		site_upgraded(spawn.site, upgrade);
+		return close_upgraded(&registers, &spawn, pending);
 	}
 	atfork_parent();
 	if (spawn.pid < 0) {
