@@ -333,6 +333,8 @@ static void report_leak(struct audit *audit, const struct box_write *write, uint
 	module_frame(where, &violation.lock);
 	violation.stack_frames = unwind_box(0, violation.stack);
 	violation.fork_frames = audit->window->site->frames;
+	if (violation.fork_frames > BOX_SITE_FRAMES)
+		violation.fork_frames = BOX_SITE_FRAMES;
 	memcpy(violation.fork, audit->window->site->frame, sizeof(audit->window->site->frame));
 	report_violation(&violation);
 }

@@ -95,6 +95,7 @@
 	X(SECCOMP, "seccomp", "a seccomp filter may end the process for what the shim calls")      \
 	X(FAULT, "fault", "a child was ended by a fault")                                          \
 	X(SUBREAPER, "subreaper", "the process adopts orphans, and would adopt the audit's")       \
+	X(KERNEL, "kernel", "the kernel is older than 5.16")                                       \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
 
 enum spork_call {

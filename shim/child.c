@@ -8,6 +8,7 @@
  */
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -186,6 +187,7 @@ void window_enter(struct window *window)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	struct itimerspec limit = { .it_value = { .tv_sec = WINDOW_LIMIT_SECONDS } };
+	uint64_t no_core[2] = { 1, 1 };
 	int timer = 0;
 
 	if (window->kind != WINDOW_SHARED)
@@ -193,6 +195,10 @@ void window_enter(struct window *window)
 	window->limit_ns = WINDOW_LIMIT_SECONDS * 1000000000ULL;
 	if (!SYS(timer_create, CLOCK_MONOTONIC, &event, &timer))
 		SYS(timer_settime, timer, 0, &limit, NULL);
+	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
+	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
+	no_core[1] = window->core_limit[1];
+	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }
 
 static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
@@ -226,6 +232,7 @@ void window_exec_begin(struct window *window)
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
 		note_returned(window);
+		SYS(prlimit64, 0, RLIMIT_CORE, window->core_limit, NULL);
 		signal_exec(&window->signal);
 	}
 	errno = error;

@@ -139,22 +139,22 @@ static void option_accepts(struct text *text, const struct option *option)
 static void complain(const char *what, struct slice pair, const struct option *option)
 {
 	struct report_line line;
+	struct text *text = report_line_begin(&line);
 	size_t i;
 
-	report_line_begin(&line);
-	text_string(&line.text, what);
-	text_string(&line.text, " '");
-	line.text.put(&line.text, pair.start, pair.size);
-	text_string(&line.text, "' in SPORK_OPTIONS: ");
+	text_string(text, what);
+	text_string(text, " '");
+	text_bounded(text, pair.start, pair.size);
+	text_string(text, "' in SPORK_OPTIONS: ");
 	if (option) {
-		text_string(&line.text, option->key);
-		text_string(&line.text, " accepts ");
-		option_accepts(&line.text, option);
+		text_string(text, option->key);
+		text_string(text, " accepts ");
+		option_accepts(text, option);
 	} else {
-		text_string(&line.text, "known keys are");
+		text_string(text, "known keys are");
 		for (i = 0; i < COUNT(options); i++) {
-			text_string(&line.text, " ");
-			text_string(&line.text, options[i].key);
+			text_string(text, " ");
+			text_string(text, options[i].key);
 		}
 	}
 	report_line_end(&line);
@@ -166,14 +166,15 @@ static void help(void)
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++) {
-		report_line_begin(&line);
-		text_string(&line.text, options[i].key);
-		text_string(&line.text, "=");
-		option_accepts(&line.text, &options[i]);
-		text_string(&line.text, " (default ");
-		text_string(&line.text, options[i].initial);
-		text_string(&line.text, "): ");
-		text_string(&line.text, options[i].meaning);
+		struct text *text = report_line_begin(&line);
+
+		text_string(text, options[i].key);
+		text_string(text, "=");
+		option_accepts(text, &options[i]);
+		text_string(text, " (default ");
+		text_string(text, options[i].initial);
+		text_string(text, "): ");
+		text_string(text, options[i].meaning);
 		report_line_end(&line);
 	}
 }

@@ -26,7 +26,7 @@ extern struct config config;
 
 /*
  * Reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
- * stays. Racy and idempotent: called once by the first hook or constructor, both single-threaded.
+ * stays. Called once, by the constructor or the first hook, while the process has one thread.
  */
 void config_init(void);
 

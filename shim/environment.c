@@ -8,6 +8,7 @@
 #include "config.h"
 #include "module.h"
 #include "sys.h"
+#include "thread.h"
 
 #include "poison.h"
 
@@ -16,10 +17,12 @@
 
 /* More variables than this, and the environment is passed on as it is: stacks are finite. */
 #define VARIABLES_MAX 8192
+#define STACK_SPARE ((size_t)8 << 10)
 
-static char preload[4096] = PRELOAD; /* with the name, ready to be an environment string */
-static char options[4096] = OPTIONS;
 static char shim[1024]; /* the element of LD_PRELOAD that is this shim */
+static char preload[sizeof(PRELOAD) + sizeof(shim)] =
+	PRELOAD; /* ready to be an environment string */
+static char options[4096] = OPTIONS;
 
 static size_t element_size(const char *element)
 {
@@ -40,7 +43,7 @@ static const char *shim_element(const char *list)
 	return NULL;
 }
 
-/* ld.so may have loaded the shim by another name than module_path() gives; the base name tells. */
+/* The element that the user wrote, whatever path ld.so made of it. */
 static void shim_find(const char *list)
 {
 	while (list && *list) {
@@ -96,24 +99,38 @@ void environment_init(void)
 		shim[0] = 0;
 		return;
 	}
-	if (strlen(list) < sizeof(preload) - sizeof(PRELOAD))
-		strcat(preload, list);
+	/* The other elements were the program's to drop. */
+	strcat(preload, shim);
 	if (given && strlen(given) < sizeof(options) - sizeof(OPTIONS))
 		strcat(options, given);
+}
+
+/* Is there so much left of the calling thread's stack, and some to spare? The main thread's grows. */
+static bool stack_has(size_t size)
+{
+	const struct thread *self = thread_words.self;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (size < STACK_SPARE)
+		return true;
+	if (!self || !self->stack_low || here < self->stack_low)
+		return false;
+	return self->tid == (uint32_t)sys_pid() || here - self->stack_low > size + STACK_SPARE;
 }
 
 size_t environment_room(char *const *environment)
 {
 	const char *list = config_variable(environment, "LD_PRELOAD");
-	size_t count = 0;
+	size_t count = 0, room;
 
 	if (!shim[0] || shim_element(list))
 		return 0;
 	while (environment && environment[count])
 		if (++count > VARIABLES_MAX)
 			return 0;
-	return (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim) + 1 +
+	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim) + 1 +
 	       (list ? strlen(list) : 0) + 1;
+	return stack_has(room) ? room : 0;
 }
 
 char *const *environment_keep(char *const *environment, void *room)

@@ -101,7 +101,7 @@ static void list_copy(char **argv, const char *first, va_list rest)
 	*argv = NULL;
 }
 
-/* Builds `argv` on the stack from the arguments after `first`; `rest` is left behind its ending NULL. */
+/* Declares `argv`, on the stack, of the arguments from `first` on. */
 #define LIST(argv, first, rest)                                                                    \
 	va_start(rest, first);                                                                     \
 	char *argv[list_size(first, rest)];                                                        \

@@ -8,33 +8,33 @@
 
 #include "poison.h"
 
+/* A path that is put together; ends in NUL as long as one byte stays free. */
 struct path {
-	struct text text;
-	size_t size;
+	struct text_buffer buffer;
 	char bytes[64];
 };
 
-static void path_put(struct text *text, const char *bytes, size_t size)
+static struct text *path_begin(struct path *path)
 {
-	struct path *path = (struct path *)text;
-
-	if (size < sizeof(path->bytes) - path->size) {
-		memcpy(path->bytes + path->size, bytes, size);
-		path->size += size;
-	}
+	memset(path, 0, sizeof(*path));
+	path->buffer.text.put = text_buffer_put;
+	path->buffer.bytes = path->bytes;
+	path->buffer.capacity = sizeof(path->bytes) - 1;
+	return &path->buffer.text;
 }
 
 /* Opens /proc/PID/WHAT (self where `pid` is zero). */
 static long proc_open(uint32_t pid, const char *what)
 {
-	struct path path = { .text = { .put = path_put } };
+	struct path path;
+	struct text *text = path_begin(&path);
 
-	text_string(&path.text, "/proc/");
+	text_string(text, "/proc/");
 	if (pid)
-		text_decimal(&path.text, pid);
+		text_decimal(text, pid);
 	else
-		text_string(&path.text, "self");
-	text_string(&path.text, what);
+		text_string(text, "self");
+	text_string(text, what);
 	return SYS(openat, AT_FDCWD, path.bytes, O_RDONLY | O_CLOEXEC, 0);
 }
 
@@ -126,13 +126,14 @@ long proc_status(const char *name)
 
 void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 {
-	struct path path = { .text = { .put = path_put } };
+	struct path path;
+	struct text *text = path_begin(&path);
 	long fd, size;
 
 	memset(name, 0, 16);
-	text_string(&path.text, "/task/");
-	text_decimal(&path.text, tid);
-	text_string(&path.text, "/comm");
+	text_string(text, "/task/");
+	text_decimal(text, tid);
+	text_string(text, "/comm");
 	fd = proc_open(pid, path.bytes);
 	if (fd < 0)
 		return;

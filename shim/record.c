@@ -38,6 +38,9 @@ struct box_header *record_header(void)
 	return box;
 }
 
+/* Where each table starts. What the header says of it is for readers: another process may change it. */
+static uint64_t offsets[BOX_TABLE_COUNT];
+
 static uint64_t layout_header(struct box_header *header)
 {
 	uint64_t offset = BOX_HEADER_SIZE;
@@ -45,6 +48,7 @@ static uint64_t layout_header(struct box_header *header)
 
 	memset(header, 0, sizeof(*header));
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
+		offsets[i] = offset;
 		header->table[i].offset = offset;
 		header->table[i].stride = layout[i].stride;
 		header->table[i].capacity = layout[i].capacity;
@@ -178,32 +182,38 @@ static struct box_header *open_memory(const struct box_header *wanted)
 /* Reserves a record; NULL when its table is full. */
 static void *reserve(enum spork_table table, uint32_t *index)
 {
-	struct box_table *entry = &box->table[table];
-	uint32_t at = __atomic_fetch_add(&entry->used, 1, __ATOMIC_RELAXED);
+	uint32_t *count = &box->table[table].used;
+	uint32_t at = __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 
-	if (at >= entry->capacity) {
-		if (at > UINT32_MAX / 2) /* `used` must not wrap */
-			__atomic_fetch_sub(&entry->used, 1, __ATOMIC_RELAXED);
+	if (box == &early || at >= layout[table].capacity) {
+		if (at > UINT32_MAX / 2) /* it must not wrap */
+			__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
 	*index = at;
-	return (char *)box + entry->offset + (uint64_t)at * layout[table].stride;
+	return record_at(table, at + 1);
+}
+
+void *record_at(enum spork_table table, uint32_t index)
+{
+	if (box == &early || !index || index > layout[table].capacity)
+		return NULL;
+	return (char *)box + offsets[table] + (uint64_t)(index - 1) * layout[table].stride;
 }
 
 /* The record at `index` if it is finished. */
 static void *ready(enum spork_table table, uint32_t index)
 {
-	void *record =
-		(char *)box + box->table[table].offset + (uint64_t)index * layout[table].stride;
+	void *record = record_at(table, index + 1);
 
-	return __atomic_load_n((uint32_t *)record, __ATOMIC_ACQUIRE) ? record : NULL;
+	return record && __atomic_load_n((uint32_t *)record, __ATOMIC_ACQUIRE) ? record : NULL;
 }
 
 static uint32_t used(enum spork_table table)
 {
 	uint32_t count = __atomic_load_n(&box->table[table].used, __ATOMIC_ACQUIRE);
 
-	return count < box->table[table].capacity ? count : box->table[table].capacity;
+	return count < layout[table].capacity ? count : layout[table].capacity;
 }
 
 /* Copies a record and publishes it; its first word is `ready`. */
@@ -261,7 +271,7 @@ struct box_site *record_site(const struct box_site *fresh)
 
 uint32_t record_site_index(const struct box_site *site)
 {
-	const char *first = (const char *)box + box->table[BOX_TABLE_SITE].offset;
+	const char *first = (const char *)box + offsets[BOX_TABLE_SITE];
 
 	return site ? (uint32_t)(((const char *)site - first) / sizeof(*site)) + 1 : 0;
 }

@@ -28,6 +28,12 @@ bool record_violation(const struct box_violation *violation);
 
 void record_event(const struct box_event *event);
 
+/*
+ * Record `index` (plus one) of a table; NULL where there can be none. Other processes write the box too:
+ * what is in a record is not to be trusted, but where it is, is.
+ */
+void *record_at(enum spork_table table, uint32_t index);
+
 /* The header, for its counters. Never NULL: before record_init() it is a private one. */
 struct box_header *record_header(void);
 

@@ -13,38 +13,21 @@
 
 #include "poison.h"
 
-#define REPORT_SIZE 8192
-
-struct report {
-	struct text text;
-	size_t size;
-	char bytes[REPORT_SIZE];
-};
-
-static void report_put(struct text *text, const char *bytes, size_t size)
-{
-	struct report *report = (struct report *)text;
-
-	if (size > sizeof(report->bytes) - report->size)
-		size = sizeof(report->bytes) - report->size;
-	memcpy(report->bytes + report->size, bytes, size);
-	report->size += size;
-}
+#define REPORT_SIZE 6144
 
 /* Base name of the module that has this box index, from the box. */
 static void put_module(struct text *text, uint32_t index)
 {
-	const struct box_header *box = record_header();
-	const struct box_module *module =
-		(const void *)((const char *)box + box->table[BOX_TABLE_MODULE].offset);
+	const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
 	const char *base;
 
-	if (!index || index > box->table[BOX_TABLE_MODULE].capacity) {
+	if (!module) {
 		text_string(text, "?");
 		return;
 	}
-	base = strrchr(module[index - 1].path, '/');
-	text_string(text, base ? base + 1 : module[index - 1].path);
+	base = memrchr(module->path, '/', sizeof(module->path));
+	base = base ? base + 1 : module->path;
+	text_bounded(text, base, (size_t)(module->path + sizeof(module->path) - base));
 }
 
 static void put_code(struct text *text, const struct box_frame *frame)
@@ -68,45 +51,42 @@ static void put_data(struct text *text, const struct box_frame *frame)
 	}
 }
 
-static const struct text report_text = { report_put, put_code, put_data, put_code };
-
-static void line_put(struct text *text, const char *bytes, size_t size)
+static struct text *buffer_begin(struct text_buffer *buffer, char *bytes, size_t capacity)
 {
-	struct report_line *line = (struct report_line *)text;
-
-	if (size > sizeof(line->bytes) - 1 - line->size)
-		size = sizeof(line->bytes) - 1 - line->size;
-	memcpy(line->bytes + line->size, bytes, size);
-	line->size += size;
+	buffer->text = (struct text){ text_buffer_put, put_code, put_data, put_code };
+	buffer->bytes = bytes;
+	buffer->size = 0;
+	buffer->capacity = capacity;
+	return &buffer->text;
 }
 
-void report_line_begin(struct report_line *line)
+struct text *report_line_begin(struct report_line *line)
 {
-	line->text = report_text;
-	line->text.put = line_put;
-	line->size = 0;
-	text_string(&line->text, "spork: ");
+	struct text *text = buffer_begin(&line->buffer, line->bytes, sizeof(line->bytes) - 1);
+
+	text_string(text, "spork: ");
+	return text;
 }
 
 void report_line_end(struct report_line *line)
 {
-	line->bytes[line->size++] = '\n';
-	SYS(write, 2, line->bytes, line->size);
+	line->bytes[line->buffer.size++] = '\n';
+	SYS(write, 2, line->bytes, line->buffer.size);
 }
 
 void report_problem(const char *what, const char *where, const char *problem,
 		    const char *consequence)
 {
 	struct report_line line;
+	struct text *text = report_line_begin(&line);
 
-	report_line_begin(&line);
-	text_string(&line.text, what);
-	text_string(&line.text, ": ");
-	text_string(&line.text, where);
-	text_string(&line.text, " ");
-	text_string(&line.text, problem);
-	text_string(&line.text, "; ");
-	text_string(&line.text, consequence);
+	text_string(text, what);
+	text_string(text, ": ");
+	text_string(text, where);
+	text_string(text, " ");
+	text_string(text, problem);
+	text_string(text, "; ");
+	text_string(text, consequence);
 	report_line_end(&line);
 }
 
@@ -114,43 +94,40 @@ void report_problem(const char *what, const char *where, const char *problem,
 static long open_log(void)
 {
 	char path[CONFIG_PATH_SIZE + 32];
-	struct report expanded = { .text = report_text };
+	struct text_buffer buffer;
+	struct text *text = buffer_begin(&buffer, path, sizeof(path));
 	const char *from;
 
 	for (from = config.log; *from; from++) {
 		if (from[0] == '%' && from[1] == 'p') {
-			text_decimal(&expanded.text, (uint64_t)SYS(getpid));
+			text_decimal(text, (uint64_t)sys_pid());
 			from++;
 		} else {
-			expanded.text.put(&expanded.text, from, 1);
+			text_bounded(text, from, 1);
 		}
 	}
-	if (expanded.size >= sizeof(path))
+	if (buffer.size == sizeof(path))
 		return -ENAMETOOLONG;
-	memcpy(path, expanded.bytes, expanded.size);
-	path[expanded.size] = 0;
+	path[buffer.size] = 0;
 	return SYS(openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
 		   0600);
 }
 
-static void report_write(const struct report *report)
+static void report_write(const struct text_buffer *report)
 {
-	long fd;
+	long fd = 2;
 
 	if (!strcmp(config.log, "none"))
 		return;
-	if (!strcmp(config.log, "stderr")) {
-		SYS(write, 2, report->bytes, report->size);
-		return;
-	}
-	fd = open_log();
+	if (strcmp(config.log, "stderr"))
+		fd = open_log();
 	if (fd < 0) {
 		report_problem("log", config.log, "cannot be opened", "writing to stderr instead");
-		SYS(write, 2, report->bytes, report->size);
-		return;
+		fd = 2;
 	}
 	SYS(write, fd, report->bytes, report->size);
-	SYS(close, fd);
+	if (fd != 2)
+		SYS(close, fd);
 }
 
 static uint64_t hash_frames(uint64_t hash, const struct box_frame *frame, uint32_t frames)
@@ -179,9 +156,10 @@ void report_violation(struct box_violation *violation)
 	violation->tid = (uint32_t)SYS(gettid);
 	violation->exe = module_program();
 	if (record_violation(violation)) {
-		struct report report = { .text = report_text };
+		char bytes[REPORT_SIZE];
+		struct text_buffer report;
 
-		text_violation(&report.text, violation);
+		text_violation(buffer_begin(&report, bytes, sizeof(bytes)), violation);
 		report_write(&report);
 	}
 }

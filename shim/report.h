@@ -10,12 +10,12 @@
 
 /* A message of one line to stderr, "spork: ...", in one write. */
 struct report_line {
-	struct text text;
-	size_t size;
+	struct text_buffer buffer;
 	char bytes[2048];
 };
 
-void report_line_begin(struct report_line *line);
+/* The sink for the line's words. */
+struct text *report_line_begin(struct report_line *line);
 void report_line_end(struct report_line *line);
 
 /* "spork: what: where problem; consequence". */
@@ -24,7 +24,7 @@ void report_problem(const char *what, const char *where, const char *problem,
 
 /*
  * Records a violation and, the first time, writes its text where `log` says. The caller fills kind, lock,
- * holder, stacks and fork; who and when is added here. `extra` takes part in what makes it distinct.
+ * holder, stacks and fork; who and when is added here.
  */
 void report_violation(struct box_violation *violation);
 

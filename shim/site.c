@@ -26,13 +26,6 @@
 /* Raw return addresses to site: low half the index in the box plus one, high half a check. */
 static uint64_t cache[CACHE_SIZE];
 
-static struct box_site *site_at(uint32_t index)
-{
-	struct box_header *box = record_header();
-
-	return (struct box_site *)((char *)box + box->table[BOX_TABLE_SITE].offset) + (index - 1);
-}
-
 static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsigned frames)
 {
 	uint64_t hash = hash_mix(module_generation(), call);
@@ -79,7 +72,7 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 	if (!frames)
 		return visit;
 	if ((uint32_t)cached && cached >> 32 == hash >> 32) {
-		visit.site = site_at((uint32_t)cached);
+		visit.site = record_at(BOX_TABLE_SITE, (uint32_t)cached);
 	} else {
 		visit.site = site_lookup(call, frame, frames);
 		if (visit.site)

@@ -107,6 +107,15 @@ const char *box_lock_type_name(uint32_t type)
 	return PICK(lock_type_names, type, );
 }
 
+void text_buffer_put(struct text *text, const char *bytes, size_t size)
+{
+	struct text_buffer *buffer = (struct text_buffer *)text;
+	size_t i;
+
+	for (i = 0; i < size && buffer->size < buffer->capacity; i++)
+		buffer->bytes[buffer->size++] = bytes[i];
+}
+
 void text_bounded(struct text *text, const char *string, size_t size)
 {
 	size_t length = 0;

@@ -21,6 +21,15 @@ struct text {
 	void (*summary)(struct text *text, const struct box_frame *frame);
 };
 
+/* A sink that keeps what fits into memory of the caller's and drops the rest. */
+struct text_buffer {
+	struct text text;
+	char *bytes;
+	size_t size, capacity;
+};
+
+void text_buffer_put(struct text *text, const char *bytes, size_t size);
+
 /* Names of the enumerations in box.h; "?" where the value is out of range. */
 const char *box_call_name(uint32_t call);
 const char *box_tier_name(uint32_t tier);

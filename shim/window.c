@@ -10,6 +10,7 @@
 
 #include <sys/prctl.h>
 #include <sys/single_threaded.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "atfork.h"
@@ -98,6 +99,27 @@ static bool shadow_stack(void)
 #endif
 }
 
+/*
+ * Before 5.16 a child that shares memory and dumps core takes its parent with it (coredump: Limit
+ * coredumps to a single thread group).
+ */
+static bool kernel_serves(void)
+{
+	static int serves; /* 1: yes, -1: no */
+	struct utsname name;
+	unsigned major = 0, minor = 0;
+	const char *at;
+
+	if (!serves && !SYS(uname, &name)) {
+		for (at = name.release; *at >= '0' && *at <= '9'; at++)
+			major = major * 10 + (unsigned)(*at - '0');
+		for (at += *at == '.'; *at >= '0' && *at <= '9'; at++)
+			minor = minor * 10 + (unsigned)(*at - '0');
+		serves = major > 5 || (major == 5 && minor >= 16) ? 1 : -1;
+	}
+	return serves > 0;
+}
+
 /* Everything that rules out shared memory whatever the site. */
 static enum spork_reason process_refuses(void)
 {
@@ -108,6 +130,8 @@ static enum spork_reason process_refuses(void)
 	/* A filter that came with the process, or since: what it allows is not known. */
 	if (SYS(prctl, PR_GET_SECCOMP) > 0)
 		return BOX_REASON_SECCOMP;
+	if (!kernel_serves())
+		return BOX_REASON_KERNEL;
 	if (shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);

@@ -72,7 +72,8 @@ struct window {
 	uint32_t upgrade;   /* enum spork_reason: it gave way to a real fork, which starts over */
 	sys_sigset pending; /* signals that waited for it then */
 	uintptr_t returned; /* stack below this belonged to frames that returned; see undo.h */
-	uint64_t limit_ns;  /* it is ended when it takes longer */
+	uint64_t core_limit[2]; /* RLIMIT_CORE of the caller, for exec */
+	uint64_t limit_ns;	/* it is ended when it takes longer */
 
 	/* WINDOW_AUDIT */
 	int32_t twin_pid;
