@@ -230,3 +230,72 @@ node_spawns() {
 	run query '[s["state"] for s in sites if s["id"].startswith("git+") and s["by_tier"].get("vfork")]'
 	assert_line promoted
 }
+
+# deviates HOW: one child at a promoted site does what no child did there before
+deviates() {
+	cd "$BATS_TEST_TMPDIR"
+	same_as_bare fork_deviate "$1" 6
+	record -- fork_deviate "$1" 6
+	no_violations
+	assert [ "$(query 'site["by_tier"].get("vfork", 0)')" -ge 3 ]
+}
+
+@test "a child that starts over has one pid, the one that fork() returned" {
+	deviates pid-exit
+	assert_equal "$(query 'site["upgrades"]')" 1
+	deviates pid-missing
+	assert_equal "$(query 'site["upgrades"]')" 1
+}
+
+@test "a fault in a window runs the program's handler, in the child" {
+	deviates fault
+	assert_equal "$(query 'site["upgrades"]')" 1
+}
+
+@test "libc's own locks and state are not left to the parent" {
+	deviates setenv
+	deviates localtime
+	deviates getpwnam
+}
+
+@test "a child's timers work, and its exit handlers stay with it" {
+	deviates alarm
+	deviates atexit
+	deviates main
+}
+
+@test "a child that spins for its parent is ended after a second, and starts over" {
+	deviates spin
+}
+
+@test "what can be seen from outside is done once" {
+	deviates create
+	deviates write
+}
+
+@test "a store that changed nothing while the site was learned is undone later" {
+	same_as_bare fork_deviate flag 6
+	record -- fork_deviate flag 6
+	promoted
+}
+
+@test "other threads' work on the spawning thread's stack is not undone" {
+	same_as_bare fork_others counter 300
+	same_as_bare fork_others mutex 300
+	record -- fork_others counter 300
+	promoted
+}
+
+@test "threads that use the environment do not meet the child's" {
+	LIMIT=20 bounded "$VICTIMS/fork_others" environment 300 >"$BATS_TEST_TMPDIR/bare"
+	LIMIT=20 spork run -q --no-follow -- "$VICTIMS/fork_others" environment 300 >"$BATS_TEST_TMPDIR/shim"
+	diff -u "$BATS_TEST_TMPDIR/bare" "$BATS_TEST_TMPDIR/shim"
+	record -- fork_others environment 300
+	promoted
+}
+
+@test "orphans of other children are not adopted" {
+	same_as_bare fork_daemon 200
+	record -- fork_daemon 200
+	no_violations
+}
