@@ -107,6 +107,7 @@ int main(int argc, char **argv)
 		atexit(at_parents_exit);
 	for (i = 0; i <= good + 1; i++) {
 		turn = i == good;
+		*shared = 0;
 		if (i == good)
 			flag = 5;
 		pid = xfork();
@@ -130,6 +131,8 @@ int main(int argc, char **argv)
 			       "the child's pid is what fork() returned");
 		expect(i < good || flag == 5, "the parent's flag is its own");
 		expect(!handlers_ran, "no handler ran in the parent");
+		expect(!setenv("DEVIATE_PARENT", "works", 1),
+		       "the parent may change its environment");
 		expect(!getenv("DEVIATE"), "the parent's environment is its own");
 		expect(getpwnam("root") != NULL, "the parent's user database works");
 	}
