@@ -4,9 +4,9 @@
  * disturb a call's arguments.
  *
  * The child of a shared window returns through its caller's frame and further, and writes over it; its
- * parent, which resumes on the same stack, must find nothing there that it needs. So the entry saves the
- * caller's registers in the window, keeps the window in a register across the clone (the kernel keeps
- * registers), and the parent rebuilds the frame from the window.
+ * parent, which resumes on the same stack, must find nothing there that it needs. Registers are each
+ * process's own: the kernel keeps the caller's for the parent. So the entry keeps the window in one of
+ * them, with that one, the stack pointer and the return address noted in the window.
  */
 #include <asm/unistd.h>
 #include <features.h>
@@ -20,16 +20,11 @@
 #define SIGKILL 9
 #define PR_SET_PDEATHSIG 1
 
-/* struct entry_registers */
-#define REG_RBX 0
-#define REG_RBP 8
-#define REG_R12 16
-#define REG_R13 24
-#define REG_R14 32
-#define REG_R15 40
-#define REG_STACK 48
-#define REG_PC 56
-#define REG_SIZE 64
+/* struct entry_registers, padded to keep the stack aligned at calls */
+#define REG_R12 0
+#define REG_STACK 8
+#define REG_PC 16
+#define REG_SIZE 24
 
 	.text
 	.hidden thread_words
@@ -59,25 +54,21 @@
 	.p2align 4
 spawn_entry:
 	.cfi_startproc
-	sub	$(REG_SIZE + 8), %rsp
-	.cfi_adjust_cfa_offset REG_SIZE + 8
-	mov	%rbx, REG_RBX(%rsp)
-	mov	%rbp, REG_RBP(%rsp)
+	sub	$REG_SIZE, %rsp
+	.cfi_adjust_cfa_offset REG_SIZE
 	mov	%r12, REG_R12(%rsp)
-	mov	%r13, REG_R13(%rsp)
-	mov	%r14, REG_R14(%rsp)
-	mov	%r15, REG_R15(%rsp)
-	lea	(REG_SIZE + 16)(%rsp), %rax
+	.cfi_rel_offset %r12, REG_R12
+	lea	(REG_SIZE + 8)(%rsp), %rax
 	mov	%rax, REG_STACK(%rsp)
-	mov	(REG_SIZE + 8)(%rsp), %rax
+	mov	REG_SIZE(%rsp), %rax
 	mov	%rax, REG_PC(%rsp)
 	mov	%rsp, %rdi
 	call	window_open
 	test	%rdx, %rdx
 	jnz	1f
-	add	$(REG_SIZE + 8), %rsp
+	add	$REG_SIZE, %rsp
 	.cfi_remember_state
-	.cfi_adjust_cfa_offset -(REG_SIZE + 8)
+	.cfi_adjust_cfa_offset -REG_SIZE
 	ret
 	.cfi_restore_state
 
@@ -95,16 +86,13 @@ spawn_entry:
 	/* The parent. Below the caller's frame the stack is free, at and above it is the child's doing. */
 	mov	%r12, %rdi
 	mov	%rax, %rsi
-	mov	(WINDOW_REGISTERS + REG_RBX)(%rdi), %rbx
-	mov	(WINDOW_REGISTERS + REG_RBP)(%rdi), %rbp
-	mov	(WINDOW_REGISTERS + REG_R12)(%rdi), %r12
-	mov	(WINDOW_REGISTERS + REG_R13)(%rdi), %r13
-	mov	(WINDOW_REGISTERS + REG_R14)(%rdi), %r14
-	mov	(WINDOW_REGISTERS + REG_R15)(%rdi), %r15
 	mov	(WINDOW_REGISTERS + REG_STACK)(%rdi), %rsp
-	push	(WINDOW_REGISTERS + REG_PC)(%rdi)
+	mov	(WINDOW_REGISTERS + REG_R12)(%rdi), %r12
 	.cfi_remember_state
-	.cfi_def_cfa_offset 8
+	.cfi_def_cfa_offset 0
+	.cfi_same_value %r12
+	push	(WINDOW_REGISTERS + REG_PC)(%rdi)
+	.cfi_adjust_cfa_offset 8
 	sub	$8, %rsp
 	.cfi_adjust_cfa_offset 8
 	call	window_close
@@ -117,8 +105,8 @@ spawn_entry:
 	call	window_enter
 	xor	%eax, %eax
 	mov	REG_R12(%rsp), %r12
-	add	$(REG_SIZE + 8), %rsp
-	.cfi_adjust_cfa_offset -(REG_SIZE + 8)
+	add	$REG_SIZE, %rsp
+	.cfi_adjust_cfa_offset -REG_SIZE
 	ret
 	.cfi_endproc
 	.size	spawn_entry, . - spawn_entry

@@ -11,8 +11,8 @@
  * system call that makes the child. Checked against the C layout in window.c.
  */
 #define WINDOW_REGISTERS 0
-#define WINDOW_NUMBER 64
-#define WINDOW_ARGUMENT 72
+#define WINDOW_NUMBER 24
+#define WINDOW_ARGUMENT 32
 
 #ifndef __ASSEMBLER__
 
@@ -27,10 +27,10 @@
 #include "undo.h"
 #include "unwind.h"
 
-/* What the caller of fork() needs to go on, in the assembler's order. */
+/* What the caller of fork() needs to go on and would lose, in the assembler's order. */
 struct entry_registers {
 #if defined(__x86_64__)
-	uintptr_t rbx, rbp, r12, r13, r14, r15;
+	uintptr_t r12;
 #else
 #error "no spawn entry for this architecture"
 #endif
