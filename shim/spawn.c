@@ -16,6 +16,7 @@
 #include "environment.h"
 #include "hook.h"
 #include "sys.h"
+#include "tier.h"
 #include "window.h"
 
 #include "poison.h"
@@ -182,7 +183,7 @@ EXPORT int unshare(int flags)
 	hook_enter(HOOK_unshare, NULL);
 	result = REAL(unshare)(flags);
 	if (!result && flags & CLONE_NEWPID)
-		window_forbid(BOX_REASON_NAMESPACE);
+		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;
 }
 
@@ -193,6 +194,6 @@ EXPORT int setns(int fd, int type)
 	hook_enter(HOOK_setns, NULL);
 	result = REAL(setns)(fd, type);
 	if (!result)
-		window_forbid(BOX_REASON_NAMESPACE);
+		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;
 }

@@ -8,9 +8,7 @@
  */
 #include "window.h"
 
-#include <sys/prctl.h>
 #include <sys/single_threaded.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "atfork.h"
@@ -26,6 +24,7 @@
 #include "record.h"
 #include "site.h"
 #include "thread.h"
+#include "tier.h"
 
 #include "poison.h"
 
@@ -38,13 +37,6 @@ _Static_assert(offsetof(struct thread_words, window) == 0, "entry_*.S");
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
-
-static uint32_t forbidden; /* enum spork_reason */
-
-void window_forbid(enum spork_reason reason)
-{
-	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
-}
 
 /*
  * Each thread keeps a record for its next spawn; what a spawn within a window took besides goes to the
@@ -84,69 +76,6 @@ void window_give(struct window *window)
 	window->outer = free_windows;
 	free_windows = window;
 	spin_unlock(&free_lock);
-}
-
-static bool shadow_stack(void)
-{
-#if defined(__x86_64__)
-	uint64_t pointer = 0;
-
-	/* rdsspq; a no-op that leaves the register alone where there is no shadow stack */
-	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(pointer));
-	return pointer != 0;
-#else
-	return false;
-#endif
-}
-
-/*
- * Before 5.16 a child that shares memory and dumps core takes its parent with it (coredump: Limit
- * coredumps to a single thread group).
- */
-static bool kernel_serves(void)
-{
-	static int serves; /* 1: yes, -1: no */
-	struct utsname name;
-	unsigned major = 0, minor = 0;
-	const char *at;
-
-	if (!serves && !SYS(uname, &name)) {
-		for (at = name.release; *at >= '0' && *at <= '9'; at++)
-			major = major * 10 + (unsigned)(*at - '0');
-		for (at += *at == '.'; *at >= '0' && *at <= '9'; at++)
-			minor = minor * 10 + (unsigned)(*at - '0');
-		serves = major > 5 || (major == 5 && minor >= 16) ? 1 : -1;
-	}
-	return serves > 0;
-}
-
-/* Everything that rules out shared memory whatever the site. */
-static enum spork_reason process_refuses(void)
-{
-	if (config.reroute == REROUTE_OFF)
-		return BOX_REASON_REROUTE_OFF;
-	if (thread_words.window)
-		return BOX_REASON_IN_CHILD;
-	/* A filter that came with the process, or since: what it allows is not known. */
-	if (SYS(prctl, PR_GET_SECCOMP) > 0)
-		return BOX_REASON_SECCOMP;
-	if (!kernel_serves())
-		return BOX_REASON_KERNEL;
-	if (shadow_stack())
-		return BOX_REASON_SHADOW_STACK;
-	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
-}
-
-static enum spork_reason site_refuses(const struct site_visit *visit)
-{
-	if (!visit->site)
-		return BOX_REASON_TABLE_FULL;
-	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
-		return visit->site->reason ? (enum spork_reason)visit->site->reason :
-					     BOX_REASON_LEARNING;
-	if (config.reaudit && visit->number % config.reaudit == 0)
-		return BOX_REASON_REAUDIT;
-	return BOX_REASON_NONE;
 }
 
 /* How much of the stack to save: all of it, up to the cap. */
@@ -340,10 +269,10 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		if (opening.window)
 			return opening;
 	}
-	spawn.reason = process_refuses();
+	spawn.reason = tier_process_refuses();
 	audit = !spawn.reason && call == BOX_CALL_FORK;
 	if (!spawn.reason)
-		spawn.reason = site_refuses(&visit);
+		spawn.reason = tier_site_refuses(&visit);
 	audit = audit &&
 		(spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
 	if (audit) {
@@ -492,7 +421,7 @@ long window_close(struct window *window, long pid)
 	signal_close(&signal);
 	if (pid < 0) {
 		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
-			window_forbid(BOX_REASON_CLONE_FAILED);
+			tier_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		return close_upgraded(&registers, &spawn, 0);

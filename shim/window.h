@@ -126,9 +126,6 @@ void window_after_fork(uintptr_t from);
 /* Opens the shim's own locks in a forked child: no other thread is inside. */
 void window_locks_after_fork(void);
 
-/* An action of the whole process rules out shared memory from now on. */
-void window_forbid(enum spork_reason reason);
-
 /* The hooks of exec: `window` is open; the program image is about to be replaced. */
 void window_exec_begin(struct window *window);
 /* It was not: errno tells why. A shared child ends here. errno is kept. */

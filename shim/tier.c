@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the choice of the tier: what rules out shared memory for the process, and for one site. Asked at
+ * every fork(); may run in a signal handler of the program.
+ */
+#include "tier.h"
+
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+
+#include "config.h"
+#include "sys.h"
+#include "thread.h"
+
+#include "poison.h"
+
+static uint32_t forbidden; /* enum spork_reason */
+
+void tier_forbid(enum spork_reason reason)
+{
+	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
+}
+
+static bool shadow_stack(void)
+{
+#if defined(__x86_64__)
+	uint64_t pointer = 0;
+
+	/* rdsspq; a no-op that leaves the register alone where there is no shadow stack */
+	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(pointer));
+	return pointer != 0;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Before 5.16 a child that shares memory and dumps core takes its parent with it (coredump: Limit
+ * coredumps to a single thread group).
+ */
+static bool kernel_serves(void)
+{
+	static int serves; /* 1: yes, -1: no */
+	struct utsname name;
+	unsigned major = 0, minor = 0;
+	const char *at;
+
+	if (!serves && !SYS(uname, &name)) {
+		for (at = name.release; *at >= '0' && *at <= '9'; at++)
+			major = major * 10 + (unsigned)(*at - '0');
+		for (at += *at == '.'; *at >= '0' && *at <= '9'; at++)
+			minor = minor * 10 + (unsigned)(*at - '0');
+		serves = major > 5 || (major == 5 && minor >= 16) ? 1 : -1;
+	}
+	return serves > 0;
+}
+
+enum spork_reason tier_process_refuses(void)
+{
+	if (config.reroute == REROUTE_OFF)
+		return BOX_REASON_REROUTE_OFF;
+	if (thread_words.window)
+		return BOX_REASON_IN_CHILD;
+	/* A filter that came with the process, or since: what it allows is not known. */
+	if (SYS(prctl, PR_GET_SECCOMP) > 0)
+		return BOX_REASON_SECCOMP;
+	if (!kernel_serves())
+		return BOX_REASON_KERNEL;
+	if (shadow_stack())
+		return BOX_REASON_SHADOW_STACK;
+	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
+}
+
+enum spork_reason tier_site_refuses(const struct site_visit *visit)
+{
+	if (!visit->site)
+		return BOX_REASON_TABLE_FULL;
+	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
+		return visit->site->reason ? (enum spork_reason)visit->site->reason :
+					     BOX_REASON_LEARNING;
+	if (config.reaudit && visit->number % config.reaudit == 0)
+		return BOX_REASON_REAUDIT;
+	return BOX_REASON_NONE;
+}

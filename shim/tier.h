@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which tier a fork takes.
+ */
+#ifndef SPORK_TIER_H
+#define SPORK_TIER_H
+
+#include "box.h"
+#include "site.h"
+
+/* Why no child of this process may share its memory now; BOX_REASON_NONE: it may. */
+enum spork_reason tier_process_refuses(void);
+
+/* Why no child of this site may, this time. */
+enum spork_reason tier_site_refuses(const struct site_visit *visit);
+
+/* An action of the whole process rules out shared memory from now on. */
+void tier_forbid(enum spork_reason reason);
+
+#endif
