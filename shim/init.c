@@ -7,7 +7,6 @@
 #include "config.h"
 #include "environment.h"
 #include "hook.h"
-#include "real.h"
 #include "record.h"
 #include "sys.h"
 #include "thread.h"
@@ -30,7 +29,6 @@ void hook_init(void)
 	record_init();
 	unwind_init();
 	environment_init();
-	real_init();
 	atfork_init();
 	state = INIT_DONE;
 	errno = error;

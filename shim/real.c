@@ -5,7 +5,7 @@
  *
  * dlsym would do it, but it takes the loader's lock, allocates when it finds nothing, and leaves its
  * error for the program's next dlerror(); and the first to ask may be malloc, called by ld.so before any
- * constructor. So the tables of the loaded objects are read here: DT_GNU_HASH, else DT_HASH.
+ * constructor, or a child in its window. So the tables of the loaded objects are read here: DT_GNU_HASH, else DT_HASH.
  */
 #include "real.h"
 
@@ -16,8 +16,9 @@
 
 void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
 
+/* Arrays, not pointers: several hundred of them would be relocated at every start of a program. */
 static const struct {
-	const char *symbol, *version;
+	char symbol[32], version[12];
 } rows[] = {
 #define HOOK(kind, id, symbol, version, trait) { #symbol, #version },
 #include "hooks.def"
@@ -178,12 +179,4 @@ void *real_find(enum hook hook)
 	}
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
 	return function;
-}
-
-void real_init(void)
-{
-	int hook;
-
-	for (hook = 0; hook < HOOK_COUNT; hook++)
-		real_get((enum hook)hook);
 }

@@ -16,14 +16,8 @@ enum hook {
 
 extern void *real_table[HOOK_COUNT];
 
-/*
- * The next definition of a function: cached, looked up on first use (a constructor of another library
- * may call a hook before the shim's own constructor ran). NULL where libc has none.
- */
+/* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
-
-/* Looks all of them up, so that no hook has to do it where that would be unsafe. Constructor only. */
-void real_init(void);
 
 static inline void *real_get(enum hook hook)
 {
