@@ -359,15 +359,20 @@ static long child_outcome(struct window *window, long pid)
 	return window->upgrade ? 0 : entry_vfork_call(stand_in, &status);
 }
 
-static long close_vfork(struct window *window, long pid)
+static struct spawn_record spawn_of(const struct window *window, long pid)
 {
-	struct spawn_record spawn = {
+	return (struct spawn_record){
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
 		.site = window->site,
 		.start_ns = window->opened_ns,
 		.pid = pid,
 	};
+}
+
+static long close_vfork(struct window *window, long pid)
+{
+	struct spawn_record spawn = spawn_of(window, pid);
 
 	thread_words.window = window->outer;
 	window_give(window);
@@ -398,13 +403,7 @@ long window_close(struct window *window, long pid)
 	int cancel_state = window->cancel_state;
 	sys_sigset pending;
 	uint32_t upgrade;
-	struct spawn_record spawn = {
-		.call = window->call,
-		.tier = BOX_TIER_VFORK,
-		.site = window->site,
-		.start_ns = window->opened_ns,
-		.pid = pid,
-	};
+	struct spawn_record spawn = spawn_of(window, pid);
 
 	if (window->kind == WINDOW_VFORK)
 		return close_vfork(window, pid);

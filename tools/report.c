@@ -77,12 +77,17 @@ static int pid_choose(const char *text, uint32_t *pid)
 	return 0;
 }
 
+static void report_print(const struct view *view)
+{
+	view_print_violations(view);
+	view_print_summary(view);
+}
+
 static int report_main(int argc, char **argv)
 {
 	struct output output = { 0 };
-	struct box box = { 0 };
 	bool kinds[BOX_VIOLATION_ROOM] = { false };
-	struct view view = { .output = &output, .box = &box };
+	struct view view = { .output = &output };
 	int option, status = 0;
 
 	while (!status && (option = option_next(&report_command, argc, argv)) != OPTION_END) {
@@ -98,27 +103,7 @@ static int report_main(int argc, char **argv)
 	}
 	if (status)
 		return status;
-	if (optind + 1 != argc) {
-		complain("%s; see 'spork report --help'",
-			 optind == argc ? "no box was given" : "give one box at a time");
-		return STATUS_FAILED;
-	}
-	status = box_open(&box, argv[optind]);
-	if (!status)
-		status = output_open(&output, stdout);
-	if (!status) {
-		view.symbols = symbols_open(&box);
-		if (output.json) {
-			view_json(&view);
-		} else {
-			view_print_violations(&view);
-			view_print_summary(&view);
-		}
-		symbols_close(view.symbols);
-		status = output_close(&output);
-	}
-	box_free(&box);
-	return status;
+	return view_show(&view, "report", argc, argv, report_print, view_json);
 }
 
 const struct command report_command = {

@@ -187,8 +187,7 @@ static void sites_print(const struct view *view)
 static int sites_main(int argc, char **argv)
 {
 	struct output output = { 0 };
-	struct box box = { 0 };
-	struct view view = { .output = &output, .box = &box };
+	struct view view = { .output = &output };
 	int option, status = 0;
 
 	while (!status && (option = option_next(&sites_command, argc, argv)) != OPTION_END)
@@ -196,25 +195,7 @@ static int sites_main(int argc, char **argv)
 						output_option(&output, option, optarg);
 	if (status)
 		return status;
-	if (optind + 1 != argc) {
-		complain("%s; see 'spork sites --help'",
-			 optind == argc ? "no box was given" : "give one box at a time");
-		return STATUS_FAILED;
-	}
-	status = box_open(&box, argv[optind]);
-	if (!status)
-		status = output_open(&output, stdout);
-	if (!status) {
-		view.symbols = symbols_open(&box);
-		if (output.json)
-			view_json_sites(&view);
-		else
-			sites_print(&view);
-		symbols_close(view.symbols);
-		status = output_close(&output);
-	}
-	box_free(&box);
-	return status;
+	return view_show(&view, "sites", argc, argv, sites_print, view_json_sites);
 }
 
 const struct command sites_command = {

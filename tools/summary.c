@@ -339,3 +339,28 @@ void view_print_summary(const struct view *view)
 	print_sites(view);
 	print_counts(view);
 }
+
+int view_show(struct view *view, const char *command, int argc, char **argv,
+	      void (*text)(const struct view *), void (*json)(const struct view *))
+{
+	struct box box = { 0 };
+	int status;
+
+	if (optind + 1 != argc) {
+		complain("%s; see 'spork %s --help'",
+			 optind == argc ? "no box was given" : "give one box at a time", command);
+		return STATUS_FAILED;
+	}
+	status = box_open(&box, argv[optind]);
+	if (!status)
+		status = output_open(view->output, stdout);
+	if (!status) {
+		view->box = &box;
+		view->symbols = symbols_open(&box);
+		(view->output->json ? json : text)(view);
+		symbols_close(view->symbols);
+		status = output_close(view->output);
+	}
+	box_free(&box);
+	return status;
+}

@@ -185,6 +185,13 @@ bool view_violation(const struct view *view, uint32_t slot);
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_violation(const struct view *view, const struct box_violation *violation);
 void view_print_violations(const struct view *view);
+
+/*
+ * What `report` and `sites` do once their options are read: opens the one box that argv names from optind
+ * on, and has it shown by one of the two printers on the view's output. The status to exit with.
+ */
+int view_show(struct view *view, const char *command, int argc, char **argv,
+	      void (*text)(const struct view *), void (*json)(const struct view *));
 void view_print_summary(const struct view *view);
 
 /* ---- record.c: the same, as JSON Lines ---- */
