@@ -141,6 +141,7 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 			     void *dso)
 {
 	hook_init();
+	hook_enter(HOOK___register_atfork, NULL);
 	return handler_add(prepare, parent, child, dso);
 }
 
@@ -148,6 +149,7 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
 	hook_init();
+	hook_enter(HOOK_pthread_atfork, NULL);
 	return handler_add(prepare, parent, child, NULL);
 }
 

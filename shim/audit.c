@@ -48,6 +48,7 @@ struct audit {
 	uintptr_t found_at; /* what `finding` is about */
 	uintptr_t stack;    /* the caller's stack pointer */
 	uintptr_t returned; /* see undo.h */
+	bool others;	    /* the parent has other threads */
 	long pagemap;
 	uint64_t entry[512];
 	uint8_t theirs[PAGE];
@@ -95,6 +96,7 @@ void audit_begin(struct window *window)
 		return;
 	}
 	window->twin_pid = (int32_t)pid;
+	site_audit_child(window->site);
 	window->audit_ns = sys_now();
 	RECORD_ADD(audit_ns, window->audit_ns - before);
 }
@@ -160,7 +162,9 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 		start = audit->returned;
 	if (start >= end)
 		return;
-	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK) {
+	/* Beyond the frames of the site's key nothing tells whether the next caller's lie the same way. */
+	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK ||
+	    (audit->others && end - audit->stack > audit->window->extent)) {
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
@@ -380,6 +384,8 @@ void audit_end(struct window *window)
 	audit->stack = window->registers.stack;
 	window->busy = true;
 	audit->returned = unwind_returned(twin_word, audit);
+	audit->others = window->others;
+	audit->writes.shape = window->shape;
 	if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
 		audit->finding = BOX_REASON_DEADLINE;
 	} else if (!audit->self || !thread_stack(audit->self, audit->stack)) {

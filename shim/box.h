@@ -79,7 +79,6 @@
 	X(WRITES_MANY, "writes-many", "a child writes more ranges than can be undone")             \
 	X(WRITES_STACK, "writes-stack", "a child writes further up the stack than can be undone")  \
 	X(UNKNOWN_STACK, "unknown-stack", "the caller does not run on its thread's own stack")     \
-	X(DEEP_STACK, "deep-stack", "the caller's stack is too deep to be saved")                  \
 	X(SHADOW_STACK, "shadow-stack", "a hardware shadow stack is active")                       \
 	X(TRACED, "traced", "the process is traced")                                               \
 	X(IN_CHILD, "in-child", "the caller is itself a child that shares memory")                 \
@@ -96,6 +95,7 @@
 	X(FAULT, "fault", "a child was ended by a fault")                                          \
 	X(SUBREAPER, "subreaper", "the process adopts orphans, and would adopt the audit's")       \
 	X(KERNEL, "kernel", "the kernel is older than 5.16")                                       \
+	X(FRAMES, "frames", "the caller's frames are laid out otherwise than when learned")        \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
 
 enum spork_call {
@@ -157,6 +157,7 @@ enum spork_table {
 #define BOX_SITE_FRAMES 4
 #define BOX_SITE_WRITES 16
 #define BOX_SITE_STACK 16
+#define SITE_SHAPE_VARIES 1
 #define BOX_STACK_FRAMES 16
 #define BOX_NAME 16
 
@@ -186,7 +187,6 @@ struct box_header {
 	uint64_t upgrades;
 	uint64_t audits;    /* forks that were audited */
 	uint64_t audit_ns;  /* time that audited children spent on it, from first to last */
-	uint64_t windows;   /* shared-memory windows opened */
 	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
 	struct box_table table[BOX_TABLE_COUNT];
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
@@ -240,6 +240,7 @@ struct box_site {
 	uint32_t clean;	 /* audits without a finding, in a row */
 	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
 	uint64_t audit_since;			 /* an audit runs since then; zero: none */
+	uint64_t shape; /* distances of the frames when audited; SITE_SHAPE_VARIES: they differed */
 	uint64_t spawns;
 	uint64_t by_tier[BOX_TIER_ROOM];
 	uint64_t upgrades;
@@ -248,9 +249,9 @@ struct box_site {
 	uint32_t fallback_reason; /* of the last one; enum spork_reason */
 	uint32_t environment;	  /* children replace environ */
 	uint32_t silent;	  /* children write static data without changing it */
-	uint32_t pad;
-	uint32_t writes;       /* in use */
-	uint32_t stack_writes; /* in use */
+	uint32_t audit_pid;	  /* the child that is being audited */
+	uint32_t writes;	  /* in use */
+	uint32_t stack_writes;	  /* in use */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */
@@ -292,7 +293,7 @@ struct box_event {
 	uint64_t duration_ns; /* how long it held its caller */
 	uint32_t reason;      /* why not the fast tier */
 	uint32_t error;	      /* errno of a call that failed */
-	uint32_t upgraded;    /* the child became a real fork within its window */
+	uint32_t upgraded;    /* its window gave way to this real fork */
 	uint32_t pad[3];
 };
 

@@ -23,6 +23,7 @@
 enum {
 	TRAIT_OPEN = BOX_REASON_COUNT,
 	TRAIT_OPENAT,
+	TRAIT_CREAT,
 	TRAIT_CONTROL,
 	TRAIT_RAW,
 	TRAIT_FCNTL,
@@ -31,6 +32,7 @@ enum {
 
 #define BOX_REASON_OPEN TRAIT_OPEN
 #define BOX_REASON_OPENAT TRAIT_OPENAT
+#define BOX_REASON_CREAT TRAIT_CREAT
 #define BOX_REASON_CONTROL TRAIT_CONTROL
 #define BOX_REASON_RAW TRAIT_RAW
 #define BOX_REASON_FCNTL TRAIT_FCNTL
@@ -47,7 +49,7 @@ static const uint8_t traits[HOOK_COUNT] = {
 #define MEMORY_DEVICES 1
 
 /* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), O_EXCL works once. */
-static enum spork_reason open_reason(int folder, const char *path, long flags)
+static enum spork_reason open_reason(int folder, const char *path, int flags)
 {
 	struct stat status;
 
@@ -62,7 +64,7 @@ static enum spork_reason open_reason(int folder, const char *path, long flags)
 	return BOX_REASON_NONE;
 }
 
-static enum spork_reason control_reason(long operation)
+static enum spork_reason control_reason(int operation)
 {
 	switch (operation) {
 	case PR_SET_PDEATHSIG:
@@ -123,18 +125,21 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 
 	switch (traits[hook]) {
 	case TRAIT_OPEN:
-		return open_reason(AT_FDCWD, (const char *)value[0], value[1]);
+		return open_reason(AT_FDCWD, (const char *)value[0], (int)value[1]);
 	case TRAIT_OPENAT:
-		return open_reason((int)value[0], (const char *)value[1], value[2]);
+		return open_reason((int)value[0], (const char *)value[1], (int)value[2]);
+	case TRAIT_CREAT:
+		return open_reason(AT_FDCWD, (const char *)value[0], 0);
 	case TRAIT_CONTROL:
-		return control_reason(value[0]);
+		return control_reason((int)value[0]);
 	case TRAIT_RAW:
 		return raw_reason(value[0]);
 	case TRAIT_IOCTL:
 		return ioctl_reason((unsigned long)value[1]);
 	case TRAIT_FCNTL:
-		return value[1] == F_SETLKW || value[1] == F_OFD_SETLKW ? BOX_REASON_BLOCKS :
-									  BOX_REASON_NONE;
+		return (int)value[1] == F_SETLKW || (int)value[1] == F_OFD_SETLKW ?
+			       BOX_REASON_BLOCKS :
+			       BOX_REASON_NONE;
 	default:
 		return (enum spork_reason)traits[hook];
 	}
@@ -201,6 +206,16 @@ void window_enter(struct window *window)
 	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }
 
+/* Unless the child set a limit of its own. */
+static void core_restore(const struct window *window)
+{
+	uint64_t now[2] = { 0, 0 };
+
+	SYS(prlimit64, 0, RLIMIT_CORE, NULL, now);
+	if (now[0] == 1 && now[1] == window->core_limit[1])
+		SYS(prlimit64, 0, RLIMIT_CORE, window->core_limit, NULL);
+}
+
 static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
 {
 	return undo_word(undo, address, word);
@@ -232,7 +247,7 @@ void window_exec_begin(struct window *window)
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
 		note_returned(window);
-		SYS(prlimit64, 0, RLIMIT_CORE, window->core_limit, NULL);
+		core_restore(window);
 		signal_exec(&window->signal);
 	}
 	errno = error;

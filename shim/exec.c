@@ -37,7 +37,7 @@ static int exec_real(const struct exec_call *call, char *const *envp)
 	}
 }
 
-/* Returns only if the call failed. In a forked child that shared memory, it then is a real fork. */
+/* Returns only if the call failed; in a window, not even then. */
 static int exec_run(const struct exec_call *call)
 {
 	struct window *window = thread_words.window;

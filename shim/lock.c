@@ -25,6 +25,7 @@ struct orphan {
 	uintptr_t where;
 	uint32_t holder;
 	char holder_name[BOX_NAME];
+	uint32_t site; /* of the fork */
 	uint32_t fork_frames;
 	struct box_frame fork[BOX_STACK_FRAMES];
 };
@@ -90,11 +91,13 @@ static void orphan_describe(const struct orphan *orphan, struct box_violation *v
 	module_frame((uintptr_t)orphan->lock, &violation->lock);
 	module_frame(orphan->where, &violation->acquired);
 	violation->call = BOX_CALL_FORK + 1;
+	violation->site = orphan->site;
 	violation->fork_frames = orphan->fork_frames;
 	memcpy(violation->fork, orphan->fork, sizeof(violation->fork));
 }
 
-static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_t from)
+static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_t from,
+		       uint32_t site)
 {
 	struct box_violation violation;
 	struct orphan *orphan;
@@ -110,6 +113,7 @@ static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_
 	orphan->lock = held->lock;
 	orphan->where = held->where;
 	orphan->holder = holder;
+	orphan->site = site;
 	proc_thread_name((uint32_t)SYS(getppid), holder, orphan->holder_name);
 	orphan->fork_frames = unwind_box(from, orphan->fork);
 	orphan_count++;
@@ -118,7 +122,7 @@ static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_
 	report_violation(&violation);
 }
 
-void lock_after_fork(uintptr_t from)
+void lock_after_fork(uintptr_t from, uint32_t site)
 {
 	const struct thread *thread, *self = thread_words.self;
 	uint32_t count, i;
@@ -131,7 +135,7 @@ void lock_after_fork(uintptr_t from)
 		for (i = 0; i < count; i++)
 			if (thread->held[i].lock &&
 			    mutex_held_by(thread->held[i].lock, thread->tid))
-				orphan_add(&thread->held[i], thread->tid, from);
+				orphan_add(&thread->held[i], thread->tid, from, site);
 	}
 	errno = error;
 }

@@ -9,8 +9,9 @@
 
 /*
  * In the child of a real fork, after its atfork handlers and before thread_after_fork(): finds the locks
- * that other threads held, and reports them. `from` is the return address of the fork.
+ * that other threads held, and reports them. `from` is the return address of the fork,
+ * `site` its index in the box plus one.
  */
-void lock_after_fork(uintptr_t from);
+void lock_after_fork(uintptr_t from, uint32_t site);
 
 #endif

@@ -67,10 +67,14 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 	uint64_t hash = hash_raw(call, frame, frames);
 	uint64_t *slot = &cache[hash % CACHE_SIZE];
 	uint64_t cached = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-	struct site_visit visit = { NULL, 0 };
+	struct site_visit visit = { .shape = 2 };
+	unsigned i;
 
 	if (!frames)
 		return visit;
+	for (i = 1; i < frames; i++)
+		visit.shape = hash_mix(visit.shape, frame[i].stack - frame[0].stack) | 2;
+	visit.extent = frame[frames - 1].stack - frame[0].stack;
 	if ((uint32_t)cached && cached >> 32 == hash >> 32) {
 		visit.site = record_at(BOX_TABLE_SITE, (uint32_t)cached);
 	} else {
@@ -85,11 +89,26 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 	return visit;
 }
 
+/* An audited child that died, or was killed, told nothing. */
+static bool ended(uint32_t pid)
+{
+	return pid && SYS(kill, pid, 0) == -ESRCH;
+}
+
+void site_audit_child(struct box_site *site)
+{
+	site->audit_pid = (uint32_t)sys_pid();
+}
+
 bool site_audit_begin(struct box_site *site)
 {
 	uint64_t now = sys_now();
 	uint64_t since = __atomic_load_n(&site->audit_since, __ATOMIC_ACQUIRE);
 
+	if (since && ended(site->audit_pid)) {
+		site_audit_cancel(site);
+		since = 0;
+	}
 	if (since) {
 		if (now - since > AUDIT_LOST_NS)
 			site_refuse(site, BOX_REASON_DEADLINE);
@@ -105,6 +124,7 @@ bool site_audit_begin(struct box_site *site)
 
 void site_audit_cancel(struct box_site *site)
 {
+	site->audit_pid = 0;
 	__atomic_store_n(&site->audit_since, 0, __ATOMIC_RELEASE);
 }
 
@@ -168,6 +188,10 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site_refuse(site, BOX_REASON_WRITES_STACK);
 		return;
 	}
+	if (!site->shape)
+		site->shape = writes->shape;
+	else if (site->shape != writes->shape)
+		site->shape = SITE_SHAPE_VARIES;
 	if (writes->environment)
 		site->environment = 1;
 	if (writes->silent)

@@ -6,6 +6,7 @@
 #define SPORK_SITE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "box.h"
@@ -15,6 +16,8 @@
 struct site_visit {
 	struct box_site *site; /* NULL: no room for it */
 	uint64_t number;       /* how many spawns this site has seen, this one included */
+	uint64_t shape;	       /* of the distances between the frames of its key */
+	size_t extent;	       /* bytes from the caller's stack pointer to the last of them */
 };
 
 /* Looks up the site of the spawn call that returns to `pc`, adding it if it is new. */
@@ -26,11 +29,15 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc);
  */
 bool site_audit_begin(struct box_site *site);
 
+/* In the audited child. */
+void site_audit_child(struct box_site *site);
+
 /* The audit came to nothing, for a reason that tells nothing of the site. */
 void site_audit_cancel(struct box_site *site);
 
 /* What one audited child wrote, within what can be undone. */
 struct site_writes {
+	uint64_t shape;	  /* see struct site_visit */
 	bool environment; /* replaced */
 	bool silent;	  /* a page of static data was written without being changed */
 	uint32_t count;

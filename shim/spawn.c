@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The functions that make a process otherwise than by fork() and vfork(): they are timed and counted, run
- * as real calls, and keep the shim in the new program's environment. A child that shares its parent's
- * memory becomes a real fork before it runs one.
+ * as real calls, and keep the shim in the new program's environment. A child in
+ * a window gives way to a real fork before it runs one.
  *
  * daemon and forkpty fork inside libc: what comes back in their child is a real fork's child. system,
  * popen and wordexp reach neither the fork nor the posix_spawn hook.
@@ -47,13 +47,28 @@ EXPORT pid_t _Fork(void)
 	if (pid)
 		spawn_end(&spawn, pid);
 	else
-		window_after_fork(CALLER);
+		window_after_fork(CALLER, NULL);
 	return pid;
+}
+
+struct clone_start {
+	int (*function)(void *);
+	void *argument;
+};
+
+/* In a child with memory of its own: `data` is its copy of the parent's frame. */
+static int clone_start(void *data)
+{
+	const struct clone_start *start = data;
+
+	window_after_fork(0, NULL);
+	return start->function(start->argument);
 }
 
 /* The child runs `function` on its own stack and never comes back through here. */
 EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
 {
+	struct clone_start start = { function, argument };
 	struct spawn_record spawn;
 	void *parent_tid, *tls, *child_tid;
 	va_list rest;
@@ -66,7 +81,14 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 	va_end(rest);
 	spawn = spawn_begin(HOOK_clone, BOX_CALL_CLONE,
 			    flags & CLONE_VM ? BOX_TIER_VFORK : BOX_TIER_FORK);
-	pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
+	if (flags & CLONE_VM) {
+		if (!(flags & CLONE_VFORK))
+			undo_not_alone();
+		pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
+	} else {
+		pid = REAL(clone)(function ? clone_start : NULL, stack, flags, &start, parent_tid,
+				  tls, child_tid);
+	}
 	if (!(flags & CLONE_THREAD))
 		spawn_end(&spawn, pid);
 	return pid;
@@ -157,7 +179,7 @@ EXPORT int daemon(int nochdir, int noclose)
 	int result = REAL(daemon)(nochdir, noclose);
 
 	if (SYS(getpid) != before)
-		window_after_fork(CALLER);
+		window_after_fork(CALLER, NULL);
 	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
 	return result;
 }
@@ -171,11 +193,11 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 	if (pid)
 		spawn_end(&spawn, pid);
 	else
-		window_after_fork(CALLER);
+		window_after_fork(CALLER, NULL);
 	return pid;
 }
 
-/* A process that leaves its pid namespace cannot be given back a child that a window upgraded. */
+/* What follows in a process that changes its pid namespace has a new init to itself. */
 EXPORT int unshare(int flags)
 {
 	int result;

@@ -17,6 +17,8 @@
 
 #define PAGE ((uintptr_t)4096)
 
+static bool helper;
+
 uintptr_t undo_address(const struct box_write *write)
 {
 	if (!write->module)
@@ -68,17 +70,30 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 	return BOX_REASON_NONE;
 }
 
-enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
+void undo_not_alone(void)
+{
+	helper = true;
+}
+
+/* Ranges of the stack mean something only while the frames lie as they did when they were learned. */
+static bool frames_as_learned(const struct site_visit *visit)
+{
+	return !visit->site->stack_writes || visit->shape == visit->site->shape;
+}
+
+enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, uintptr_t stack,
 			    size_t stack_size)
 {
-	undo->alone = __libc_single_threaded;
+	undo->alone = __libc_single_threaded && !helper;
+	if (!undo->alone && !frames_as_learned(visit))
+		return BOX_REASON_FRAMES;
 	undo->ranges = 0;
 	undo->environment = environ;
 	undo->error = errno;
 	undo->stack = stack & ~(uintptr_t)7;
 	undo->stack_size = stack_size & ~(size_t)7;
 	memcpy(undo->stack_words, (void *)undo->stack, undo->stack_size);
-	return save_writes(undo, site);
+	return save_writes(undo, visit->site);
 }
 
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
@@ -137,7 +152,7 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 		restore_bytes((uint8_t *)undo->range[i].address, undo->bytes + undo->range[i].at,
 			      undo->range[i].size);
 	/* With other threads alive, environ is the child's doing only where the site is known for it. */
-	if (environ != undo->environment && (undo->alone || site->environment))
+	if (environ != undo->environment && (undo->alone || undo->environ_shared))
 		environ = undo->environment;
 	errno = undo->error;
 }

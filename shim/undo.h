@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "box.h"
+#include "site.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
 #define UNDO_BYTES ((size_t)64 << 10)
@@ -17,7 +18,8 @@
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */
 	size_t stack_size;
-	bool alone; /* the process had one thread */
+	bool alone;	     /* nobody else writes this memory */
+	bool environ_shared; /* other threads wait to see environ again */
 	char **environment;
 	int error;
 	uint32_t ranges;
@@ -31,10 +33,13 @@ struct undo {
 
 /*
  * Saves errno, environ, `stack_size` bytes from `stack` up, and what the site's children are known to
- * write. All signals are blocked. BOX_REASON_NONE, or why it cannot.
+ * write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why it cannot.
  */
-enum spork_reason undo_save(struct undo *undo, const struct box_site *site, uintptr_t stack,
+enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, uintptr_t stack,
 			    size_t stack_size);
+
+/* A process that shares this one's memory was made: it may write there, like a thread. */
+void undo_not_alone(void);
 
 /*
  * Puts back what differs. The calling frame must lie below what was saved. `returned`: the frames of the

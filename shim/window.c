@@ -8,6 +8,7 @@
  */
 #include "window.h"
 
+#include <sys/resource.h>
 #include <sys/single_threaded.h>
 #include <sys/wait.h>
 
@@ -124,13 +125,13 @@ void window_locks_after_fork(void)
 	module_after_fork();
 }
 
-void window_after_fork(uintptr_t from)
+void window_after_fork(uintptr_t from, const struct box_site *site)
 {
 	thread_words.window = NULL;
 	thread_words.atfork_mode = ATFORK_FULL;
 	window_locks_after_fork();
 	signal_forget();
-	lock_after_fork(from);
+	lock_after_fork(from, record_site_index(site));
 	thread_after_fork();
 }
 
@@ -147,17 +148,21 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	if (audit && site_audit_begin(spawn->site)) {
 		signal_forget();
 		window = window_take(thread_self());
-		if (!window)
+		if (window)
+			window->others = !__libc_single_threaded;
+		else
 			site_audit_cancel(spawn->site);
 	}
 	pid = REAL(fork)();
 	if (!pid) {
-		window_after_fork(registers->pc);
+		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
 		if (window) {
 			window->kind = WINDOW_AUDIT;
 			window->call = spawn->call;
 			window->site = spawn->site;
+			window->shape = spawn->shape;
+			window->extent = spawn->extent;
 			window->registers = *registers;
 			thread_words.window = window;
 			audit_begin(window);
@@ -231,11 +236,11 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	signal_open(&window->signal);
 	if (environ_shared && !environ_take())
 		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
-	reason = undo_save(&window->undo, visit->site, registers->stack, size);
+	window->undo.environ_shared = environ_shared;
+	reason = undo_save(&window->undo, visit, registers->stack, size);
 	if (reason)
 		return open_failed(window, environ_shared, reason);
 	window->kind = WINDOW_SHARED;
-	window->environ_shared = environ_shared;
 	window->returned = UINTPTR_MAX;
 	window->number = SYS_clone3;
 	window->argument[0] = (uintptr_t)&window->clone;
@@ -246,7 +251,6 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
-	RECORD_ADD(windows, 1);
 	thread_words.window = window;
 	*opened = window;
 	return BOX_REASON_NONE;
@@ -264,6 +268,8 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	spawn.start_ns = sys_now();
 	visit = site_visit(call, registers->pc);
 	spawn.site = visit.site;
+	spawn.shape = visit.shape;
+	spawn.extent = visit.extent;
 	if (call == BOX_CALL_VFORK) {
 		opening.window = open_vfork(registers, &spawn);
 		if (opening.window)
@@ -299,7 +305,7 @@ static void stand_in(void *argument)
 
 	if (WIFSIGNALED(status)) {
 		/* The core, if any, was written when the child itself died; 1 stops piped ones too. */
-		SYS(prlimit64, 0, 4 /* RLIMIT_CORE */, limit, NULL);
+		SYS(prlimit64, 0, RLIMIT_CORE, limit, NULL);
 		SYS(rt_sigaction, signal, deflt, NULL, 8);
 		sys_sigmask(mask);
 		SYS(kill, sys_pid(), signal);
@@ -409,7 +415,7 @@ long window_close(struct window *window, long pid)
 		return close_vfork(window, pid);
 	thread_words.window = NULL;
 	undo_restore(&window->undo, window->site, window->returned);
-	if (window->environ_shared)
+	if (window->undo.environ_shared)
 		environ_give();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);

@@ -61,22 +61,24 @@ struct window {
 	struct window *outer; /* the window this one was opened in, or the next free record */
 	struct box_site *site;
 	uint64_t opened_ns;
-	bool environ_shared; /* other threads wait to see environ again */
-	int cancel_state;    /* of the calling thread, while the window is open */
+	int cancel_state; /* of the calling thread, while the window is open */
 
 	/* What the child has of its own, though the memory is its parent's. */
-	bool busy; /* inside the shim: hooks do nothing */
+	bool busy;		/* inside the shim: hooks do nothing */
+	uint64_t core_limit[2]; /* RLIMIT_CORE as it was, for exec */
 	struct signal_window signal;
 
 	/* What the child leaves for its parent. */
 	uint32_t upgrade;   /* enum spork_reason: it gave way to a real fork, which starts over */
 	sys_sigset pending; /* signals that waited for it then */
 	uintptr_t returned; /* stack below this belonged to frames that returned; see undo.h */
-	uint64_t core_limit[2]; /* RLIMIT_CORE of the caller, for exec */
-	uint64_t limit_ns;	/* it is ended when it takes longer */
+	uint64_t limit_ns;  /* it is ended when it takes longer */
 
 	/* WINDOW_AUDIT */
 	int32_t twin_pid;
+	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
+	size_t extent;
+	bool others; /* the parent has other threads */
 	uint64_t audit_ns;
 
 	/* Not cleared when a window opens. */
@@ -121,7 +123,7 @@ void window_enter(struct window *window);
 void window_upgrade(struct window *window, enum spork_reason reason) __attribute__((noreturn));
 
 /* The calling process is a real child of a fork, however it was made: forget what the parent's threads did. */
-void window_after_fork(uintptr_t from);
+void window_after_fork(uintptr_t from, const struct box_site *site);
 
 /* Opens the shim's own locks in a forked child: no other thread is inside. */
 void window_locks_after_fork(void);
@@ -137,6 +139,8 @@ void window_give(struct window *window);
 /* Counts a spawn that returned; errno is kept. */
 struct spawn_record {
 	uint32_t call, tier, reason;
+	uint64_t shape;
+	size_t extent;
 	struct box_site *site;
 	uint64_t start_ns;
 	long pid; /* or -1 with errno */
