@@ -385,8 +385,14 @@ void audit_end(struct window *window)
 	window->busy = true;
 	audit->returned = unwind_returned(twin_word, audit);
 	audit->others = window->others;
+	if (audit->returned == UINTPTR_MAX)
+		find(audit, audit->others ? BOX_REASON_UNREADABLE : BOX_REASON_NONE, 0);
+	else if (audit->returned > audit->stack)
+		audit->writes.returned = (uint32_t)(audit->returned - audit->stack);
 	audit->writes.shape = window->shape;
-	if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
+	if (audit->finding) {
+		/* nothing more to learn */
+	} else if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
 		audit->finding = BOX_REASON_DEADLINE;
 	} else if (!audit->self || !thread_stack(audit->self, audit->stack)) {
 		audit->finding = BOX_REASON_UNKNOWN_STACK;

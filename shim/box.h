@@ -96,6 +96,7 @@
 	X(SUBREAPER, "subreaper", "the process adopts orphans, and would adopt the audit's")       \
 	X(KERNEL, "kernel", "the kernel is older than 5.16")                                       \
 	X(FRAMES, "frames", "the caller's frames are laid out otherwise than when learned")        \
+	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
 
 enum spork_call {
@@ -252,6 +253,8 @@ struct box_site {
 	uint32_t audit_pid;	  /* the child that is being audited */
 	uint32_t writes;	  /* in use */
 	uint32_t stack_writes;	  /* in use */
+	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
+	uint32_t pad;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

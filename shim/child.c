@@ -28,6 +28,8 @@ enum {
 	TRAIT_RAW,
 	TRAIT_FCNTL,
 	TRAIT_IOCTL,
+	TRAIT_RLIMIT,
+	TRAIT_PRLIMIT,
 };
 
 #define BOX_REASON_OPEN TRAIT_OPEN
@@ -37,6 +39,8 @@ enum {
 #define BOX_REASON_RAW TRAIT_RAW
 #define BOX_REASON_FCNTL TRAIT_FCNTL
 #define BOX_REASON_IOCTL TRAIT_IOCTL
+#define BOX_REASON_RLIMIT TRAIT_RLIMIT
+#define BOX_REASON_PRLIMIT TRAIT_PRLIMIT
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
@@ -48,20 +52,37 @@ static const uint8_t traits[HOOK_COUNT] = {
 /* Character devices of major 1 are /dev/null and its kin: opening them has no effect. */
 #define MEMORY_DEVICES 1
 
-/* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), O_EXCL works once. */
+/* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), a file is made once. */
 static enum spork_reason open_reason(int folder, const char *path, int flags)
 {
 	struct stat status;
 
-	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+	if (flags & O_TRUNC)
 		return BOX_REASON_EFFECT;
 	if (!path || fstatat(folder, path, &status, 0))
-		return BOX_REASON_NONE;
+		return flags & O_CREAT ? BOX_REASON_EFFECT : BOX_REASON_NONE;
 	if (S_ISFIFO(status.st_mode))
 		return BOX_REASON_BLOCKS;
 	if (S_ISCHR(status.st_mode) && major(status.st_rdev) != MEMORY_DEVICES)
 		return BOX_REASON_EFFECT;
 	return BOX_REASON_NONE;
+}
+
+static enum spork_reason fcntl_reason(int command)
+{
+	switch (command) {
+	case F_SETLKW:
+	case F_OFD_SETLKW:
+		return BOX_REASON_BLOCKS;
+	case F_SETLK:
+	case F_OFD_SETLK:
+	case F_SETFL:
+	case F_SETOWN:
+	case F_SETSIG:
+		return BOX_REASON_EFFECT;
+	default:
+		return BOX_REASON_NONE;
+	}
 }
 
 static enum spork_reason control_reason(int operation)
@@ -104,7 +125,6 @@ static enum spork_reason raw_reason(long number)
 	case SYS_chdir:
 	case SYS_fchdir:
 	case SYS_umask:
-	case SYS_prlimit64:
 	case SYS_setpriority:
 	case SYS_ioprio_set:
 	case SYS_sched_setaffinity:
@@ -119,6 +139,17 @@ static enum spork_reason raw_reason(long number)
 	}
 }
 
+/* A window has no core limit of its own any more: the child looks at it, sets it, or hands it on. */
+static void core_restore(int resource)
+{
+	struct window *window = thread_words.window;
+
+	if (resource != RLIMIT_CORE || window->kind != WINDOW_SHARED || window->core_restored)
+		return;
+	window->core_restored = true;
+	SYS(prlimit64, 0, RLIMIT_CORE, window->core_limit, NULL);
+}
+
 static enum spork_reason trait_reason(enum hook hook, const struct hook_arguments *arguments)
 {
 	const long *value = arguments ? arguments->value : NULL;
@@ -129,7 +160,7 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	case TRAIT_OPENAT:
 		return open_reason((int)value[0], (const char *)value[1], (int)value[2]);
 	case TRAIT_CREAT:
-		return open_reason(AT_FDCWD, (const char *)value[0], 0);
+		return open_reason(AT_FDCWD, (const char *)value[0], O_CREAT | O_TRUNC);
 	case TRAIT_CONTROL:
 		return control_reason((int)value[0]);
 	case TRAIT_RAW:
@@ -137,9 +168,13 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	case TRAIT_IOCTL:
 		return ioctl_reason((unsigned long)value[1]);
 	case TRAIT_FCNTL:
-		return (int)value[1] == F_SETLKW || (int)value[1] == F_OFD_SETLKW ?
-			       BOX_REASON_BLOCKS :
-			       BOX_REASON_NONE;
+		return fcntl_reason((int)value[1]);
+	case TRAIT_RLIMIT:
+		core_restore((int)value[0]);
+		return BOX_REASON_NONE;
+	case TRAIT_PRLIMIT:
+		core_restore((int)value[1]);
+		return BOX_REASON_NONE;
 	default:
 		return (enum spork_reason)traits[hook];
 	}
@@ -206,16 +241,6 @@ void window_enter(struct window *window)
 	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }
 
-/* Unless the child set a limit of its own. */
-static void core_restore(const struct window *window)
-{
-	uint64_t now[2] = { 0, 0 };
-
-	SYS(prlimit64, 0, RLIMIT_CORE, NULL, now);
-	if (now[0] == 1 && now[1] == window->core_limit[1])
-		SYS(prlimit64, 0, RLIMIT_CORE, window->core_limit, NULL);
-}
-
 static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
 {
 	return undo_word(undo, address, word);
@@ -247,7 +272,7 @@ void window_exec_begin(struct window *window)
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
 		note_returned(window);
-		core_restore(window);
+		core_restore(RLIMIT_CORE);
 		signal_exec(&window->signal);
 	}
 	errno = error;

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Owns the right to replace environ: one window, or any number of threads inside setenv() and its kin.
+ * Owns the right to replace environ: one window's, or else it is held by any number of threads that read,
+ * change or copy it: getenv() and its kin, forks, other windows.
  *
- * A hook costs one load while no such window is open. A window takes some hundred microseconds, so waiters
- * yield; nobody waits longer than the limits below, whatever happens to whom he waits for.
+ * A window takes some hundred microseconds, so waiters yield; nobody waits longer than the limits below,
+ * whatever happens to whom he waits for.
  */
 #include "environ.h"
+
+#include <sys/single_threaded.h>
 
 #include "hook.h"
 #include "sys.h"
 #include "thread.h"
 
+/* For other windows, and for holders; then the spawn is a real fork. */
 #define TAKE_LIMIT_NS 20000000ULL
+#define HOLDERS_LIMIT_NS 2000000ULL
 #define WAIT_LIMIT_NS 2000000000ULL
 
 static int window_open_now;
-static int writers;
+static int holders;
 
 /* Yields while `*word` is not zero; false: the limit passed. */
 static bool wait_for_zero(const int *word, uint64_t limit_ns)
@@ -42,7 +47,7 @@ bool environ_take(void)
 		SYS(sched_yield);
 		open = 0;
 	}
-	if (wait_for_zero(&writers, TAKE_LIMIT_NS))
+	if (wait_for_zero(&holders, HOLDERS_LIMIT_NS))
 		return true;
 	environ_give();
 	return false;
@@ -53,68 +58,85 @@ void environ_give(void)
 	__atomic_store_n(&window_open_now, 0, __ATOMIC_SEQ_CST);
 }
 
-void environ_wait(void)
+void environ_hold(void)
 {
-	if (UNLIKELY(__atomic_load_n(&window_open_now, __ATOMIC_RELAXED)) && !thread_words.window)
-		wait_for_zero(&window_open_now, WAIT_LIMIT_NS);
+	bool waited = false;
+
+	/* A child in its window has the environ that it made. */
+	if (__libc_single_threaded || thread_words.window)
+		return;
+	for (;;) {
+		__atomic_add_fetch(&holders, 1, __ATOMIC_SEQ_CST);
+		if (waited || !__atomic_load_n(&window_open_now, __ATOMIC_SEQ_CST))
+			break;
+		__atomic_sub_fetch(&holders, 1, __ATOMIC_SEQ_CST);
+		waited = !wait_for_zero(&window_open_now, WAIT_LIMIT_NS);
+	}
+	thread_words.environ_held++;
+}
+
+void environ_release(void)
+{
+	if (!thread_words.environ_held)
+		return;
+	thread_words.environ_held--;
+	__atomic_sub_fetch(&holders, 1, __ATOMIC_SEQ_CST);
 }
 
 void environ_after_fork(void)
 {
 	window_open_now = 0;
-	writers = 0;
-}
-
-static void write_begin(enum hook hook)
-{
-	hook_enter(hook, NULL);
-	for (;;) {
-		environ_wait();
-		__atomic_add_fetch(&writers, 1, __ATOMIC_SEQ_CST);
-		if (!__atomic_load_n(&window_open_now, __ATOMIC_SEQ_CST) || thread_words.window)
-			return;
-		__atomic_sub_fetch(&writers, 1, __ATOMIC_SEQ_CST);
-	}
-}
-
-static int write_end(int result)
-{
-	__atomic_sub_fetch(&writers, 1, __ATOMIC_SEQ_CST);
-	return result;
+	holders = 0;
 }
 
 EXPORT char *getenv(const char *name)
 {
-	environ_wait();
-	return REAL(getenv)(name);
+	char *value;
+
+	environ_hold();
+	value = REAL(getenv)(name);
+	environ_release();
+	return value;
 }
 
 EXPORT char *secure_getenv(const char *name)
 {
-	environ_wait();
-	return REAL(secure_getenv)(name);
+	char *value;
+
+	environ_hold();
+	value = REAL(secure_getenv)(name);
+	environ_release();
+	return value;
 }
+
+/* A hook that changes the environment: in a window, only a real fork may. */
+#define CHANGE(hook, call)                                                                         \
+	({                                                                                         \
+		int change_result;                                                                 \
+                                                                                                   \
+		hook_enter(hook, NULL);                                                            \
+		environ_hold();                                                                    \
+		change_result = (call);                                                            \
+		environ_release();                                                                 \
+		change_result;                                                                     \
+	})
 
 EXPORT int setenv(const char *name, const char *value, int replace)
 {
-	write_begin(HOOK_setenv);
-	return write_end(REAL(setenv)(name, value, replace));
+	return CHANGE(HOOK_setenv, REAL(setenv)(name, value, replace));
 }
 
 EXPORT int unsetenv(const char *name)
 {
-	write_begin(HOOK_unsetenv);
-	return write_end(REAL(unsetenv)(name));
+	return CHANGE(HOOK_unsetenv, REAL(unsetenv)(name));
 }
 
 EXPORT int putenv(char *string)
 {
-	write_begin(HOOK_putenv);
-	return write_end(REAL(putenv)(string));
+	return CHANGE(HOOK_putenv, REAL(putenv)(string));
 }
 
 EXPORT int clearenv(void)
 {
-	write_begin(HOOK_clearenv);
-	return write_end(REAL(clearenv)());
+	return CHANGE(HOOK_clearenv, REAL(clearenv)());
 }

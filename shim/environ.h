@@ -16,8 +16,12 @@
 bool environ_take(void);
 void environ_give(void);
 
-/* Waits while such a window is open; for whoever is about to read environ. */
-void environ_wait(void);
+/*
+ * For whoever reads environ, changes it, or copies it with the whole process: no such window is open
+ * until environ_release(). Holders do not keep each other out. Nests; costs nothing with one thread.
+ */
+void environ_hold(void);
+void environ_release(void);
 
 void environ_after_fork(void);
 

@@ -8,6 +8,7 @@
  */
 #include <stdarg.h>
 
+#include "environ.h"
 #include "environment.h"
 #include "hook.h"
 #include "sys.h"
@@ -22,6 +23,17 @@ struct exec_call {
 	char *const *argv;
 	char *const *envp;
 };
+
+/* environ as it is when no window of another thread has replaced it. */
+static char *const *own_environ(void)
+{
+	char *const *own;
+
+	environ_hold();
+	own = environ;
+	environ_release();
+	return own;
+}
 
 static int exec_real(const struct exec_call *call, char *const *envp)
 {
@@ -61,7 +73,7 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, environ });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ() });
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
@@ -71,7 +83,7 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, environ });
+	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ() });
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
@@ -115,7 +127,7 @@ EXPORT int execl(const char *path, const char *arg, ...)
 	va_list rest;
 
 	LIST(argv, arg, rest);
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, environ });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ() });
 }
 
 EXPORT int execlp(const char *file, const char *arg, ...)
@@ -123,7 +135,7 @@ EXPORT int execlp(const char *file, const char *arg, ...)
 	va_list rest;
 
 	LIST(argv, arg, rest);
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, environ });
+	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ() });
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)

@@ -35,15 +35,19 @@ struct orphan {
 static struct orphan orphans[ORPHANS];
 static uint32_t orphan_count;
 
-#define KIND_PROCESS_SHARED 128
+#define KIND_ROBUST 16
+#define KIND_PROCESS_SHARED 128 /* set in every robust mutex, too */
 
 static bool mutex_held_by(const pthread_mutex_t *lock, uint32_t tid)
 {
 	/* A record may be stale, and its memory unmapped: a lock that another thread released. */
 	if (!sys_readable(lock) || !sys_readable((const char *)(lock + 1) - 8))
 		return false;
-	return lock->__data.__lock && (uint32_t)lock->__data.__owner == tid &&
-	       !(lock->__data.__kind & KIND_PROCESS_SHARED);
+	if (!lock->__data.__lock || (uint32_t)lock->__data.__owner != tid)
+		return false;
+	if (!(lock->__data.__kind & KIND_PROCESS_SHARED))
+		return true;
+	return (lock->__data.__kind & KIND_ROBUST) && proc_private((uintptr_t)lock);
 }
 
 static void lock_held_push(pthread_mutex_t *lock, uintptr_t where)

@@ -100,6 +100,21 @@ bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
 	return true;
 }
 
+bool proc_private(uintptr_t address)
+{
+	struct proc_maps maps;
+	struct proc_map map;
+	bool private = false;
+
+	if (proc_maps_open(&maps, 0))
+		return false;
+	while (proc_maps_next(&maps, &map))
+		if (address >= map.start && address < map.end)
+	private = map.private;
+	proc_maps_close(&maps);
+	return private;
+}
+
 long proc_status(const char *name)
 {
 	char bytes[4096];

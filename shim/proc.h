@@ -31,6 +31,9 @@ bool proc_maps_next(struct proc_maps *maps, struct proc_map *map);
 
 void proc_maps_close(struct proc_maps *maps);
 
+/* Is this address of the calling process in memory that no other process shares? */
+bool proc_private(uintptr_t address);
+
 /* Value of a "Name:\t123" line of /proc/self/status; -errno when it cannot be read. */
 long proc_status(const char *name);
 

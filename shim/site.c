@@ -22,6 +22,7 @@
 #define AUDIT_LOST_NS 5000000000ULL
 
 #define CACHE_SIZE 256
+#define FRAMES_MIN 3
 
 /* Raw return addresses to site: low half the index in the box plus one, high half a check. */
 static uint64_t cache[CACHE_SIZE];
@@ -57,6 +58,11 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	fresh.frames = i;
 	if (!i)
 		return NULL;
+	/* One or two are too coarse: a wrapper's callers would all be one site. */
+	if (i < FRAMES_MIN && fresh.state == BOX_SITE_LEARNING) {
+		fresh.state = BOX_SITE_REFUSED;
+		fresh.reason = BOX_REASON_UNREADABLE;
+	}
 	return record_site(&fresh);
 }
 
@@ -188,6 +194,8 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site_refuse(site, BOX_REASON_WRITES_STACK);
 		return;
 	}
+	if (writes->returned > site->returned)
+		site->returned = writes->returned;
 	if (!site->shape)
 		site->shape = writes->shape;
 	else if (site->shape != writes->shape)

@@ -37,7 +37,8 @@ void site_audit_cancel(struct box_site *site);
 
 /* What one audited child wrote, within what can be undone. */
 struct site_writes {
-	uint64_t shape;	  /* see struct site_visit */
+	uint64_t shape; /* see struct site_visit */
+	uint32_t returned;
 	bool environment; /* replaced */
 	bool silent;	  /* a page of static data was written without being changed */
 	uint32_t count;

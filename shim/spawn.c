@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <wordexp.h>
 
+#include "environ.h"
 #include "environment.h"
 #include "hook.h"
 #include "sys.h"
@@ -42,8 +43,12 @@ static void spawn_end(struct spawn_record *spawn, long pid)
 EXPORT pid_t _Fork(void)
 {
 	struct spawn_record spawn = spawn_begin(HOOK__Fork, BOX_CALL_BARE_FORK, BOX_TIER_FORK);
-	pid_t pid = REAL(_Fork)();
+	pid_t pid;
 
+	environ_hold();
+	pid = REAL(_Fork)();
+	if (pid)
+		environ_release();
 	if (pid)
 		spawn_end(&spawn, pid);
 	else
@@ -146,8 +151,11 @@ EXPORT SPAWN_HOOK(pidfd_spawnp, HOOK_pidfd_spawnp, BOX_CALL_PIDFD_SPAWNP)
 EXPORT int system(const char *command)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_system, BOX_CALL_SYSTEM, BOX_TIER_SPAWN);
-	int result = REAL(system)(command);
+	int result;
 
+	environ_hold();
+	result = REAL(system)(command);
+	environ_release();
 	spawn_end(&spawn, result < 0 ? -1 : 0);
 	return result;
 }
@@ -155,8 +163,11 @@ EXPORT int system(const char *command)
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
-	FILE *stream = REAL(popen)(command, mode);
+	FILE *stream;
 
+	environ_hold();
+	stream = REAL(popen)(command, mode);
+	environ_release();
 	spawn_end(&spawn, stream ? 0 : -1);
 	return stream;
 }
@@ -164,8 +175,11 @@ EXPORT FILE *popen(const char *command, const char *mode)
 EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_wordexp, BOX_CALL_WORDEXP, BOX_TIER_SPAWN);
-	int result = REAL(wordexp)(words, expanded, flags);
+	int result;
 
+	environ_hold();
+	result = REAL(wordexp)(words, expanded, flags);
+	environ_release();
 	/* Only command substitution makes a process. */
 	if (strpbrk(words, "`$"))
 		spawn_end(&spawn, 0);
@@ -176,8 +190,11 @@ EXPORT int daemon(int nochdir, int noclose)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_daemon, BOX_CALL_DAEMON, BOX_TIER_FORK);
 	long before = SYS(getpid);
-	int result = REAL(daemon)(nochdir, noclose);
+	int result;
 
+	environ_hold();
+	result = REAL(daemon)(nochdir, noclose);
+	environ_release();
 	if (SYS(getpid) != before)
 		window_after_fork(CALLER, NULL);
 	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
@@ -188,8 +205,12 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 		   const struct winsize *size)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_forkpty, BOX_CALL_FORKPTY, BOX_TIER_FORK);
-	int pid = REAL(forkpty)(primary, name, terminal, size);
+	int pid;
 
+	environ_hold();
+	pid = REAL(forkpty)(primary, name, terminal, size);
+	if (pid)
+		environ_release();
 	if (pid)
 		spawn_end(&spawn, pid);
 	else

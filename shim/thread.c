@@ -136,6 +136,11 @@ bool thread_local_volatile(uintptr_t start, uintptr_t end)
 	return false;
 }
 
+uintptr_t thread_local_size(void)
+{
+	return static_below;
+}
+
 bool thread_local_owns(uintptr_t start, uintptr_t end)
 {
 	uintptr_t pointer = sys_thread_pointer();

@@ -39,8 +39,9 @@ struct thread {
 struct thread_words {
 	struct window *window;
 	struct thread *self;
-	uint32_t ended;	      /* the thread's record was given back: track nothing more */
-	uint32_t atfork_mode; /* enum atfork_mode */
+	uint32_t ended;	       /* the thread's record was given back: track nothing more */
+	uint32_t atfork_mode;  /* enum atfork_mode */
+	uint32_t environ_held; /* how often this thread holds environ */
 };
 
 extern __thread struct thread_words thread_words;
@@ -56,6 +57,9 @@ struct thread *thread_first(void);
  * pointer lies on no stack that is known to be this thread's.
  */
 bool thread_stack(struct thread *self, uintptr_t stack_pointer);
+
+/* Bytes of static thread-local storage, which end at the thread pointer. */
+uintptr_t thread_local_size(void);
 
 /* Does the range lie in the calling thread's static thread-local storage, or its descriptor? */
 bool thread_local_owns(uintptr_t start, uintptr_t end);

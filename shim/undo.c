@@ -12,6 +12,7 @@
 
 #include "module.h"
 #include "sys.h"
+#include "thread.h"
 
 #include "poison.h"
 
@@ -37,9 +38,33 @@ static bool saved(const struct undo *undo, uintptr_t start, uintptr_t end)
 	return false;
 }
 
+/* Adds a range; false: no room. */
+static bool save_range(struct undo *undo, uintptr_t start, uintptr_t end)
+{
+	uint32_t at = undo->ranges ? undo->range[undo->ranges - 1].at +
+					     undo->range[undo->ranges - 1].size :
+				     0;
+
+	if (saved(undo, start, end))
+		return true;
+	if (end - start > UNDO_BYTES - at)
+		return false;
+	undo->range[undo->ranges].address = start;
+	undo->range[undo->ranges].size = (uint32_t)(end - start);
+	undo->range[undo->ranges].at = at;
+	undo->ranges++;
+	memcpy(undo->bytes + at, (void *)start, end - start);
+	return true;
+}
+
 static enum spork_reason save_writes(struct undo *undo, const struct box_site *site)
 {
-	uint32_t count = __atomic_load_n(&site->writes, __ATOMIC_ACQUIRE), used = 0, i;
+	uint32_t count = __atomic_load_n(&site->writes, __ATOMIC_ACQUIRE), i;
+	uintptr_t pointer = sys_thread_pointer();
+
+	/* Nobody else writes the calling thread's own storage. */
+	if (!save_range(undo, pointer - thread_local_size(), pointer))
+		return BOX_REASON_WRITES_MANY;
 
 	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *write = &site->write[i];
@@ -56,16 +81,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 			start &= ~(PAGE - 1);
 			end = (end + !write->size + PAGE - 1) & ~(PAGE - 1);
 		}
-		if (saved(undo, start, end))
-			continue;
-		if (end - start > UNDO_BYTES - used)
+		if (!save_range(undo, start, end))
 			return BOX_REASON_WRITES_MANY;
-		undo->range[undo->ranges].address = start;
-		undo->range[undo->ranges].size = (uint32_t)(end - start);
-		undo->range[undo->ranges].at = used;
-		undo->ranges++;
-		memcpy(undo->bytes + used, (void *)start, end - start);
-		used += (uint32_t)(end - start);
 	}
 	return BOX_REASON_NONE;
 }
@@ -130,7 +147,11 @@ static void restore_stack(const struct undo *undo, const struct box_site *site, 
 	uintptr_t end = undo->stack + undo->stack_size;
 	uint32_t count = __atomic_load_n(&site->stack_writes, __ATOMIC_ACQUIRE), i;
 
-	if (undo->alone || returned > end)
+	if (undo->alone)
+		returned = end;
+	else if (returned == UINTPTR_MAX) /* not known: as in other children */
+		returned = undo->stack + site->returned;
+	if (returned > end)
 		returned = end;
 	if (returned > undo->stack)
 		restore_words((volatile uint64_t *)undo->stack, undo->stack_words,

@@ -26,7 +26,7 @@ struct undo {
 	struct {
 		uintptr_t address;
 		uint32_t size, at;
-	} range[BOX_SITE_WRITES];
+	} range[BOX_SITE_WRITES + 1];
 	uint8_t bytes[UNDO_BYTES];
 	uint64_t stack_words[UNDO_STACK / 8];
 };

@@ -21,6 +21,8 @@ struct walk {
 
 /* A stack that is deeper than this between the shim and its caller is not one. */
 #define STEPS_MAX 64
+/* A child may have called deep since. */
+#define CLIMB_MAX 4096
 
 static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *data)
 {
@@ -62,7 +64,7 @@ static _Unwind_Reason_Code climb_step(struct _Unwind_Context *context, void *dat
 	struct climb *climb = data;
 	uintptr_t stack = _Unwind_GetCFA(context), word;
 
-	if (++climb->steps > STEPS_MAX)
+	if (++climb->steps > CLIMB_MAX)
 		return _URC_END_OF_STACK;
 	if (climb->stack && climb->original(climb->data, stack - sizeof(word), &word) &&
 	    word == _Unwind_GetIP(context)) {

@@ -129,6 +129,7 @@ void window_after_fork(uintptr_t from, const struct box_site *site)
 {
 	thread_words.window = NULL;
 	thread_words.atfork_mode = ATFORK_FULL;
+	thread_words.environ_held = 0;
 	window_locks_after_fork();
 	signal_forget();
 	lock_after_fork(from, record_site_index(site));
@@ -153,7 +154,10 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		else
 			site_audit_cancel(spawn->site);
 	}
+	environ_hold();
 	pid = REAL(fork)();
+	if (pid)
+		environ_release();
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -205,6 +209,8 @@ static enum spork_reason open_failed(struct window *window, bool took_environ,
 	signal_close(&window->signal);
 	if (took_environ)
 		environ_give();
+	else
+		environ_release();
 	window_give(window);
 	thread_words.atfork_mode = ATFORK_PREPARED;
 	return reason;
@@ -234,7 +240,9 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return BOX_REASON_NO_MEMORY;
 	atfork_prepare();
 	signal_open(&window->signal);
-	if (environ_shared && !environ_take())
+	if (!environ_shared)
+		environ_hold();
+	else if (!environ_take())
 		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
 	window->undo.environ_shared = environ_shared;
 	reason = undo_save(&window->undo, visit, registers->stack, size);
@@ -417,6 +425,8 @@ long window_close(struct window *window, long pid)
 	undo_restore(&window->undo, window->site, window->returned);
 	if (window->undo.environ_shared)
 		environ_give();
+	else
+		environ_release();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
 	upgrade = window->upgrade;

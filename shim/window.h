@@ -65,7 +65,8 @@ struct window {
 
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy;		/* inside the shim: hooks do nothing */
-	uint64_t core_limit[2]; /* RLIMIT_CORE as it was, for exec */
+	uint64_t core_limit[2]; /* RLIMIT_CORE as it was */
+	bool core_restored;
 	struct signal_window signal;
 
 	/* What the child leaves for its parent. */
