@@ -233,7 +233,7 @@ node_spawns() {
 
 # deviates HOW: one child at a promoted site does what no child did there before
 deviates() {
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return 1
 	same_as_bare fork_deviate "$1" 6
 	record -- fork_deviate "$1" 6
 	no_violations

@@ -77,12 +77,14 @@ static void symbols_read(Elf *elf, struct program *program, size_t table)
 	}
 }
 
-static void segments_read(Elf *elf, int fd, struct program *program)
+/* False: the file is cut short, and the kernel will have its own word on it. */
+static bool segments_read(Elf *elf, int fd, struct program *program)
 {
 	size_t count = 0, i;
 	GElf_Phdr segment;
 
-	elf_getphdrnum(elf, &count);
+	if (elf_getphdrnum(elf, &count))
+		return false;
 	for (i = 0; i < count && gelf_getphdr(elf, (int)i, &segment); i++) {
 		size_t size = segment.p_filesz;
 
@@ -94,6 +96,7 @@ static void segments_read(Elf *elf, int fd, struct program *program)
 		if (pread(fd, program->interpreter, size, (off_t)segment.p_offset) < 0)
 			program->interpreter[0] = '\0';
 	}
+	return i == count;
 }
 
 static void program_read(int fd, struct program *program)
@@ -105,13 +108,12 @@ static void program_read(int fd, struct program *program)
 	elf_version(EV_CURRENT);
 	elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header)) {
-		program->elf = true;
 		program->machine = (struct machine){
 			header.e_ident[EI_CLASS],
 			header.e_ident[EI_DATA],
 			header.e_machine,
 		};
-		segments_read(elf, fd, program);
+		program->elf = segments_read(elf, fd, program);
 		dynamic_read(elf, program);
 		symbols_read(elf, program, SHT_DYNSYM);
 		symbols_read(elf, program, SHT_SYMTAB);
