@@ -251,3 +251,12 @@ sys.exit(0 if code == -int(sys.argv[1]) else "returncode %d" % code)
 	run spork help no-such-command
 	assert_equal "$status" 125
 }
+
+@test "a program that is cut short: one line, and only the true one" {
+	head -c 100 /bin/ls >"$BATS_TEST_TMPDIR/cut"
+	chmod +x "$BATS_TEST_TMPDIR/cut"
+	run spork run -- "$BATS_TEST_TMPDIR/cut"
+	assert_failure 126
+	assert_equal "${#lines[@]}" 1
+	assert_output --partial "cannot be executed"
+}

@@ -78,12 +78,12 @@ static void symbols_read(Elf *elf, struct program *program, size_t table)
 }
 
 /* False: the file is cut short, and the kernel will have its own word on it. */
-static bool segments_read(Elf *elf, int fd, struct program *program)
+static bool segments_read(Elf *elf, const GElf_Ehdr *header, int fd, struct program *program)
 {
 	size_t count = 0, i;
 	GElf_Phdr segment;
 
-	if (elf_getphdrnum(elf, &count))
+	if (elf_getphdrnum(elf, &count) || count < header->e_phnum)
 		return false;
 	for (i = 0; i < count && gelf_getphdr(elf, (int)i, &segment); i++) {
 		size_t size = segment.p_filesz;
@@ -113,7 +113,7 @@ static void program_read(int fd, struct program *program)
 			header.e_ident[EI_DATA],
 			header.e_machine,
 		};
-		program->elf = segments_read(elf, fd, program);
+		program->elf = segments_read(elf, &header, fd, program);
 		dynamic_read(elf, program);
 		symbols_read(elf, program, SHT_DYNSYM);
 		symbols_read(elf, program, SHT_SYMTAB);
