@@ -180,12 +180,13 @@ static void help(void)
 }
 
 /* False: it was told about, and is of no use to executed programs. */
-static bool pair_parse(struct slice pair)
+static bool pair_parse(struct slice pair, const char *unused)
 {
 	struct slice value = pair;
 	struct slice key = slice_cut(&value, '=');
 	size_t i;
 
+	(void)unused;
 	if (slice_equal(pair, "help=1")) {
 		help();
 		return false;
@@ -212,16 +213,19 @@ const char *config_variable(char *const *environment, const char *name)
 	return NULL;
 }
 
-/* What is complained of is taken out of the variable: a tree of programs says it once. */
-static void variable_parse(char *variable)
+/* Keeps the pairs of the variable that `keep` wants, in place: it is what executed programs will get. */
+static void variable_filter(bool (*keep)(struct slice pair, const char *key), const char *key)
 {
-	struct slice rest = { variable, strlen(variable) };
+	char *variable = (char *)config_variable(environ, "SPORK_OPTIONS");
+	struct slice rest = { variable, variable ? strlen(variable) : 0 };
 	char *kept = variable;
 
+	if (!variable)
+		return;
 	while (rest.size) {
 		struct slice pair = slice_cut(&rest, ':');
 
-		if (!pair.size || !pair_parse(pair))
+		if (!pair.size || !keep(pair, key))
 			continue;
 		if (kept != variable)
 			*kept++ = ':';
@@ -231,14 +235,23 @@ static void variable_parse(char *variable)
 	*kept = 0;
 }
 
+static bool has_other_key(struct slice pair, const char *key)
+{
+	return !slice_equal(slice_cut(&pair, '='), key);
+}
+
+void config_drop(const char *key)
+{
+	variable_filter(has_other_key, key);
+}
+
 void config_init(void)
 {
-	char *given = (char *)config_variable(environ, "SPORK_OPTIONS");
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++)
 		option_parse(&options[i],
 			     (struct slice){ options[i].initial, strlen(options[i].initial) });
-	if (given)
-		variable_parse(given);
+	/* What is complained of is dropped: a tree of programs says it once. */
+	variable_filter(pair_parse, NULL);
 }

@@ -30,6 +30,9 @@ extern struct config config;
  */
 void config_init(void);
 
+/* Takes an option out of SPORK_OPTIONS, for the programs that this one executes. Before they can be. */
+void config_drop(const char *key);
+
 /* The value of a variable in `environment`, or NULL. */
 const char *config_variable(char *const *environment, const char *name);
 

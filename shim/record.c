@@ -150,8 +150,10 @@ static struct box_header *open_path(const char *path, const struct box_header *w
 	if (fd >= 0)
 		SYS(close, fd);
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
-	if (!header && nofollow)
+	if (!header && nofollow) {
 		report_problem("box", path, problem, "recording in memory instead");
+		config_drop("box");
+	}
 	return header;
 }
 
