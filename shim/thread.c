@@ -10,6 +10,7 @@
 
 #include <link.h>
 
+#include "environ.h"
 #include "hook.h"
 #include "memory.h"
 #include "proc.h"
@@ -170,6 +171,9 @@ static void thread_end(void *unused)
 	struct thread *self = thread_words.self;
 
 	(void)unused;
+	/* cancelled inside system(), say */
+	while (thread_words.environ_held)
+		environ_release();
 	thread_words.ended = 1;
 	thread_words.self = NULL;
 	if (self)
