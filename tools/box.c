@@ -174,6 +174,7 @@ static void records_check(struct box *box)
 	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++) {
 		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
 		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
+		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
 	}
 	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
 		struct box_violation *violation = &box->violation[i];

@@ -170,6 +170,24 @@ static void json_writes(const struct view *view, struct json *json, const struct
 	json_close(json, ']');
 }
 
+/* Offsets count from the stack pointer of the function that forked. */
+static void json_stack_writes(struct json *json, const struct box_site *site)
+{
+	uint32_t i;
+
+	json_key(json, "stack_writes");
+	json_open(json, '[');
+	for (i = 0; i < site->stack_writes; i++) {
+		json_open(json, '{');
+		json_key_number(json, "offset", site->stack_write[i].offset);
+		json_key_number(json, "size", site->stack_write[i].size);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	json_key(json, "environment");
+	json_bool(json, site->environment);
+}
+
 static void json_quantile(struct json *json, const char *key, const struct box_site *site,
 			  double quantile)
 {
@@ -204,6 +222,7 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_quantile(json, "p50_ns", site, 0.5);
 	json_quantile(json, "p99_ns", site, 0.99);
 	json_writes(view, json, site);
+	json_stack_writes(json, site);
 	json_stack(view, json, site->frame, site->frames);
 	record_close(json);
 }

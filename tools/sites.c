@@ -146,6 +146,11 @@ static void details_print(const struct view *view, const struct box_site *site)
 	for (i = 0; i < site->writes; i++)
 		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
 			write_print(view, &piece, &place);
+	for (i = 0; i < site->stack_writes; i++)
+		fprintf(file, "    writes %u bytes of its callers' frames, %u above the fork\n",
+			site->stack_write[i].size, site->stack_write[i].offset);
+	if (site->environment)
+		fputs("    replaces environ\n", file);
 }
 
 static void sites_print(const struct view *view)
