@@ -138,3 +138,21 @@ quietly() {
 	run spork run -q -e 42 -- "$VICTIMS/orphan_cond_clean"
 	assert_success
 }
+
+@test "mutexes of every kind are tracked, and repaired as what they are" {
+	for kind in recursive errorcheck adaptive robust; do
+		quietly "" orphan_kind "$kind" 500
+		assert_equal "$status" 3
+		assert_regex "$stderr" "spork: orphan-deadlock"
+		quietly on_orphan=repair orphan_kind "$kind" 3000
+		assert_equal "$status" 0
+		assert_equal "$output" "child finished"
+	done
+}
+
+@test "a mutex that parent and child share is no orphan" {
+	quietly "" orphan_kind shared 3000
+	assert_equal "$status" 0
+	assert_equal "$output" "child finished"
+	assert_equal "$stderr" ""
+}
