@@ -79,8 +79,8 @@ struct window {
 	int32_t twin_pid;
 	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
 	size_t extent;
-	bool others; /* the parent has other threads */
-	uint64_t audit_ns;
+	bool others;	   /* the parent has other threads */
+	uint64_t audit_ns; /* when the twin was there */
 
 	/* Not cleared when a window opens. */
 	struct undo undo;
@@ -140,7 +140,7 @@ void window_give(struct window *window);
 /* Counts a spawn that returned; errno is kept. */
 struct spawn_record {
 	uint32_t call, tier, reason;
-	uint64_t shape;
+	uint64_t shape; /* see struct site_visit */
 	size_t extent;
 	struct box_site *site;
 	uint64_t start_ns;
