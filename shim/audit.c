@@ -355,8 +355,9 @@ static void check_leak(struct audit *audit)
 		report_leak(audit, &write, audit->found_at);
 		return;
 	}
+	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
 	for (i = 0; i < writes->count && !audit->finding; i++)
-		if (!site_knows(audit->window->site, &writes->write[i])) {
+		if (writes->write[i].size && !site_knows(audit->window->site, &writes->write[i])) {
 			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]));
 			audit->finding = BOX_REASON_LEAK;
 		}

@@ -299,3 +299,10 @@ deviates() {
 	record -- fork_daemon 200
 	no_violations
 }
+
+@test "a function that is bound for the first time in a re-audited child is no leak" {
+	record -s reaudit=7 -- fork_deviate lazy 6
+	assert_equal "$(query 'site["audits"]')" 4
+	no_violations
+	promoted
+}

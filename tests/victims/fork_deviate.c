@@ -82,6 +82,8 @@ static int deviate(void)
 		return open("fork_deviate.created", O_CREAT | O_EXCL | O_WRONLY, 0600) >= 0;
 	} else if (!strcmp(how, "flag")) {
 		flag = 0;
+	} else if (!strcmp(how, "lazy")) {
+		return getppid() > 0;
 	} else if (!strcmp(how, "write")) {
 		return write(1, "the child wrote\n", 16) == 16;
 	}
@@ -105,6 +107,9 @@ int main(int argc, char **argv)
 	unlink("fork_deviate.created");
 	if (!strcmp(how, "main"))
 		atexit(at_parents_exit);
+	/* Binds what the other children call, so that this one's call is the first to be bound in a child. */
+	if (!strcmp(how, "lazy"))
+		execv("/nonexistent", args);
 	for (i = 0; i <= good + 1; i++) {
 		turn = i == good;
 		*shared = 0;
