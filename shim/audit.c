@@ -332,8 +332,7 @@ static void report_leak(struct audit *audit, const struct box_write *write, uint
 	violation.kind = BOX_VIOLATION_REROUTE_LEAK;
 	violation.call = audit->window->call + 1;
 	violation.site = record_site_index(audit->window->site);
-	if (write)
-		violation.leak = *write;
+	violation.leak = *write;
 	module_frame(where, &violation.lock);
 	violation.stack_frames = unwind_box(0, violation.stack);
 	violation.fork_frames = audit->window->site->frames;
@@ -373,6 +372,29 @@ static bool twin_word(void *data, uintptr_t address, uintptr_t *word)
 					      &remote, 1, 0) == sizeof(*word);
 }
 
+/* Which frames have returned, and whether the stack is the thread's own. */
+static enum spork_reason look_at_stack(struct audit *audit)
+{
+	audit->returned = unwind_returned(twin_word, audit);
+	if (audit->returned == UINTPTR_MAX && audit->others)
+		return BOX_REASON_UNREADABLE;
+	if (audit->returned != UINTPTR_MAX && audit->returned > audit->stack)
+		audit->writes.returned = (uint32_t)(audit->returned - audit->stack);
+	return audit->self && thread_stack(audit->self, audit->stack) ? BOX_REASON_NONE :
+									BOX_REASON_UNKNOWN_STACK;
+}
+
+static void look_at_memory(struct audit *audit)
+{
+	audit->pagemap = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	if (audit->pagemap < 0) {
+		find(audit, BOX_REASON_NO_PROC, 0);
+		return;
+	}
+	compare(audit);
+	SYS(close, audit->pagemap);
+}
+
 void audit_end(struct window *window)
 {
 	struct audit *audit = (struct audit *)window->undo.stack_words;
@@ -384,29 +406,13 @@ void audit_end(struct window *window)
 	audit->self = thread_self();
 	audit->stack = window->registers.stack;
 	window->busy = true;
-	audit->returned = unwind_returned(twin_word, audit);
 	audit->others = window->others;
-	if (audit->returned == UINTPTR_MAX)
-		find(audit, audit->others ? BOX_REASON_UNREADABLE : BOX_REASON_NONE, 0);
-	else if (audit->returned > audit->stack)
-		audit->writes.returned = (uint32_t)(audit->returned - audit->stack);
 	audit->writes.shape = window->shape;
-	if (audit->finding) {
-		/* nothing more to learn */
-	} else if (began - window->audit_ns > AUDIT_DEADLINE_NS) {
+	audit->finding = look_at_stack(audit);
+	if (!audit->finding && began - window->audit_ns > AUDIT_DEADLINE_NS)
 		audit->finding = BOX_REASON_DEADLINE;
-	} else if (!audit->self || !thread_stack(audit->self, audit->stack)) {
-		audit->finding = BOX_REASON_UNKNOWN_STACK;
-	} else {
-		audit->pagemap =
-			SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
-		if (audit->pagemap < 0) {
-			audit->finding = BOX_REASON_NO_PROC;
-		} else {
-			compare(audit);
-			SYS(close, audit->pagemap);
-		}
-	}
+	if (!audit->finding)
+		look_at_memory(audit);
 	if (__atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
 		check_leak(audit);
 	if (audit->finding)

@@ -91,52 +91,34 @@ void environ_after_fork(void)
 
 EXPORT char *getenv(const char *name)
 {
-	char *value;
-
-	environ_hold();
-	value = REAL(getenv)(name);
-	environ_release();
-	return value;
+	return ENVIRON_HELD(REAL(getenv)(name));
 }
 
 EXPORT char *secure_getenv(const char *name)
 {
-	char *value;
-
-	environ_hold();
-	value = REAL(secure_getenv)(name);
-	environ_release();
-	return value;
+	return ENVIRON_HELD(REAL(secure_getenv)(name));
 }
-
-/* A hook that changes the environment: in a window, only a real fork may. */
-#define CHANGE(hook, call)                                                                         \
-	({                                                                                         \
-		int change_result;                                                                 \
-                                                                                                   \
-		hook_enter(hook, NULL);                                                            \
-		environ_hold();                                                                    \
-		change_result = (call);                                                            \
-		environ_release();                                                                 \
-		change_result;                                                                     \
-	})
 
 EXPORT int setenv(const char *name, const char *value, int replace)
 {
-	return CHANGE(HOOK_setenv, REAL(setenv)(name, value, replace));
+	hook_enter(HOOK_setenv, NULL);
+	return ENVIRON_HELD(REAL(setenv)(name, value, replace));
 }
 
 EXPORT int unsetenv(const char *name)
 {
-	return CHANGE(HOOK_unsetenv, REAL(unsetenv)(name));
+	hook_enter(HOOK_unsetenv, NULL);
+	return ENVIRON_HELD(REAL(unsetenv)(name));
 }
 
 EXPORT int putenv(char *string)
 {
-	return CHANGE(HOOK_putenv, REAL(putenv)(string));
+	hook_enter(HOOK_putenv, NULL);
+	return ENVIRON_HELD(REAL(putenv)(string));
 }
 
 EXPORT int clearenv(void)
 {
-	return CHANGE(HOOK_clearenv, REAL(clearenv)());
+	hook_enter(HOOK_clearenv, NULL);
+	return ENVIRON_HELD(REAL(clearenv)());
 }

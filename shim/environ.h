@@ -23,6 +23,17 @@ void environ_give(void);
 void environ_hold(void);
 void environ_release(void);
 
+/* The value of `call`, which runs while environ is held. */
+#define ENVIRON_HELD(call)                                                                         \
+	({                                                                                         \
+		__typeof__(call) held_result;                                                      \
+                                                                                                   \
+		environ_hold();                                                                    \
+		held_result = (call);                                                              \
+		environ_release();                                                                 \
+		held_result;                                                                       \
+	})
+
 void environ_after_fork(void);
 
 #endif

@@ -27,12 +27,7 @@ struct exec_call {
 /* environ as it is when no window of another thread has replaced it. */
 static char *const *own_environ(void)
 {
-	char *const *own;
-
-	environ_hold();
-	own = environ;
-	environ_release();
-	return own;
+	return ENVIRON_HELD(environ);
 }
 
 static int exec_real(const struct exec_call *call, char *const *envp)

@@ -47,12 +47,12 @@ EXPORT pid_t _Fork(void)
 
 	environ_hold();
 	pid = REAL(_Fork)();
-	if (pid)
-		environ_release();
-	if (pid)
-		spawn_end(&spawn, pid);
-	else
+	if (!pid) {
 		window_after_fork(CALLER, NULL);
+		return 0;
+	}
+	environ_release();
+	spawn_end(&spawn, pid);
 	return pid;
 }
 
@@ -91,8 +91,8 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 			undo_not_alone();
 		pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
 	} else {
-		pid = REAL(clone)(function ? clone_start : NULL, stack, flags, &start, parent_tid,
-				  tls, child_tid);
+		pid = ENVIRON_HELD(REAL(clone)(function ? clone_start : NULL, stack, flags, &start,
+					       parent_tid, tls, child_tid));
 	}
 	if (!(flags & CLONE_THREAD))
 		spawn_end(&spawn, pid);
@@ -151,11 +151,8 @@ EXPORT SPAWN_HOOK(pidfd_spawnp, HOOK_pidfd_spawnp, BOX_CALL_PIDFD_SPAWNP)
 EXPORT int system(const char *command)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_system, BOX_CALL_SYSTEM, BOX_TIER_SPAWN);
-	int result;
+	int result = ENVIRON_HELD(REAL(system)(command));
 
-	environ_hold();
-	result = REAL(system)(command);
-	environ_release();
 	spawn_end(&spawn, result < 0 ? -1 : 0);
 	return result;
 }
@@ -163,11 +160,8 @@ EXPORT int system(const char *command)
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
-	FILE *stream;
+	FILE *stream = ENVIRON_HELD(REAL(popen)(command, mode));
 
-	environ_hold();
-	stream = REAL(popen)(command, mode);
-	environ_release();
 	spawn_end(&spawn, stream ? 0 : -1);
 	return stream;
 }
@@ -175,11 +169,8 @@ EXPORT FILE *popen(const char *command, const char *mode)
 EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_wordexp, BOX_CALL_WORDEXP, BOX_TIER_SPAWN);
-	int result;
+	int result = ENVIRON_HELD(REAL(wordexp)(words, expanded, flags));
 
-	environ_hold();
-	result = REAL(wordexp)(words, expanded, flags);
-	environ_release();
 	/* Only command substitution makes a process. */
 	if (strpbrk(words, "`$"))
 		spawn_end(&spawn, 0);
@@ -190,11 +181,8 @@ EXPORT int daemon(int nochdir, int noclose)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_daemon, BOX_CALL_DAEMON, BOX_TIER_FORK);
 	long before = SYS(getpid);
-	int result;
+	int result = ENVIRON_HELD(REAL(daemon)(nochdir, noclose));
 
-	environ_hold();
-	result = REAL(daemon)(nochdir, noclose);
-	environ_release();
 	if (SYS(getpid) != before)
 		window_after_fork(CALLER, NULL);
 	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
@@ -209,12 +197,12 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 
 	environ_hold();
 	pid = REAL(forkpty)(primary, name, terminal, size);
-	if (pid)
-		environ_release();
-	if (pid)
-		spawn_end(&spawn, pid);
-	else
+	if (!pid) {
 		window_after_fork(CALLER, NULL);
+		return 0;
+	}
+	environ_release();
+	spawn_end(&spawn, pid);
 	return pid;
 }
 

@@ -65,7 +65,6 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 	/* Nobody else writes the calling thread's own storage. */
 	if (!save_range(undo, pointer - thread_local_size(), pointer))
 		return BOX_REASON_WRITES_MANY;
-
 	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *write = &site->write[i];
 		uintptr_t start = undo_address(write), end = start + write->size;
@@ -122,21 +121,16 @@ bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
 	return true;
 }
 
-/* Only what differs is stored: a page that the parent did not write stays as it is. */
-static void restore_words(volatile uint64_t *to, const uint64_t *from, size_t words)
+/* Only what differs is stored: a page that the child did not write stays as it is. */
+static void restore(uintptr_t address, const uint8_t *from, size_t size)
 {
-	size_t i;
+	uint8_t *to = (uint8_t *)address;
+	size_t i = 0;
 
-	for (i = 0; i < words; i++)
-		if (to[i] != from[i])
-			to[i] = from[i];
-}
-
-static void restore_bytes(uint8_t *to, const uint8_t *from, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++)
+	for (; i + 8 <= size; i += 8)
+		if (memcmp(to + i, from + i, 8))
+			memcpy(to + i, from + i, 8);
+	for (; i < size; i++)
 		if (to[i] != from[i])
 			to[i] = from[i];
 }
@@ -154,13 +148,12 @@ static void restore_stack(const struct undo *undo, const struct box_site *site, 
 	if (returned > end)
 		returned = end;
 	if (returned > undo->stack)
-		restore_words((volatile uint64_t *)undo->stack, undo->stack_words,
-			      (returned - undo->stack) / 8);
+		restore(undo->stack, bytes, returned - undo->stack);
 	for (i = 0; returned != end && i < count && i < BOX_SITE_STACK; i++) {
 		uint32_t offset = site->stack_write[i].offset, size = site->stack_write[i].size;
 
 		if ((uint64_t)offset + size <= undo->stack_size)
-			restore_bytes((uint8_t *)undo->stack + offset, bytes + offset, size);
+			restore(undo->stack + offset, bytes + offset, size);
 	}
 }
 
@@ -170,8 +163,8 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 
 	restore_stack(undo, site, returned);
 	for (i = 0; i < undo->ranges; i++)
-		restore_bytes((uint8_t *)undo->range[i].address, undo->bytes + undo->range[i].at,
-			      undo->range[i].size);
+		restore(undo->range[i].address, undo->bytes + undo->range[i].at,
+			undo->range[i].size);
 	/* With other threads alive, environ is the child's doing only where the site is known for it. */
 	if (environ != undo->environment && (undo->alone || undo->environ_shared))
 		environ = undo->environment;

@@ -14,14 +14,12 @@
 
 #include "atfork.h"
 #include "audit.h"
-#include "config.h"
 #include "entry.h"
 #include "environ.h"
 #include "hook.h"
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
-#include "proc.h"
 #include "record.h"
 #include "site.h"
 #include "thread.h"
@@ -156,8 +154,6 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	}
 	environ_hold();
 	pid = REAL(fork)();
-	if (pid)
-		environ_release();
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -173,6 +169,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		}
 		return 0;
 	}
+	environ_release();
 	spawn->pid = pid;
 	spawn->tier = BOX_TIER_FORK;
 	if (window)
@@ -264,12 +261,17 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	return BOX_REASON_NONE;
 }
 
+/* Reasons for a real fork that is to be learned from. */
+static bool is_audit(enum spork_reason reason)
+{
+	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT;
+}
+
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
 {
 	struct window_opening opening = { 0, NULL };
 	struct spawn_record spawn = { .call = call };
 	struct site_visit visit;
-	bool audit;
 
 	hook_init();
 	hook_enter(HOOK_fork, NULL);
@@ -284,22 +286,18 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 			return opening;
 	}
 	spawn.reason = tier_process_refuses();
-	audit = !spawn.reason && call == BOX_CALL_FORK;
 	if (!spawn.reason)
 		spawn.reason = tier_site_refuses(&visit);
-	audit = audit &&
-		(spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT);
-	if (audit) {
+	if (call == BOX_CALL_FORK && is_audit(spawn.reason))
 		spawn.reason = audit_refuses(spawn.reason);
-		audit = spawn.reason == BOX_REASON_LEARNING || spawn.reason == BOX_REASON_REAUDIT;
-	}
 	if (!spawn.reason) {
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
 		if (!spawn.reason)
 			return opening;
 		site_fallback(visit.site, spawn.reason);
 	}
-	opening.result = fork_real(registers, &spawn, audit, 0);
+	opening.result =
+		fork_real(registers, &spawn, call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
 	thread_words.atfork_mode = ATFORK_FULL;
 	return opening;
 }
