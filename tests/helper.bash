@@ -93,7 +93,8 @@ files_left() {
 # same_as_bare CMD...: stdout, stderr and exit status of CMD are, byte for byte, those of a bare run; and in
 # a folder of the test's own, both runs start with the files that are there and leave the same behind.
 # LIMIT: seconds a run. SAME_SHOW: also print what the bare run printed. SAME_SED: a sed script for what
-# differs from run to run, pids say. SAME_VOLATILE: files whose contents do, as in files_left.
+# differs from run to run, pids say. SAME_VOLATILE: files whose contents do, as in files_left. SAME_RUN:
+# options for spork run.
 same_as_bare() {
 	local bare=0 shim=0 out=$BATS_TEST_TMPDIR/same cmd own='' stream
 
@@ -110,7 +111,8 @@ same_as_bare() {
 		find . -mindepth 1 -delete
 		cp -a "$out.seed/." .
 	fi
-	LIMIT=${LIMIT:-30} spork run -q -- "$cmd" "${@:2}" >"$out.shim.out" 2>"$out.shim.err" \
+	# shellcheck disable=SC2086 # several options
+	LIMIT=${LIMIT:-30} spork run -q ${SAME_RUN-} -- "$cmd" "${@:2}" >"$out.shim.out" 2>"$out.shim.err" \
 		</dev/null || shim=$?
 	[ "$bare" -ne 124 ] || fail "the bare run took too long"
 	[ -z "${SAME_SHOW-}" ] || cat "$out.bare.out" "$out.bare.err"
