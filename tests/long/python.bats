@@ -9,7 +9,7 @@ load ../helper
 setup() {
 	mkdir "$BATS_TEST_TMPDIR/work"
 	cd "$BATS_TEST_TMPDIR/work" || return
-	export LC_ALL=C LIMIT=400
+	export LC_ALL=C LIMIT=800
 	"$PYTHON" -c 'import test.test_fork1, test.test_subprocess' 2>/dev/null || skip "no tests of Python here"
 }
 
