@@ -240,6 +240,7 @@ teardown() {
 		atq | wc -l
 		atrm 7; atq | wc -l
 	END
-	LIMIT=40 same_as_bare unshare --mount sh cron.sh
+	# whether dash tells of the cron that it killed is a race
+	SAME_SED='/^Terminated$/d' LIMIT=40 same_as_bare unshare --mount sh cron.sh
 	! grep 'never came' "$BATS_TEST_TMPDIR/same.bare.out" || fail "the bare run did not work"
 }
