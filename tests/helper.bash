@@ -157,3 +157,30 @@ needs() {
 one_line() {
 	[ "$(printf '%s\n' "$1" | grep -c .)" -eq 1 ] || fail "not one line: $1"
 }
+
+# The setup of tests that start servers: a folder of the test's own, and until.sh there for their scripts.
+server_setup() {
+	mkdir "$BATS_TEST_TMPDIR/work"
+	cd "$BATS_TEST_TMPDIR/work" || return
+	PATH=$PATH:/usr/sbin:/sbin
+	export HOME=$PWD LC_ALL=C TZ=UTC
+	cat >until.sh <<-'END'
+		# soon CONDITION: waits until it is true, for ten seconds at most
+		soon() {
+			n=0
+			until eval "$1" >/dev/null 2>&1; do
+				n=$((n + 1))
+				[ $n -lt 500 ] || { echo "never came: $1"; exit 1; }
+				sleep 0.02
+			done
+		}
+		# alive PID: and not only waiting to be reaped by an init that may never do it
+		alive() { grep -q '^State:.[^Z]' "/proc/$1/status"; }
+	END
+}
+
+# served SCRIPT: as in a bare run, which itself must have come to its end
+served() {
+	same_as_bare bash "$1"
+	! grep 'never came' "$BATS_TEST_TMPDIR/same.bare.out" || fail "the bare run did not work"
+}

@@ -7,29 +7,7 @@
 load helper
 
 setup() {
-	mkdir "$BATS_TEST_TMPDIR/work"
-	cd "$BATS_TEST_TMPDIR/work" || return
-	PATH=$PATH:/usr/sbin:/sbin
-	export HOME=$PWD LC_ALL=C TZ=UTC
-	cat >until.sh <<-'END'
-		# soon CONDITION: waits until it is true, for ten seconds at most
-		soon() {
-			n=0
-			until eval "$1" >/dev/null 2>&1; do
-				n=$((n + 1))
-				[ $n -lt 500 ] || { echo "never came: $1"; exit 1; }
-				sleep 0.02
-			done
-		}
-		# alive PID: and not only waiting to be reaped by an init that may never do it
-		alive() { grep -q '^State:.[^Z]' "/proc/$1/status"; }
-	END
-}
-
-# served SCRIPT: as in a bare run, which itself must have come to its end
-served() {
-	same_as_bare bash "$1"
-	! grep 'never came' "$BATS_TEST_TMPDIR/same.bare.out" || fail "the bare run did not work"
+	server_setup
 }
 
 teardown() {
@@ -114,98 +92,6 @@ teardown() {
 		"$nginx" -c "$PWD/nginx.conf" -e error.log -s stop 2>&1 | sed 's/^[^ ]* [^ ]* //'; echo "gone"
 	END
 	PYTHON=$PYTHON SAME_SED='s/[0-9]+#[0-9]+/N/; s,[0-9/]+ [0-9:]+ ,,' SAME_VOLATILE='\.log$' served nginx.sh
-}
-
-@test "tmux: panes, shells, jobs" {
-	needs tmux
-	cat >tmux.sh <<-'END'
-		. ./until.sh
-		unset TMUX
-		t() { timeout 10 tmux -S "$PWD/tmux.sock" -f /dev/null "$@"; }
-		t new-session -d -s main -x 80 -y 24 "echo first; exec cat"
-		soon 't capture-pane -p -t main | grep first'
-		for i in 1 2 3 4 5 6; do t new-window -t main "echo window $i >window$i"; soon "test -s window$i"; cat "window$i"; done
-		for i in 1 2 3 4 5 6; do t run-shell "echo run $i; exit $i"; t if-shell 'test -e tmux.sh' "set-buffer yes$i" "set-buffer no"; done
-		for i in 1 2 3 4 5 6; do soon 't show-buffer | grep "yes6"'; t display-message -p "#(echo later)#{session_name}" | sed 's/.*main/main/'; done
-		t show-buffer; echo
-		t split-window -t main:0 "echo split; exec cat"; soon 't capture-pane -p -t main:0.1 | grep split'
-		t pipe-pane -t main:0.1 "cat >piped"; t send-keys -t main:0.1 "typed text" Enter; soon 'test "$(grep -c "typed text" piped)" -eq 2'
-		t pipe-pane -t main:0.1; t capture-pane -p -t main:0.1 | head -n 3
-		t respawn-pane -k -t main:0.1 "echo respawned; exec cat"; soon 't capture-pane -p -t main:0.1 | grep respawned'
-		soon 'test "$(t list-windows | wc -l)" -eq 1'
-		t list-windows -F '#{window_index} #{window_panes}'
-		t kill-server; echo "status $?"
-		soon 't list-sessions 2>&1 | grep "no server running"'
-	END
-	SAME_VOLATILE='^piped$' served tmux.sh
-}
-
-@test "ssh: ProxyCommand, to an sshd that it starts itself" {
-	needs ssh ssh-keygen sshd
-	local sshd
-	sshd=$(command -v sshd)
-	if [ "$(id -u)" -eq 0 ] && ! [ -d /run/sshd ]; then
-		mkdir /run/sshd
-		made_run_sshd=yes
-	fi
-	ssh-keygen -q -t ed25519 -N '' -C test -f host_key
-	ssh-keygen -q -t ed25519 -N '' -C test -f key
-	cp key.pub authorized
-	cat >sshd_config <<-END
-		HostKey $PWD/host_key
-		AuthorizedKeysFile $PWD/authorized
-		StrictModes no
-		UsePAM no
-		PermitRootLogin yes
-		PidFile none
-		LogLevel ERROR
-		PrintMotd no
-		PrintLastLog no
-		Subsystem sftp internal-sftp
-	END
-	cat >config <<-END
-		Host *
-		  HostKeyAlias here
-		  UserKnownHostsFile $PWD/known_hosts
-		  GlobalKnownHostsFile /dev/null
-		  StrictHostKeyChecking accept-new
-		  IdentityFile $PWD/key
-		  IdentitiesOnly yes
-		  PreferredAuthentications publickey
-		  LogLevel ERROR
-		  User $(id -un)
-		  PermitLocalCommand yes
-		Host good*
-		  ProxyCommand $sshd -i -e -f $PWD/sshd_config 2>$PWD/sshd.log
-		Host matched
-		  ProxyCommand $sshd -i -e -f $PWD/sshd_config 2>$PWD/sshd.log
-		Match originalhost matched exec "echo match exec >$PWD/matched"
-		  LocalCommand echo local command >$PWD/local
-		Host ends
-		  ProxyCommand false
-		Host missing
-		  ProxyCommand $PWD/no-such-program %h
-	END
-	bounded ssh -F config good true ||
-		skip "sshd does not let this user in here: $(head -n 1 sshd.log)"
-	rm -f known_hosts
-	cat >ssh.sh <<-'END'
-		. ./until.sh
-		s() { timeout 10 ssh -F config "$@"; }
-		for i in 1 2 3 4; do s good "echo out $i; echo err $i >&2; exit $i"; echo "status $?"; done
-		seq 1 5000 | s good 'cat | tail -n 1; cd /; pwd'
-		s good 'kill -TERM $$'; echo "status $?"
-		s -tt good 'echo on a terminal; stty size; exit 5' </dev/null | tr -d '\r'
-		s matched 'echo matched'; cat matched local
-		# whether the write or the read of the broken connection fails first is a race
-		for i in 1 2 3 4; do s ends true 2>/dev/null; echo "status $?"; s missing true 2>&1 | grep 'No such file'; done
-		s -o ControlPath="$PWD/control" -M -f -N good1; soon 's -o ControlPath=control -O check good1'
-		for i in 1 2 3; do s -o ControlPath="$PWD/control" good1 "echo shared $i"; done
-		s -o ControlPath="$PWD/control" -O exit good1; soon '! test -e control'
-		echo "get host_key.pub copied" | sftp -q -F config "good:$PWD" >/dev/null; cmp host_key.pub copied; echo "status $?"
-	END
-	SAME_VOLATILE='^sshd.log$' LIMIT=60 served ssh.sh
-	[ -z "${made_run_sshd-}" ] || rmdir /run/sshd
 }
 
 @test "cron and at: jobs, in a namespace of their own" {
