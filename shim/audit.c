@@ -69,7 +69,7 @@ static void twin_end(struct window *window)
 static void audit_close(struct window *window)
 {
 	twin_end(window);
-	thread_words.window = NULL;
+	thread_window(NULL);
 	window_give(window);
 }
 

@@ -22,6 +22,8 @@
 
 __thread struct thread_words thread_words __attribute__((visibility("hidden")));
 
+uint32_t window_count __attribute__((visibility("hidden")));
+
 static struct thread *threads;
 
 struct thread *thread_first(void)

@@ -7,6 +7,7 @@
 #define SPORK_THREAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct window;
@@ -45,6 +46,27 @@ struct thread_words {
 };
 
 extern __thread struct thread_words thread_words;
+
+/*
+ * How many threads of the process are in a window; while it is zero the stubs look no further. Changed with
+ * `window` by thread_window() alone.
+ */
+extern uint32_t window_count;
+
+/* The calling thread enters a window, or leaves one for that it was opened in (NULL: none). */
+static inline void thread_window(struct window *window)
+{
+	if (!thread_words.window != !window)
+		__atomic_add_fetch(&window_count, window ? 1U : -1U, __ATOMIC_SEQ_CST);
+	thread_words.window = window;
+}
+
+/* In a forked child: the windows of its parent's threads stayed there. */
+static inline void thread_window_forget(void)
+{
+	thread_words.window = NULL;
+	window_count = 0;
+}
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */
 struct thread *thread_self(void);

@@ -125,7 +125,7 @@ void window_locks_after_fork(void)
 
 void window_after_fork(uintptr_t from, const struct box_site *site)
 {
-	thread_words.window = NULL;
+	thread_window_forget();
 	thread_words.atfork_mode = ATFORK_FULL;
 	thread_words.environ_held = 0;
 	window_locks_after_fork();
@@ -164,7 +164,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->shape = spawn->shape;
 			window->extent = spawn->extent;
 			window->registers = *registers;
-			thread_words.window = window;
+			thread_window(window);
 			audit_begin(window);
 		}
 		return 0;
@@ -195,7 +195,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	window->outer = thread_words.window;
-	thread_words.window = window;
+	thread_window(window);
 	return window;
 }
 
@@ -256,7 +256,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
-	thread_words.window = window;
+	thread_window(window);
 	*opened = window;
 	return BOX_REASON_NONE;
 }
@@ -386,7 +386,7 @@ static long close_vfork(struct window *window, long pid)
 {
 	struct spawn_record spawn = spawn_of(window, pid);
 
-	thread_words.window = window->outer;
+	thread_window(window->outer);
 	window_give(window);
 	if (pid < 0) {
 		errno = (int)-pid;
@@ -419,7 +419,7 @@ long window_close(struct window *window, long pid)
 
 	if (window->kind == WINDOW_VFORK)
 		return close_vfork(window, pid);
-	thread_words.window = NULL;
+	thread_window(NULL);
 	undo_restore(&window->undo, window->site, window->returned);
 	if (window->undo.environ_shared)
 		environ_give();
