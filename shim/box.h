@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL /* "SPORKBOX", little endian */
-#define SPORK_BOX_VERSION 1
+#define SPORK_BOX_VERSION 2
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -97,7 +97,9 @@
 	X(KERNEL, "kernel", "the kernel is older than 5.16")                                       \
 	X(FRAMES, "frames", "the caller's frames are laid out otherwise than when learned")        \
 	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
-	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
+	X(ENVIRONMENT, "environment", "another thread kept the environment busy")                  \
+	X(CALL, "unseen-call", "a child made a call that no audited child made at that point")     \
+	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -157,7 +159,9 @@ enum spork_table {
 
 #define BOX_SITE_FRAMES 4
 #define BOX_SITE_WRITES 16
+#define BOX_SITE_WRITTEN (64U << 10) /* bytes of all of them together */
 #define BOX_SITE_STACK 16
+#define BOX_SITE_TRANSITIONS 128
 #define SITE_SHAPE_VARIES 1
 #define BOX_STACK_FRAMES 16
 #define BOX_NAME 16
@@ -254,12 +258,13 @@ struct box_site {
 	uint32_t writes;	  /* in use */
 	uint32_t stack_writes;	  /* in use */
 	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
-	uint32_t pad;
+	uint32_t strikes; /* upgrades that taught nothing */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */
 	} stack_write[BOX_SITE_STACK];
-	uint32_t latency[BOX_BUCKETS]; /* time that the caller spent in the call */
+	uint32_t transition[BOX_SITE_TRANSITIONS]; /* hashes: see automaton.c; zero: free */
+	uint32_t latency[BOX_BUCKETS];		   /* time that the caller spent in the call */
 };
 
 struct box_violation {

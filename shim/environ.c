@@ -91,11 +91,13 @@ void environ_after_fork(void)
 
 EXPORT char *getenv(const char *name)
 {
+	hook_enter(HOOK_getenv, NULL);
 	return ENVIRON_HELD(REAL(getenv)(name));
 }
 
 EXPORT char *secure_getenv(const char *name)
 {
+	hook_enter(HOOK_secure_getenv, NULL);
 	return ENVIRON_HELD(REAL(secure_getenv)(name));
 }
 

@@ -147,6 +147,7 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	struct signal_window *window = shared();
 	int error;
 
+	hook_enter(HOOK_sigprocmask, NULL);
 	if (!window)
 		return REAL(sigprocmask)(how, set, old);
 	error = mask_change(window, how, set, old);
@@ -159,6 +160,7 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	struct signal_window *window = shared();
 
+	hook_enter(HOOK_pthread_sigmask, NULL);
 	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
 }
 
@@ -186,6 +188,7 @@ EXPORT int sigaction(int signal, const struct sigaction *action, struct sigactio
 	struct signal_window *window = shared();
 	int result;
 
+	hook_enter(HOOK_sigaction, NULL);
 	if (window)
 		return action_change(window, signal, action, old);
 	result = REAL(sigaction)(signal, action, old);
@@ -200,6 +203,7 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
 	sighandler_t result;
 
+	hook_enter(HOOK_signal, NULL);
 	if (window) {
 		/* BSD semantics, as glibc's; siginterrupt() of the parent is not asked */
 		sigemptyset(&action.sa_mask);

@@ -204,6 +204,8 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->environment = 1;
 	if (writes->silent)
 		site->silent = 1;
+	if (writes->path && site->strikes)
+		__atomic_sub_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
 		uint32_t learning = BOX_SITE_LEARNING;
 
@@ -238,10 +240,11 @@ void site_refuse(struct box_site *site, enum spork_reason reason)
 
 void site_upgraded(struct box_site *site, enum spork_reason reason)
 {
-	uint64_t upgrades = __atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+	uint32_t strikes = __atomic_add_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 
+	__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
 	RECORD_ADD(upgrades, 1);
-	if (upgrades >= 16 && upgrades > site->by_tier[BOX_TIER_VFORK] / 4)
+	if (strikes >= 16 && strikes > site->by_tier[BOX_TIER_VFORK] / 4)
 		site_refuse(site, reason);
 }
 

@@ -13,7 +13,7 @@
 #include "site.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
-#define UNDO_BYTES ((size_t)64 << 10)
+#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN)
 
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */

@@ -254,6 +254,8 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
+	window->shape = spawn->shape;
+	window->extent = spawn->extent;
 	window->opened_ns = spawn->start_ns;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
 	thread_window(window);
@@ -377,6 +379,8 @@ static struct spawn_record spawn_of(const struct window *window, long pid)
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
 		.site = window->site,
+		.shape = window->shape,
+		.extent = window->extent,
 		.start_ns = window->opened_ns,
 		.pid = pid,
 	};
@@ -396,14 +400,18 @@ static long close_vfork(struct window *window, long pid)
 	return spawn.pid;
 }
 
-/* The window gave way: a real fork, whose prepare handlers have run, starts over. Returns twice. */
+/*
+ * The window gave way: a real fork, whose prepare handlers have run, starts over. It is audited if its child
+ * goes a way that is new. Returns twice.
+ */
 static long close_upgraded(const struct entry_registers *registers, struct spawn_record *spawn,
 			   sys_sigset pending)
 {
+	bool audit = spawn->reason == BOX_REASON_CALL && !audit_refuses(BOX_REASON_NONE);
 	long pid;
 
 	thread_words.atfork_mode = ATFORK_PREPARED;
-	pid = fork_real(registers, spawn, false, pending);
+	pid = fork_real(registers, spawn, audit, pending);
 	thread_words.atfork_mode = ATFORK_FULL;
 	return pid;
 }

@@ -161,7 +161,7 @@ static uint32_t table_read(struct box *box, int fd, enum spork_table which, void
 
 static void records_check(struct box *box)
 {
-	uint32_t i;
+	uint32_t i, at;
 
 	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
 		TERMINATE(box->process[i].comm);
@@ -175,6 +175,8 @@ static void records_check(struct box *box)
 		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
 		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
 		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
+		for (at = 0; at < box->site[i].writes; at++)
+			CLAMP(box->site[i].write[at].size, BOX_SITE_WRITTEN);
 	}
 	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
 		struct box_violation *violation = &box->violation[i];
