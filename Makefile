@@ -47,7 +47,7 @@ COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables
-SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'

@@ -21,7 +21,8 @@
 
 #include <stdint.h>
 
-#define SPORK_BOX_MAGIC 0x584f424b524f5053ULL /* "SPORKBOX", little endian */
+#define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
+#define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
 #define SPORK_BOX_VERSION 2
 
 /* Which function made the process, by the name that users know. */
@@ -99,6 +100,8 @@
 	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")                  \
 	X(CALL, "unseen-call", "a child made a call that no audited child made at that point")     \
+	X(MODULE, "module-missing",                                                                \
+	  "what children write lies in a library that is not loaded here")                         \
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")
 
 enum spork_call {
@@ -193,6 +196,13 @@ struct box_header {
 	uint64_t audits;    /* forks that were audited */
 	uint64_t audit_ns;  /* time that audited children spent on it, from first to last */
 	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
+	uint64_t changes;   /* of what is known of sites; those that the profile has */
+	uint64_t saved;
+	uint64_t saved_ns; /* when, on CLOCK_MONOTONIC */
+	uint32_t profile;  /* how it stands with it: profile.c */
+	uint32_t pad;
+	uint64_t build; /* a profile's: of the shim and libc; and a hash of all else in the file */
+	uint64_t checksum;
 	struct box_table table[BOX_TABLE_COUNT];
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
 	uint64_t spawn_ns[BOX_CALL_ROOM];	 /* time that callers spent in the call */
@@ -259,6 +269,8 @@ struct box_site {
 	uint32_t stack_writes;	  /* in use */
 	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
 	uint32_t strikes; /* upgrades that taught nothing */
+	uint32_t phase;	  /* added to `spawns` to tell when a re-audit is due */
+	uint32_t pad;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

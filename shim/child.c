@@ -15,6 +15,7 @@
 #include "audit.h"
 #include "automaton.h"
 #include "hook.h"
+#include "profile.h"
 #include "site.h"
 #include "thread.h"
 #include "unwind.h"
@@ -301,6 +302,7 @@ void window_exec_failed(struct window *window)
 EXPORT void _exit(int status)
 {
 	hook_enter(HOOK__exit, NULL);
+	profile_save_leaving();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }
@@ -308,6 +310,7 @@ EXPORT void _exit(int status)
 EXPORT void _Exit(int status)
 {
 	hook_enter(HOOK__Exit, NULL);
+	profile_save_leaving();
 	REAL(_Exit)(status);
 	__builtin_unreachable();
 }

@@ -11,6 +11,7 @@
 #include "environ.h"
 #include "environment.h"
 #include "hook.h"
+#include "profile.h"
 #include "sys.h"
 #include "window.h"
 
@@ -59,6 +60,8 @@ static int exec_run(const struct exec_call *call)
 	envp = ENVIRONMENT_KEEP(call->envp);
 	if (window)
 		window_exec_begin(window);
+	else
+		profile_save_leaving();
 	result = exec_real(call, envp);
 	if (window)
 		window_exec_failed(window);

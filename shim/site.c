@@ -91,7 +91,8 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 					 __ATOMIC_RELEASE);
 	}
 	if (visit.site)
-		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED);
+		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED) +
+			       visit.site->phase;
 	return visit;
 }
 
@@ -213,6 +214,7 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			site->reason = BOX_REASON_NONE;
 	}
+	RECORD_ADD(changes, 1);
 	site_audit_cancel(site);
 }
 
@@ -234,6 +236,7 @@ void site_refuse(struct box_site *site, enum spork_reason reason)
 		__atomic_store_n(&site->state,
 				 state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : BOX_SITE_REFUSED,
 				 __ATOMIC_RELEASE);
+		RECORD_ADD(changes, 1);
 	}
 	site_audit_cancel(site);
 }

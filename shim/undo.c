@@ -69,8 +69,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 		const struct box_write *write = &site->write[i];
 		uintptr_t start = undo_address(write), end = start + write->size;
 
-		if (!start)
-			return BOX_REASON_WRITES_MANY;
+		if (!start || (!write->module && !thread_local_owns(start, end)))
+			return BOX_REASON_MODULE;
 		if (write->module && !undo->alone) {
 			if (write->size || site->silent)
 				return BOX_REASON_WRITES_STATIC;

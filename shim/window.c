@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
+#include "profile.h"
 #include "record.h"
 #include "site.h"
 #include "thread.h"
@@ -111,6 +112,7 @@ void window_record(const struct spawn_record *spawn)
 	record_event(&event);
 	if (spawn->site)
 		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
+	profile_save_soon();
 	errno = error;
 }
 
