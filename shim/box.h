@@ -100,6 +100,8 @@
 	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")                  \
 	X(CALL, "unseen-call", "a child made a call that no audited child made at that point")     \
+	X(HANDLERS, "handlers", "the atfork handlers are not those of the last audit")             \
+	X(ATFORK, "atfork", "an atfork handler changes what the executed program inherits")        \
 	X(MODULE, "module-missing",                                                                \
 	  "what children write lies in a library that is not loaded here")                         \
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")
@@ -255,6 +257,7 @@ struct box_site {
 	uint32_t clean;	 /* audits without a finding, in a row */
 	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
 	uint64_t audit_since;			 /* an audit runs since then; zero: none */
+	uint64_t handlers; /* of atfork's child phase when last audited: atfork_key() */
 	uint64_t shape; /* distances of the frames when audited; SITE_SHAPE_VARIES: they differed */
 	uint64_t spawns;
 	uint64_t by_tier[BOX_TIER_ROOM];

@@ -8,6 +8,7 @@
  */
 #include "site.h"
 
+#include "atfork.h"
 #include "config.h"
 #include "module.h"
 #include "record.h"
@@ -201,6 +202,7 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->shape = writes->shape;
 	else if (site->shape != writes->shape)
 		site->shape = SITE_SHAPE_VARIES;
+	site->handlers = atfork_key();
 	if (writes->environment)
 		site->environment = 1;
 	if (writes->silent)

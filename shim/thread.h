@@ -42,6 +42,7 @@ struct thread_words {
 	struct thread *self;
 	uint32_t ended;	       /* the thread's record was given back: track nothing more */
 	uint32_t atfork_mode;  /* enum atfork_mode */
+	uint32_t atfork_watch; /* enum atfork_watch */
 	uint32_t environ_held; /* how often this thread holds environ */
 };
 

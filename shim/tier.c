@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 
+#include "atfork.h"
 #include "config.h"
 #include "sys.h"
 #include "thread.h"
@@ -78,6 +79,8 @@ enum spork_reason tier_site_refuses(const struct site_visit *visit)
 	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
 		return visit->site->reason ? (enum spork_reason)visit->site->reason :
 					     BOX_REASON_LEARNING;
+	if (visit->site->handlers != atfork_key())
+		return BOX_REASON_HANDLERS;
 	if (config.reaudit && visit->number % config.reaudit == 0)
 		return BOX_REASON_REAUDIT;
 	return BOX_REASON_NONE;

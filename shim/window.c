@@ -144,6 +144,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		      bool audit, sys_sigset pending)
 {
 	struct window *window = NULL;
+	uint32_t watch;
 	long pid;
 
 	if (audit && site_audit_begin(spawn->site)) {
@@ -154,8 +155,11 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		else
 			site_audit_cancel(spawn->site);
 	}
+	thread_words.atfork_watch = window ? ATFORK_WATCHED : ATFORK_IGNORED;
 	environ_hold();
 	pid = REAL(fork)();
+	watch = thread_words.atfork_watch;
+	thread_words.atfork_watch = ATFORK_IGNORED;
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -167,7 +171,10 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->extent = spawn->extent;
 			window->registers = *registers;
 			thread_window(window);
-			audit_begin(window);
+			if (watch == ATFORK_MATTERS)
+				audit_refuse(window, BOX_REASON_ATFORK);
+			else
+				audit_begin(window);
 		}
 		return 0;
 	}
@@ -268,7 +275,8 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 /* Reasons for a real fork that is to be learned from. */
 static bool is_audit(enum spork_reason reason)
 {
-	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT;
+	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT ||
+	       reason == BOX_REASON_HANDLERS;
 }
 
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)

@@ -325,3 +325,25 @@ deviates() {
 	assert_equal "$(query 'site["upgrades"]')" 6
 	assert_equal "$(query 'site["by_tier"]["vfork"]')" 6
 }
+
+@test "atfork handlers whose doing the executed program would see: real forks, also when registered late" {
+	for what in umask close environ; do
+		same_as_bare fork_handler $what 8
+		record -- fork_handler $what 8
+		stays_refused '^atfork$'
+		same_as_bare fork_handler $what 8 5
+		record -- fork_handler $what 8 5
+		assert_equal "$(query 'site["state"], site["reason"]')" "('demoted', 'atfork')"
+	done
+}
+
+@test "atfork handlers that keep to themselves: promoted" {
+	same_as_bare fork_handler own 8
+	record -- fork_handler own 8
+	promoted
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+	record -- fork_handler own 8 5
+	promoted
+	# the first after the registration is looked at
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 4
+}
