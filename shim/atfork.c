@@ -47,6 +47,8 @@ static bool handler_next(uint64_t id, bool below, struct handler *found)
 	int i;
 
 	found->id = 0;
+	if (!__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
+		return false;
 	spin_lock(&registry_lock);
 	for (block = &first_block; block; block = block->next)
 		for (i = 0; i < BLOCK_HANDLERS; i++) {
@@ -67,7 +69,7 @@ void atfork_prepare(void)
 	struct handler handler;
 	uint64_t id;
 
-	fork_id = __atomic_load_n(&last_id, __ATOMIC_ACQUIRE);
+	RESET(fork_id, __atomic_load_n(&last_id, __ATOMIC_ACQUIRE));
 	for (id = fork_id + 1; handler_next(id, true, &handler); id = handler.id)
 		if (handler.prepare)
 			handler.prepare();
@@ -137,7 +139,7 @@ static void set_child(void)
 
 void atfork_after_fork(void)
 {
-	registry_lock.taken = 0;
+	spin_reset(&registry_lock);
 }
 
 static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)

@@ -161,6 +161,7 @@ enum spork_table {
 #define BOX_CALL_ROOM 24
 #define BOX_TIER_ROOM 8
 #define BOX_VIOLATION_ROOM 64
+#define BOX_HOOKS 1024
 
 #define BOX_SITE_FRAMES 4
 #define BOX_SITE_WRITES 16
@@ -200,8 +201,9 @@ struct box_header {
 	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
 	uint64_t changes;   /* of what is known of sites; those that the profile has */
 	uint64_t saved;
-	uint64_t saved_ns; /* when, on CLOCK_MONOTONIC */
-	uint32_t profile;  /* how it stands with it: profile.c */
+	uint64_t saved_ns;		 /* when, on CLOCK_MONOTONIC */
+	uint64_t wanted[BOX_HOOKS / 64]; /* bits of functions that some process looked up: real.c */
+	uint32_t profile;		 /* how it stands with it: profile.c */
 	uint32_t pad;
 	uint64_t build; /* a profile's: of the shim and libc; and a hash of all else in the file */
 	uint64_t checksum;

@@ -85,8 +85,8 @@ void environ_release(void)
 
 void environ_after_fork(void)
 {
-	window_open_now = 0;
-	holders = 0;
+	RESET(window_open_now, 0);
+	RESET(holders, 0);
 }
 
 EXPORT char *getenv(const char *name)

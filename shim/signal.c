@@ -48,7 +48,8 @@ static void mirror_update(int signal)
 
 void signal_forget(void)
 {
-	__atomic_store_n(&valid, false, __ATOMIC_RELEASE);
+	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&valid, false, __ATOMIC_RELEASE);
 }
 
 static void mirror_fill(void)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sys.h"
+
 struct window;
 
 #define THREAD_HELD 64
@@ -65,8 +67,8 @@ static inline void thread_window(struct window *window)
 /* In a forked child: the windows of its parent's threads stayed there. */
 static inline void thread_window_forget(void)
 {
-	thread_words.window = NULL;
-	window_count = 0;
+	RESET(thread_words.window, NULL);
+	RESET(window_count, 0);
 }
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */

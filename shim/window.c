@@ -113,12 +113,12 @@ void window_record(const struct spawn_record *spawn)
 	if (spawn->site)
 		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
 	profile_save_soon();
-	errno = error;
+	RESET(errno, error);
 }
 
 void window_locks_after_fork(void)
 {
-	free_lock.taken = 0;
+	spin_reset(&free_lock);
 	atfork_after_fork();
 	environ_after_fork();
 	memory_after_fork();
@@ -128,8 +128,8 @@ void window_locks_after_fork(void)
 void window_after_fork(uintptr_t from, const struct box_site *site)
 {
 	thread_window_forget();
-	thread_words.atfork_mode = ATFORK_FULL;
-	thread_words.environ_held = 0;
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
+	RESET(thread_words.environ_held, 0);
 	window_locks_after_fork();
 	signal_forget();
 	lock_after_fork(from, record_site_index(site));
@@ -155,11 +155,13 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		else
 			site_audit_cancel(spawn->site);
 	}
-	thread_words.atfork_watch = window ? ATFORK_WATCHED : ATFORK_IGNORED;
+	if (window)
+		thread_words.atfork_watch = ATFORK_WATCHED;
+	real_find_wanted();
 	environ_hold();
 	pid = REAL(fork)();
 	watch = thread_words.atfork_watch;
-	thread_words.atfork_watch = ATFORK_IGNORED;
+	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -310,7 +312,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	}
 	opening.result =
 		fork_real(registers, &spawn, call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
-	thread_words.atfork_mode = ATFORK_FULL;
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
 	return opening;
 }
 
