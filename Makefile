@@ -107,7 +107,7 @@ $(O)/victims/%: tests/victims/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(VICTIM_CFLAGS) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
-$(O)/bench/spawn: tests/bench/spawn.c $(O)/flags
+$(O)/bench/%: tests/bench/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
 
 quote = '$(subst ','\'',$(1))'

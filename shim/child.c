@@ -18,6 +18,7 @@
 #include "profile.h"
 #include "site.h"
 #include "thread.h"
+#include "tier.h"
 #include "unwind.h"
 #include "window.h"
 
@@ -246,6 +247,9 @@ void window_enter(struct window *window)
 		SYS(timer_settime, timer, 0, &limit, NULL);
 	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
 	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
+	window->core_restored = !window->core_limit[0] && !tier_cores_are_piped();
+	if (window->core_restored)
+		return;
 	no_core[1] = window->core_limit[1];
 	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }

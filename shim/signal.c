@@ -87,7 +87,10 @@ void signal_exec(const struct signal_window *window)
 	sys_sigset reset;
 	int signal;
 
-	reset = (signal_pending() & window->handlers & ~window->mask) | window->own;
+	reset = window->handlers & ~window->mask;
+	if (reset)
+		reset &= signal_pending();
+	reset |= window->own;
 	for (signal = 1; reset; signal++, reset >>= 1)
 		if (reset & 1) {
 			REAL(sigaction)(signal, &ignore, NULL);

@@ -56,6 +56,24 @@ static bool kernel_serves(void)
 	return serves > 0;
 }
 
+bool tier_cores_are_piped(void)
+{
+	static int piped; /* 1: yes, -1: no */
+	char first = '|';
+	long fd;
+
+	if (!piped) {
+		fd = SYS(openat, AT_FDCWD, "/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC,
+			 0);
+		if (fd >= 0) {
+			SYS(read, fd, &first, 1);
+			SYS(close, fd);
+		}
+		piped = first == '|' ? 1 : -1;
+	}
+	return piped > 0;
+}
+
 enum spork_reason tier_process_refuses(void)
 {
 	if (config.reroute == REROUTE_OFF)
