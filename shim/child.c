@@ -242,9 +242,12 @@ void window_enter(struct window *window)
 
 	if (window->kind != WINDOW_SHARED)
 		return;
+	if (window->number == SYS_clone)
+		signal_reset(&window->signal);
 	window->limit_ns = WINDOW_LIMIT_SECONDS * 1000000000ULL;
-	if (!SYS(timer_create, CLOCK_MONOTONIC, &event, &timer))
-		SYS(timer_settime, timer, 0, &limit, NULL);
+	if (SYS(timer_create, CLOCK_MONOTONIC, &event, &timer) ||
+	    SYS(timer_settime, timer, 0, &limit, NULL))
+		window_upgrade(window, BOX_REASON_NO_TIMER);
 	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
 	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
 	window->core_restored = !window->core_limit[0] && !tier_cores_are_piped();

@@ -224,6 +224,32 @@ static enum spork_reason open_failed(struct window *window, bool took_environ,
 	return reason;
 }
 
+/* Some containers answer clone3 with ENOSYS: their filters cannot look at its flags. */
+static bool no_clone3;
+
+static void clone_choose(struct window *window)
+{
+	if (no_clone3) {
+		window->number = SYS_clone;
+		window->argument[0] = CLONE_VM | CLONE_VFORK;
+		return;
+	}
+	window->number = SYS_clone3;
+	window->argument[0] = (uintptr_t)&window->clone;
+	window->argument[1] = sizeof(window->clone);
+	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+}
+
+static void clone_failed(const struct window *window, long error)
+{
+	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
+		return;
+	if (window->number == SYS_clone3)
+		no_clone3 = true;
+	else
+		tier_forbid(BOX_REASON_CLONE_FAILED);
+}
+
 /*
  * The exit signal of the child is 0: until exec makes it SIGCHLD (de_thread in the kernel's fs/exec.c) no
  * wait() of the program can see it, so that one which gives way to a real fork leaves no trace.
@@ -258,10 +284,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return open_failed(window, environ_shared, reason);
 	window->kind = WINDOW_SHARED;
 	window->returned = UINTPTR_MAX;
-	window->number = SYS_clone3;
-	window->argument[0] = (uintptr_t)&window->clone;
-	window->argument[1] = sizeof(window->clone);
-	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+	clone_choose(window);
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
@@ -279,6 +302,13 @@ static bool is_audit(enum spork_reason reason)
 {
 	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT ||
 	       reason == BOX_REASON_HANDLERS;
+}
+
+/* Is it this spawn's alone, or the process's, so that the site's own reason does not tell it? */
+static bool is_exception(const struct box_site *site, enum spork_reason reason)
+{
+	return reason && reason != site->reason && reason != BOX_REASON_REROUTE_OFF &&
+	       !is_audit(reason);
 }
 
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
@@ -304,6 +334,8 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		spawn.reason = tier_site_refuses(&visit);
 	if (call == BOX_CALL_FORK && is_audit(spawn.reason))
 		spawn.reason = audit_refuses(spawn.reason);
+	if (visit.site && is_exception(visit.site, spawn.reason))
+		site_fallback(visit.site, spawn.reason);
 	if (!spawn.reason) {
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
 		if (!spawn.reason)
@@ -447,14 +479,14 @@ long window_close(struct window *window, long pid)
 		environ_release();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
+	else
+		clone_failed(window, pid);
 	upgrade = window->upgrade;
 	pending = window->pending;
 	window_give(window);
 	pthread_setcancelstate(cancel_state, NULL);
 	signal_close(&signal);
 	if (pid < 0) {
-		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
-			tier_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		return close_upgraded(&registers, &spawn, 0);

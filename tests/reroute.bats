@@ -347,3 +347,27 @@ deviates() {
 	# the first after the registration is looked at
 	assert_equal "$(query 'site["by_tier"]["fork"]')" 4
 }
+
+@test "seccomp: a container's filter leaves the fast tier, one that kills or traps is found out without harm" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	for filter in container errno kill trap; do
+		same_as_bare seccomp_filter $filter "$VICTIMS/fork_exec" 8
+	done
+	record -- seccomp_filter container "$VICTIMS/fork_exec" 8
+	promoted
+	for filter in kill trap; do
+		record -- seccomp_filter $filter "$VICTIMS/fork_exec" 8
+		assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+		assert_equal "$(query 'summary["audits"]')" 0
+	done
+}
+
+@test "seccomp: a filter that the program installs itself ends rerouting" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	same_as_bare seccomp_filter late 6
+	record -- seccomp_filter late 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 9
+}
