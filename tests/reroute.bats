@@ -371,3 +371,12 @@ deviates() {
 	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
 	assert_equal "$(query 'site["by_tier"]["fork"]')" 9
 }
+
+@test "a child that changes its user unseen leaves its parent dumpable" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	same_as_bare fork_dumpable 8
+	record -- fork_dumpable 8
+	promoted
+	run victim fork_dumpable 8
+	assert_success
+}
