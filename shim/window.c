@@ -377,7 +377,8 @@ static long child_outcome(struct window *window, long pid)
 	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
 	if (ended != pid)
 		return pid;
-	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)))
+	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
+	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
