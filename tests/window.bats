@@ -10,7 +10,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
 
-# windows VICTIM ARGS...: same as bare, with windows open; then $1 of `upgrades` is checked by the caller
+# windows VICTIM ARGS...: same as bare, with windows open
 windows() {
 	same_as_bare "$@"
 	record -- "$@"
@@ -46,4 +46,68 @@ upgrades_at_least() {
 @test "killed by another process in the window, by each signal" {
 	windows window_end kill
 	windows window_end kill 2
+}
+
+# upgrades THEME: each call of the theme that a child makes in a window gives way to a real fork before it
+# has an effect; alone, and while other threads use the heap
+upgrades() {
+	local threads told
+
+	for threads in 0 2; do
+		same_as_bare window_upgrade "$1" "$threads"
+		WINDOWS=1 record -- window_upgrade "$1" "$threads"
+		assert_equal "$(query '[v["kind"] for v in violations]')" ""
+		told=$(tail -n 1 record.out)
+		assert_regex "$told" '^[0-9]+ of [0-9]+ in a window$'
+		assert_equal "${told%% of*}" "$(cut -d ' ' -f 3 <<<"$told")"
+		upgrades_at_least "${told%% of*}"
+	done
+}
+
+@test "gives way before: the heap" {
+	upgrades heap
+}
+
+@test "gives way before: stdio" {
+	upgrades stdio
+}
+
+@test "gives way before: locks" {
+	upgrades lock
+}
+
+@test "gives way before: threads and what belongs to one" {
+	upgrades thread
+}
+
+@test "gives way before: the loader" {
+	upgrades loader
+}
+
+@test "gives way before: another process, and one of that again" {
+	upgrades spawn
+}
+
+@test "gives way before: calls that may wait" {
+	upgrades blocks
+}
+
+@test "gives way before: the memory map" {
+	upgrades maps
+}
+
+@test "gives way before: credentials" {
+	upgrades privilege
+}
+
+@test "gives way before: parts of libc with state of their own" {
+	upgrades libc
+}
+
+@test "gives way before: signals" {
+	upgrades signal
+}
+
+@test "gives way before: what cannot be done twice" {
+	upgrades effect
 }

@@ -25,7 +25,7 @@ static volatile int row; /* read anew by each child, so that there is one call o
 static struct {
 	volatile pid_t child;
 	volatile int signal, sent, quit;
-} *shared;
+} * shared;
 
 static volatile sig_atomic_t signals;
 static siginfo_t last;
@@ -49,18 +49,23 @@ static int fails(const char *path)
 	X(_Exit, _Exit(4))                                                                         \
 	X(exit, exit(5))                                                                           \
 	X(quick_exit, quick_exit(6))                                                               \
-	X(return, return 10)                                                                     \
+	X(return, return 10)                                                                       \
 	X(abort, abort())                                                                          \
 	X(raw, raw_call(SYS_exit_group, 7, 0, 0, 0, 0))                                            \
 	X(raw_thread, raw_call(SYS_exit, 8, 0, 0, 0, 0))                                           \
 	X(raise_kill, raise(SIGKILL))                                                              \
 	X(raise_term, raise(SIGTERM))                                                              \
 	X(raise_stop, raise(SIGWINCH); _exit(9))                                                   \
-	X(raw_kill, raw_call(SYS_kill, getpid(), SIGKILL, 0, 0, 0))                                \
-	X(raw_abort, raw_call(SYS_kill, getpid(), SIGABRT, 0, 0, 0); fails(program))               \
-	X(raw_quit, raw_call(SYS_kill, getpid(), SIGQUIT, 0, 0, 0); fails(program))                \
-	X(raw_usr1, raw_call(SYS_kill, getpid(), SIGUSR1, 0, 0, 0); fails(program))                \
-	X(raw_real, raw_call(SYS_kill, getpid(), SIGRTMIN + 3, 0, 0, 0); fails(program))
+	X(raw_kill, raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGKILL, 0, 0, 0))     \
+	X(raw_abort, raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGABRT, 0, 0, 0);    \
+	  fails(program))                                                                          \
+	X(raw_quit, raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGQUIT, 0, 0, 0);     \
+	  fails(program))                                                                          \
+	X(raw_usr1, raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGUSR1, 0, 0, 0);     \
+	  fails(program))                                                                          \
+	X(raw_real,                                                                                \
+	  raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGRTMIN + 3, 0, 0, 0);          \
+	  fails(program))
 
 #define EXEC_ROWS(X)                                                                               \
 	X(enoent, fails("/nonexistent/program"))                                                   \
@@ -96,8 +101,9 @@ static int fails(const char *path)
 	X(overflow, overflow(0))
 
 #define KILL_ROWS(X)                                                                               \
-	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)     \
-	X(17) X(18) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
+	X(1)                                                                                       \
+	X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)    \
+		X(18) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
 
 static void small_limit(int resource, rlim_t size)
 {
@@ -111,7 +117,7 @@ HELPER void divide(void)
 #if defined(__x86_64__)
 	zero = 7 / zero;
 #else
-	raw_call(SYS_kill, getpid(), SIGFPE, 0, 0, 0);
+	raw_call(SYS_kill, raw_call(SYS_getpid, 0, 0, 0, 0, 0), SIGFPE, 0, 0, 0);
 #endif
 }
 
@@ -126,7 +132,7 @@ HELPER int overflow(int level)
 /* Lets another process signal this one while it is here; is killed by it, now or in exec. */
 static void meet(void)
 {
-	shared->child = getpid();
+	shared->child = (pid_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0);
 	while (!shared->sent)
 		cpu_relax();
 	fails(program);
@@ -280,8 +286,9 @@ static void print_end(const char *name, pid_t pid, int status, int seen)
 int main(int argc, char **argv)
 {
 	const char *theme = string_argument(argc, argv, 1, "exit");
-	int good = number_argument(argc, argv, 3, 6), i, n;
+	int good = number_argument(argc, argv, 3, 6), i;
 	int threads = number_argument(argc, argv, 2, 0);
+	volatile int n; /* not known to the compiler, which else makes two calls of one */
 	struct sigaction action = { .sa_sigaction = on_child, .sa_flags = SA_RESTART | SA_SIGINFO };
 	volatile long guard[4] = { 11, 22, 33, 44 };
 
