@@ -111,3 +111,20 @@ upgrades() {
 @test "gives way before: what cannot be done twice" {
 	upgrades effect
 }
+
+@test "signals to the parent: each once, in order, in the parent" {
+	windows window_signal parent
+	windows window_signal group 300
+}
+
+@test "signals to the child: as its mask and dispositions say" {
+	windows window_signal handled
+	windows window_signal blocked
+	windows window_signal unblocked
+	windows window_signal ignored
+	windows window_signal pause
+}
+
+@test "a child's own handlers and mask" {
+	windows window_signal own
+}
