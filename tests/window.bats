@@ -128,3 +128,81 @@ upgrades() {
 @test "a child's own handlers and mask" {
 	windows window_signal own
 }
+
+@test "each child is seen once, whoever waits, and finds its own pid and parent" {
+	for how in thread waitid handler signalfd ignore nocldwait; do
+		windows window_wait "$how"
+		upgrades_at_least 16
+	done
+}
+
+# state OPEN WHAT...: in that state no window opens: there were OPEN before and after it
+state() {
+	same_as_bare window_refuse "${@:2}"
+	record -- window_refuse "${@:2}"
+	if grep -q ^skip record.out; then
+		skip "$(grep ^skip record.out)"
+	fi
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+	assert_equal "$(query 'sum(s["by_tier"]["vfork"] for s in sites if s["call"] == "fork")')" "$1"
+}
+
+reasons() {
+	query '" ".join(s["reason"] + " " + s.get("fallback_reason", "") for s in sites)'
+}
+
+@test "refused: after unshare of the pid namespace" {
+	state 3 unshare
+}
+
+@test "refused: after setns" {
+	state 3 setns
+}
+
+@test "refused: nothing is learned of a traced process" {
+	state 0 traced
+}
+
+@test "a tracer that comes later, and follows every child" {
+	windows window_refuse traced-later
+}
+
+@test "refused: in a vfork child" {
+	state 8 vfork
+}
+
+@test "refused: on a coroutine's stack" {
+	state 9 coroutine
+	assert_regex "$(reasons)" unknown-stack
+	state 0 coroutine first
+	assert_regex "$(reasons)" unknown-stack
+}
+
+@test "refused: on a signal stack" {
+	state 9 signal-stack
+	assert_regex "$(reasons)" unknown-stack
+	state 0 signal-stack first
+	assert_regex "$(reasons)" unknown-stack
+}
+
+@test "a thread on a stack that the program made" {
+	windows window_refuse own-stack
+	windows window_refuse own-stack heap
+}
+
+@test "no process to be had: EAGAIN, and windows again after it" {
+	windows window_refuse processes
+}
+
+@test "refused: a seccomp filter that answers clone3 with EPERM, EINVAL, ENOSYS" {
+	for error in 1 22 38; do
+		state 3 seccomp "$error"
+	done
+}
+
+@test "refused: set*id in the child" {
+	same_as_bare window_upgrade privilege 0 0
+	record -- window_upgrade privilege 0 0
+	assert_regex "$(reasons)" privilege
+	assert_equal "$(query 'summary["by_tier"].get("vfork", 0)')" 0
+}

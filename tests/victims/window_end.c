@@ -102,8 +102,9 @@ static int fails(const char *path)
 
 #define KILL_ROWS(X)                                                                               \
 	X(1)                                                                                       \
-	X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)    \
-		X(18) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
+	X(2)                                                                                       \
+	X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18)   \
+		X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
 
 static void small_limit(int resource, rlim_t size)
 {
@@ -264,8 +265,10 @@ static void start_killer(void)
 			_exit(0);
 		alarm(60);
 		while (!shared->quit) {
-			if (shared->child && !shared->sent) {
-				kill(shared->child, shared->signal);
+			pid_t child = shared->child;
+
+			if (child && !shared->sent) {
+				kill_one(child, shared->signal);
 				shared->sent = 1;
 			}
 			usleep(20);

@@ -23,7 +23,7 @@ static struct {
 	volatile int sent, quit, sending, go;
 	volatile int seen_by_child; /* times that a handler ran in a window */
 	volatile int wrong;
-} *shared;
+} * shared;
 
 static const char *what;
 static char *program;
@@ -61,17 +61,17 @@ static void on_other(int signal)
 static void send_to_child(pid_t child)
 {
 	if (is("handled")) {
-		kill(child, SIGUSR1);
+		kill_one(child, SIGUSR1);
 	} else if (is("blocked") || is("unblocked")) {
-		kill(child, SIGUSR2);
-		kill(child, SIGRTMIN + 2);
+		kill_one(child, SIGUSR2);
+		kill_one(child, SIGRTMIN + 2);
 	} else if (is("ignored")) {
-		kill(child, SIGPIPE);
-		kill(child, SIGCHLD);
+		kill_one(child, SIGPIPE);
+		kill_one(child, SIGCHLD);
 	} else if (is("pause")) {
-		kill(child, SIGSTOP);
+		kill_one(child, SIGSTOP);
 		usleep(1000);
-		kill(child, SIGCONT);
+		kill_one(child, SIGCONT);
 	}
 }
 
@@ -79,7 +79,7 @@ static void send_to_child(pid_t child)
 static void start_sender(void)
 {
 	union sigval value = { 0 };
-	pid_t pid = fork();
+	pid_t pid = fork(), child;
 
 	if (pid) {
 		wait_for(pid);
@@ -101,13 +101,15 @@ static void start_sender(void)
 			continue;
 		}
 		if (is("group") && shared->go && value.sival_int < NUMBERS) {
-			kill(0, SIGUSR1);
+			if (shared->parent > 1)
+				kill(-shared->parent, SIGUSR1);
 			shared->sending = ++value.sival_int;
 			usleep(20);
 			continue;
 		}
-		if (shared->child && !shared->sent) {
-			send_to_child(shared->child);
+		child = shared->child;
+		if (child && !shared->sent) {
+			send_to_child(child);
 			shared->sent = 1;
 		}
 		usleep(20);
@@ -165,7 +167,8 @@ static void child(void)
 int main(int argc, char **argv)
 {
 	int count = number_argument(argc, argv, 2, 12), i, total;
-	struct sigaction action = { .sa_sigaction = on_number, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = on_number,
+				    .sa_flags = SA_SIGINFO | SA_RESTART };
 	struct sigaction now;
 	sigset_t set, before, after;
 

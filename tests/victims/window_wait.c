@@ -20,7 +20,7 @@ struct seen {
 static struct {
 	volatile int used;
 	struct seen child[MOST];
-} *told; /* by the children themselves */
+} * told; /* by the children themselves */
 
 static pid_t forked[MOST];
 static struct {
@@ -85,9 +85,8 @@ static void *reaper(void *unused)
 		if (is("waitid")) {
 			memset(&info, 0, sizeof(info));
 			if (!waitid(P_ALL, 0, &info, WEXITED))
-				note(info.si_pid, info.si_code == CLD_EXITED ?
-							  info.si_status << 8 :
-							  info.si_status);
+				note(info.si_pid, info.si_code == CLD_EXITED ? info.si_status << 8 :
+									       info.si_status);
 			else if (errno == ECHILD && done)
 				return unused;
 		} else if (reap_all(0) == -1 && errno == ECHILD && done) {
@@ -156,9 +155,9 @@ static void check(int i)
 	for (at = 0; at < reaped.count && reaped.pid[at] != forked[i]; at++)
 		;
 	if (at < reaped.count)
-		expect((WIFSIGNALED(reaped.status[at]) ? WTERMSIG(reaped.status[at]) :
-							 WEXITSTATUS(reaped.status[at])) ==
-			       expected_status[row_of(i)],
+		expect((WIFSIGNALED(reaped.status[at]) ?
+				WTERMSIG(reaped.status[at]) :
+				WEXITSTATUS(reaped.status[at])) == expected_status[row_of(i)],
 		       "a child ended otherwise");
 }
 
