@@ -206,3 +206,22 @@ reasons() {
 	assert_regex "$(reasons)" privilege
 	assert_equal "$(query 'summary["by_tier"].get("vfork", 0)')" 0
 }
+
+@test "a program too large for fork() spawns all the same" {
+	LIMIT=20 victim fork_nomem >bare
+	! grep -q ^skip bare || skip "$(grep ^skip bare)"
+	run cat bare
+	assert_line "full: 6 of 6 failed: Cannot allocate memory, 0 ended well"
+	record -- fork_nomem
+	# A child that gives way needs a real fork, and that fails as ever.
+	run diff bare record.out
+	assert_output "2c2
+< full: 6 of 6 failed: Cannot allocate memory, 0 ended well
+---
+> full: 0 of 6 failed, 6 ended well
+4c4
+< full still: 6 of 6 failed: Cannot allocate memory, 0 ended well
+---
+> full still: 0 of 6 failed, 6 ended well"
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+}
