@@ -129,15 +129,23 @@ static void find(struct audit *audit, enum spork_reason reason, uintptr_t where)
 	}
 }
 
+/* What the site is known for needs no entry: a few bytes here and there of a large range would take many. */
 static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uint64_t end)
 {
 	struct site_writes *writes = &audit->writes;
 	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
+	struct box_write write;
 
 	offset &= ~7ULL;
 	end = (end + 7) & ~7ULL;
-	if (end > offset && last && last->module == module && last->size &&
-	    last->offset <= offset && last->offset + last->size >= offset) {
+	write = (struct box_write){ .module = module,
+				    .offset = offset,
+				    .size = (uint32_t)(end - offset) };
+	if (site_knows(audit->window->site, &write))
+		return;
+	/* relative to the thread pointer, `end` may be zero */
+	if (end != offset && last && last->module == module && last->size &&
+	    offset - last->offset <= last->size) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -145,9 +153,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		find(audit, BOX_REASON_WRITES_MANY, 0);
 		return;
 	}
-	writes->write[writes->count++] = (struct box_write){ .module = module,
-							     .offset = offset,
-							     .size = (uint32_t)(end - offset) };
+	writes->write[writes->count++] = write;
 }
 
 /*
