@@ -5,6 +5,7 @@
 # Each victim runs bare and under the shim with equal output; the record says that windows were open.
 
 load helper
+load stress
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
@@ -224,4 +225,24 @@ reasons() {
 ---
 > full still: 0 of 6 failed, 6 ended well"
 	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+}
+
+@test "2000 spawns at random, alone" {
+	stress -- 2000 0 1
+}
+
+@test "2000 spawns at random, audited again and again" {
+	stress -s reaudit=20 -- 2000 0 2
+}
+
+@test "2000 spawns at random, by threads, while others do what threads do" {
+	stress -- 2000 3 3
+	stress -s reaudit=20 -- 2000 3 4
+}
+
+@test "the stress itself finds nothing in a bare run" {
+	LIMIT=60 victim stress_window 500 0 1
+	LIMIT=60 victim stress_window 500 2 1
+	run bash -c "'$VICTIMS/stress_window' 500 2 5 | grep -v -e '^0 ' -e '^500 '"
+	assert_output ""
 }
