@@ -176,6 +176,7 @@ static bool counts_relocations(const struct audit *audit, const struct module *m
 static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 {
 	struct site_writes *writes = &audit->writes;
+	uint32_t offset, size;
 
 	/* Frames that have returned are put back whole, and what lies below is nobody's. */
 	if (start < audit->returned)
@@ -183,13 +184,21 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 	if (start >= end)
 		return;
 	/* Beyond the frames of the site's key nothing tells whether the next caller's lie the same way. */
-	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK ||
+	if (end - audit->stack > UNDO_STACK ||
 	    (audit->others && end - audit->stack > audit->window->extent)) {
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
-	writes->stack[writes->stack_count].offset = (uint32_t)((start & ~7ULL) - audit->stack);
-	writes->stack[writes->stack_count].size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	offset = (uint32_t)((start & ~7ULL) - audit->stack);
+	size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	if (site_knows_stack(audit->window->site, offset, size))
+		return;
+	if (writes->stack_count == BOX_SITE_STACK) {
+		find(audit, BOX_REASON_WRITES_STACK, start);
+		return;
+	}
+	writes->stack[writes->stack_count].offset = offset;
+	writes->stack[writes->stack_count].size = size;
 	writes->stack_count++;
 }
 

@@ -152,6 +152,17 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 	return false;
 }
 
+bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < site->stack_writes && i < BOX_SITE_STACK; i++)
+		if (offset >= site->stack_write[i].offset &&
+		    offset + size <= site->stack_write[i].offset + site->stack_write[i].size)
+			return true;
+	return false;
+}
+
 /* Ranges of the stack that overlap or touch become one. False: too many. */
 static bool site_add_stack(struct box_site *site, const struct site_writes *writes)
 {
