@@ -51,12 +51,11 @@ struct spawner {
 	int learned[SITES];
 };
 
+/* clang-format off */
 #define DEVIATIONS(X)                                                                              \
-	X(malloc)                                                                                  \
-	X(stdio)                                                                                   \
-	X(lock)                                                                                    \
-	X(thread) X(fork) X(sleep) X(map) X(write) X(yield) X(raise) X(user) X(read) X(exit)       \
-		X(raw_exit) X(raw_kill) X(fault) X(abort) X(enoent) X(enoent_path)
+	X(malloc) X(stdio) X(lock) X(thread) X(fork) X(sleep) X(map) X(write) X(yield) X(raise)    \
+	X(user) X(read) X(exit) X(raw_exit) X(raw_kill) X(fault) X(abort) X(enoent) X(enoent_path)
+/* clang-format on */
 
 enum deviation {
 #define X(name) DO_##name,
@@ -74,6 +73,8 @@ static int *volatile nowhere;
 static volatile int stop;
 static volatile sig_atomic_t child_signals;
 static pthread_mutex_t mutexes[THREADS_MAX]; /* taken by the other threads */
+static pthread_mutex_t environment_mutex =
+	PTHREAD_MUTEX_INITIALIZER; /* libc has none for readers */
 static pthread_mutex_t quiet_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Seen by all processes. */
@@ -386,8 +387,10 @@ HELPER void spawn_one(struct spawner *self, int site)
 		count(&counts->changed);
 	for (i = 0; i < REGIONS; i++)
 		region_check(&self->region[i]);
+	pthread_mutex_lock(&environment_mutex);
 	if (!getenv("STRESS") || getenv("ONLY"))
 		count(&counts->changed);
+	pthread_mutex_unlock(&environment_mutex);
 	mark(returned, pid);
 	status = wait_somehow(self, pid) & ~0x80;
 	if (status != planned_status(&self->plan))
@@ -514,8 +517,10 @@ static void *hammer(void *data)
 			snprintf(name, sizeof(name), "HAMMER_%d_%d", job->number,
 				 below(&random, 50));
 			snprintf(value, sizeof(value), "%d", below(&random, 1000));
+			pthread_mutex_lock(&environment_mutex);
 			if (setenv(name, value, 1) || !getenv(name) || strcmp(getenv(name), value))
 				count(&counts->hammer_faults);
+			pthread_mutex_unlock(&environment_mutex);
 			break;
 		case 6:
 			pthread_mutex_lock(&mutexes[job->number]);

@@ -100,11 +100,11 @@ static int fails(const char *path)
 	X(fpe, divide())                                                                           \
 	X(overflow, overflow(0))
 
+/* clang-format off */
 #define KILL_ROWS(X)                                                                               \
-	X(1)                                                                                       \
-	X(2)                                                                                       \
-	X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18)   \
-		X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
+	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)     \
+	X(17) X(18) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(34) X(64)
+/* clang-format on */
 
 static void small_limit(int resource, rlim_t size)
 {
