@@ -227,6 +227,12 @@ reasons() {
 	assert_equal "$(query '[v["kind"] for v in violations]')" ""
 }
 
+@test "programs get the whole environment while a thread changes it" {
+	windows window_environ 300
+	# none failed to execute for a pointer that was freed under it
+	assert_equal "$(query 'summary["upgrades"]')" 0
+}
+
 @test "2000 spawns at random, alone" {
 	stress -- 2000 0 1
 }
