@@ -43,8 +43,10 @@ static void *changing(void *unused)
 			snprintf(name, sizeof(name), "ADDED_%d", i);
 			snprintf(value, sizeof(value), "%d", i);
 			setenv(name, value, 1);
-			/* what the environment left is soon something else's */
+			/* What the environment left is soon something else's. */
 			free(calloc(FIXED + (size_t)i, sizeof(char *)));
+			/* A fork in the midst of setenv() would be the program's own fault. */
+			usleep(5);
 		}
 		for (i = ADDED - 1; i >= 0; i--) {
 			snprintf(name, sizeof(name), "ADDED_%d", i);
