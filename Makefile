@@ -132,6 +132,12 @@ check:
 	@$(MAKE) all victims
 	@BUILD=$(O) tests/run $(TESTS)
 
+# The tests that take long: 20 minutes a file at most.
+check-long:
+	@tools/deps.sh run
+	@$(MAKE) all victims
+	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1200) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
+
 bench:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
@@ -174,6 +180,7 @@ help:
 		'make            build/libspork.so and build/spork' \
 		'make demo       install what is missing, build, run the main job on a real program' \
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
+		'make check-long run the tests that take long (TESTS=tests/long/x.bats ...)' \
 		'make lint       both compilers with -Werror, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
@@ -186,7 +193,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check bench lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long bench lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -211,14 +211,12 @@ static struct window *open_vfork(const struct entry_registers *registers,
 }
 
 /* Undoes what open_shared() did before it gave up, but for the prepare handlers. */
-static enum spork_reason open_failed(struct window *window, bool took_environ,
+static enum spork_reason open_failed(struct window *window, void (*give_environ)(void),
 				     enum spork_reason reason)
 {
 	signal_close(&window->signal);
-	if (took_environ)
-		environ_give();
-	else
-		environ_release();
+	if (give_environ)
+		give_environ();
 	window_give(window);
 	thread_words.atfork_mode = ATFORK_PREPARED;
 	return reason;
@@ -274,14 +272,12 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return BOX_REASON_NO_MEMORY;
 	atfork_prepare();
 	signal_open(&window->signal);
-	if (!environ_shared)
-		environ_hold();
-	else if (!environ_take())
-		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
+	if (environ_shared ? !environ_take() : !environ_keep())
+		return open_failed(window, NULL, BOX_REASON_ENVIRONMENT);
 	window->undo.environ_shared = environ_shared;
 	reason = undo_save(&window->undo, visit, registers->stack, size);
 	if (reason)
-		return open_failed(window, environ_shared, reason);
+		return open_failed(window, environ_shared ? environ_give : environ_unkeep, reason);
 	window->kind = WINDOW_SHARED;
 	window->returned = UINTPTR_MAX;
 	clone_choose(window);
@@ -409,7 +405,8 @@ static long child_outcome(struct window *window, long pid)
 	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
 	if (ended != pid)
 		return pid;
-	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)))
+	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
+	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
@@ -476,7 +473,7 @@ long window_close(struct window *window, long pid)
 	if (window->undo.environ_shared)
 		environ_give();
 	else
-		environ_release();
+		environ_unkeep();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
 	else
