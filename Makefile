@@ -132,16 +132,21 @@ check:
 	@$(MAKE) all victims
 	@BUILD=$(O) tests/run $(TESTS)
 
-# The tests that take long: 20 minutes a file at most.
+# Tests that take minutes: 30 a file at most.
 check-long:
-	@tools/deps.sh run
+	@tools/deps.sh run long
 	@$(MAKE) all victims
-	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1200) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
+	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
 
 bench:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
 	@BUILD=$(O) tests/bench/run $(BENCH)
+
+bench-programs:
+	@tools/deps.sh run
+	@$(MAKE) all $(O)/victims/exit_static
+	@BUILD=$(O) tests/bench/programs $(BENCH)
 
 lint:
 	@tools/deps.sh run lint
@@ -180,9 +185,10 @@ help:
 		'make            build/libspork.so and build/spork' \
 		'make demo       install what is missing, build, run the main job on a real program' \
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
-		'make check-long run the tests that take long (TESTS=tests/long/x.bats ...)' \
+		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make lint       both compilers with -Werror, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
+		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
 		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
 		'make uninstall  the same variables' \
@@ -193,7 +199,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long bench lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

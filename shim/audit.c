@@ -181,6 +181,9 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 	/* Frames that have returned are put back whole, and what lies below is nobody's. */
 	if (start < audit->returned)
 		start = audit->returned;
+	/* The child may call from further down than fork() was called from: by alloca, or pushed arguments. */
+	if (start < audit->stack)
+		start = audit->stack;
 	if (start >= end)
 		return;
 	/* Beyond the frames of the site's key nothing tells whether the next caller's lie the same way. */

@@ -33,6 +33,7 @@ enum {
 	TRAIT_IOCTL,
 	TRAIT_RLIMIT,
 	TRAIT_PRLIMIT,
+	TRAIT_FREE,
 };
 
 #define BOX_REASON_OPEN TRAIT_OPEN
@@ -44,6 +45,7 @@ enum {
 #define BOX_REASON_IOCTL TRAIT_IOCTL
 #define BOX_REASON_RLIMIT TRAIT_RLIMIT
 #define BOX_REASON_PRLIMIT TRAIT_PRLIMIT
+#define BOX_REASON_FREE TRAIT_FREE
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
@@ -170,6 +172,8 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 		return raw_reason(value[0]);
 	case TRAIT_IOCTL:
 		return ioctl_reason((unsigned long)value[1]);
+	case TRAIT_FREE:
+		return value[0] ? BOX_REASON_HEAP : BOX_REASON_NONE;
 	case TRAIT_FCNTL:
 		return fcntl_reason((int)value[1]);
 	case TRAIT_RLIMIT:

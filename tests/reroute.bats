@@ -42,6 +42,13 @@ no_violations() {
 	same_as_bare fork_exec 40 /bin/false
 }
 
+@test "a child may go on below the stack pointer that fork() returned with, and sort" {
+	record -- fork_deeper 10
+	promoted
+	no_violations
+	same_as_bare fork_deeper 10
+}
+
 @test "learn=N: N forks come first" {
 	record -s learn=6 -- fork_exec 10
 	promoted
