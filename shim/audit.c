@@ -93,7 +93,7 @@ void audit_begin(struct window *window)
 
 	sys_sigmask(mask);
 	if (pid < 0) {
-		audit_refuse(window, BOX_REASON_NO_TWIN);
+		audit_refuse(window, BOX_REASON_NO_TWIN, NULL, 0);
 		return;
 	}
 	window->twin_pid = (int32_t)pid;
@@ -112,10 +112,11 @@ static bool tells(const struct window *window, enum spork_reason finding)
 	       (finding != BOX_REASON_DEADLINE && !automaton_is_new(window));
 }
 
-void audit_refuse(struct window *window, enum spork_reason reason)
+void audit_refuse(struct window *window, enum spork_reason reason, const char *function,
+		  uintptr_t where)
 {
 	if (tells(window, reason))
-		site_refuse(window->site, reason);
+		site_refuse_for(window->site, reason, function, where);
 	else
 		site_audit_cancel(window->site);
 	audit_close(window);
@@ -355,12 +356,14 @@ static void compare(struct audit *audit)
 	proc_maps_close(&maps);
 }
 
-/* A site that had been promoted, and whose child nevertheless wrote something new. */
-static void report_leak(struct audit *audit, const struct box_write *write, uintptr_t where)
+/* A site that had been promoted, and whose child nevertheless wrote something new, `place`. */
+static void report_leak(struct audit *audit, const struct box_write *write, uintptr_t where,
+			const char *place)
 {
 	struct box_violation violation;
 
 	memset(&violation, 0, sizeof(violation));
+	strcpy(violation.text, place);
 	violation.kind = BOX_VIOLATION_REROUTE_LEAK;
 	violation.call = audit->window->call + 1;
 	violation.site = record_site_index(audit->window->site);
@@ -374,24 +377,43 @@ static void report_leak(struct audit *audit, const struct box_write *write, uint
 	report_violation(&violation);
 }
 
+/* The first write that its parents' windows would not have put back; false: there is none. */
+static bool find_leak(struct audit *audit)
+{
+	const struct site_writes *writes = &audit->writes;
+	const struct box_site *site = audit->window->site;
+	uint32_t i;
+
+	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
+	for (i = 0; i < writes->count; i++)
+		if (writes->write[i].size && !site_knows(site, &writes->write[i]) &&
+		    !undo_saves_always(&writes->write[i])) {
+			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]),
+				    writes->write[i].module ? "" : " in thread-local storage");
+			return true;
+		}
+	/* With one thread the stack and environ come back whole. */
+	if (audit->others && writes->stack_count && writes->shape == site->shape) {
+		report_leak(audit, &(struct box_write){ .size = writes->stack[0].size },
+			    audit->stack + writes->stack[0].offset, " on the stack");
+		return true;
+	}
+	if (audit->others && writes->environment && !site->environment) {
+		report_leak(audit, &(struct box_write){ .size = sizeof(environ) },
+			    (uintptr_t)&environ, " (environ)");
+		return true;
+	}
+	return false;
+}
+
 /* A finding on a site that had been promoted is a leak: its parents may have seen such a write. */
 static void check_leak(struct audit *audit)
 {
-	const struct site_writes *writes = &audit->writes;
-	uint32_t i;
-
-	if (audit->finding == BOX_REASON_WRITES_HEAP) {
-		struct box_write write = { .size = 1 };
-
-		report_leak(audit, &write, audit->found_at);
-		return;
-	}
-	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
-	for (i = 0; i < writes->count && !audit->finding; i++)
-		if (writes->write[i].size && !site_knows(audit->window->site, &writes->write[i])) {
-			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]));
-			audit->finding = BOX_REASON_LEAK;
-		}
+	if (audit->finding == BOX_REASON_WRITES_HEAP)
+		report_leak(audit, &(struct box_write){ .size = 1 }, audit->found_at,
+			    " in the heap");
+	else if (!audit->finding && find_leak(audit))
+		audit->finding = BOX_REASON_LEAK;
 }
 
 /* A word of the stack as it was at the fork: the twin has it. */
@@ -468,7 +490,7 @@ void audit_end(struct window *window)
 		audit->finding = BOX_REASON_CALLS_MANY;
 	RECORD_ADD(audit_ns, sys_now() - began);
 	if (audit->finding) {
-		audit_refuse(window, audit->finding);
+		audit_refuse(window, audit->finding, NULL, audit->found_at);
 	} else {
 		site_audit_clean(window->site, &audit->writes);
 		audit_close(window);

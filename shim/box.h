@@ -260,6 +260,9 @@ struct box_site {
 	uint32_t clean;	 /* audits without a finding, in a row */
 	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
 	uint64_t audit_since;			 /* an audit runs since then; zero: none */
+	struct box_frame
+		finding;   /* what refused it: the return address of a call, or what was written */
+	char function[32]; /* that was called; empty: none */
 	uint64_t handlers; /* of atfork's child phase when last audited: atfork_key() */
 	uint64_t shape; /* distances of the frames when audited; SITE_SHAPE_VARIES: they differed */
 	uint64_t spawns;

@@ -199,7 +199,7 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uint
 	if (window->kind == WINDOW_AUDIT) {
 		automaton_note(window, hook, where);
 		if (reason)
-			audit_refuse(window, reason);
+			audit_refuse(window, reason, real_name(hook), where);
 	} else {
 		if (!reason && !automaton_knows(window, hook, where))
 			reason = BOX_REASON_CALL;

@@ -149,7 +149,7 @@ static bool site_valid(const struct box_site *site, uint32_t modules)
 	if (site->call != BOX_CALL_FORK || site->state >= BOX_SITE_STATE_COUNT ||
 	    site->reason >= BOX_REASON_COUNT || !site->frames || site->frames > BOX_SITE_FRAMES ||
 	    site->writes > BOX_SITE_WRITES || site->stack_writes > BOX_SITE_STACK ||
-	    site->returned > UNDO_STACK)
+	    site->returned > UNDO_STACK || site->finding.module > modules)
 		return false;
 	for (i = 0; i < site->frames; i++)
 		if (!site->frame[i].module || site->frame[i].module > modules)
@@ -188,27 +188,36 @@ static void site_reset(struct box_site *site)
 		site->frame[i].addr = 0;
 	memset(site->by_tier, 0, sizeof(site->by_tier));
 	memset(site->latency, 0, sizeof(site->latency));
+	site->finding.addr = 0;
 	site->spawns = site->upgrades = site->audits = site->fallbacks = site->audit_since = 0;
 	site->fallback_reason = site->audit_pid = site->strikes = site->phase = 0;
+}
+
+/* The site's ith number of a module that it would be nothing without; NULL: there are no more. */
+static uint32_t *site_module(struct box_site *site, uint32_t i)
+{
+	if (i < site->frames)
+		return &site->frame[i].module;
+	return i - site->frames < site->writes ? &site->write[i - site->frames].module : NULL;
 }
 
 /* Adds a site to the box, with the module numbers of the box. */
 static void site_add(const struct image *image, const struct box_site *stored)
 {
 	struct box_site site = *stored;
-	uint32_t i;
+	const struct box_module *from;
+	uint32_t *module, i;
 
-	for (i = 0; i < site.frames + site.writes; i++) {
-		uint32_t *module = i < site.frames ? &site.frame[i].module :
-						     &site.write[i - site.frames].module;
-		const struct box_module *from = image_module(image, *module - 1);
-
+	for (i = 0; (module = site_module(&site, i)); i++) {
 		if (!*module)
 			continue;
+		from = image_module(image, *module - 1);
 		*module = replaced(from) ? 0 : record_module(from);
 		if (!*module)
 			return;
 	}
+	if (site.finding.module)
+		site.finding.module = record_module(image_module(image, site.finding.module - 1));
 	site_reset(&site);
 	/* Runs that are too short to come to a re-audit have one now and then all the same. */
 	if (config.reaudit)
@@ -284,20 +293,23 @@ static const char *load(bool *foreign)
 	return problem;
 }
 
+static bool has_build_id(uint32_t index)
+{
+	const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
+
+	return module && module->ready && module->build_id_size;
+}
+
 static bool has_build_ids(const struct box_site *site)
 {
 	uint32_t i;
 
-	for (i = 0; i < site->frames + site->writes; i++) {
-		uint32_t index = i < site->frames ? site->frame[i].module :
-						    site->write[i - site->frames].module;
-		const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
-
-		if (i >= site->frames && !index) /* thread-local storage */
-			continue;
-		if (!module || !module->ready || !module->build_id_size)
+	for (i = 0; i < site->frames; i++)
+		if (!has_build_id(site->frame[i].module))
 			return false;
-	}
+	for (i = 0; i < site->writes; i++)
+		if (site->write[i].module && !has_build_id(site->write[i].module))
+			return false;
 	return site->frames > 0;
 }
 
@@ -336,18 +348,19 @@ static uint32_t module_add(struct image *image, struct counts *counts, uint32_t 
 /* Gives a site of the image the image's numbers of modules; false: other processes have added too many. */
 static bool site_renumber(struct image *image, struct counts *counts, struct box_site *site)
 {
-	uint32_t i;
+	uint32_t *module, i;
 
-	for (i = 0; i < site->frames + site->writes; i++) {
-		uint32_t *module = i < site->frames ? &site->frame[i].module :
-						      &site->write[i - site->frames].module;
-
+	for (i = 0; (module = site_module(site, i)); i++) {
 		if (!*module)
 			continue;
 		*module = module_add(image, counts, *module);
 		if (!*module)
 			return false;
 	}
+	if (site->finding.module)
+		site->finding.module = has_build_id(site->finding.module) ?
+					       module_add(image, counts, site->finding.module) :
+					       0;
 	return true;
 }
 

@@ -185,6 +185,11 @@ void *real_find(enum hook hook)
 	return function;
 }
 
+const char *real_name(enum hook hook)
+{
+	return rows[hook].symbol;
+}
+
 void real_find_wanted(void)
 {
 	static uint64_t found[COUNT(record_header()->wanted)];

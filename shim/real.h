@@ -19,6 +19,9 @@ extern void *real_table[HOOK_COUNT];
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
 
+/* The symbol of a row. */
+const char *real_name(enum hook hook);
+
 /*
  * Looks up what forked children had to, whose findings die with them: so that the next one need not.
  */

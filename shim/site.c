@@ -246,9 +246,17 @@ void site_exec_failed(struct box_site *site)
 
 void site_refuse(struct box_site *site, enum spork_reason reason)
 {
+	site_refuse_for(site, reason, NULL, 0);
+}
+
+void site_refuse_for(struct box_site *site, enum spork_reason reason, const char *function,
+		     uintptr_t where)
+{
 	uint32_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
 
 	if (state == BOX_SITE_LEARNING || state == BOX_SITE_PROMOTED) {
+		module_frame(where, &site->finding);
+		strncpy(site->function, function ? function : "", sizeof(site->function) - 1);
 		site->reason = reason;
 		__atomic_store_n(&site->state,
 				 state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : BOX_SITE_REFUSED,

@@ -70,6 +70,10 @@ void site_exec_failed(struct box_site *site);
 /* A finding: the site stays on real forks. */
 void site_refuse(struct box_site *site, enum spork_reason reason);
 
+/* The same where it is known which function was called from where (NULL: none), or what was written. */
+void site_refuse_for(struct box_site *site, enum spork_reason reason, const char *function,
+		     uintptr_t where);
+
 /* Counts a spawn at a promoted site that takes a real fork all the same. */
 void site_fallback(struct box_site *site, enum spork_reason reason);
 

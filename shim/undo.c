@@ -28,6 +28,14 @@ uintptr_t undo_address(const struct box_write *write)
 	return module_address(write->module, write->offset);
 }
 
+bool undo_saves_always(const struct box_write *write)
+{
+	uintptr_t pointer = sys_thread_pointer(), start = undo_address(write);
+
+	return !write->module && start >= pointer - thread_local_size() &&
+	       start + write->size <= pointer;
+}
+
 static bool saved(const struct undo *undo, uintptr_t start, uintptr_t end)
 {
 	uint32_t i;

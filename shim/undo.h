@@ -53,6 +53,9 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 /* The word of the saved stack at `address`; false: not saved. */
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
 
+/* Is it put back whatever is known of the site? */
+bool undo_saves_always(const struct box_write *write);
+
 /* Address of a range that a site's children write; 0: its module is not loaded here. */
 uintptr_t undo_address(const struct box_write *write);
 

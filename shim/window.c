@@ -174,7 +174,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->registers = *registers;
 			thread_window(window);
 			if (watch == ATFORK_MATTERS)
-				audit_refuse(window, BOX_REASON_ATFORK);
+				audit_refuse(window, BOX_REASON_ATFORK, NULL, 0);
 			else
 				audit_begin(window);
 		}

@@ -387,3 +387,34 @@ deviates() {
 	run victim fork_dumpable 8
 	assert_success
 }
+
+@test "a re-audit finds what windows would have let through: reroute-leak, and the site is demoted" {
+	for threads in 0 1; do
+		for where in static heap frame environ; do
+			# With one thread the stack and environ come back whole.
+			[ "$threads$where" != 0frame ] && [ "$threads$where" != 0environ ] || continue
+			record -s reaudit=7 -- fork_leak $where 6 $threads
+			assert_equal "$(query '[v["kind"] for v in violations]')" reroute-leak
+			assert_equal "$(query 'violations[0]["severity"]')" error
+			assert_equal "$(query 'site["state"]')" demoted
+			assert_regex "$(query 'site["reason"]')" '^(leak|writes-heap)$'
+		done
+		for where in none thread; do
+			record -s reaudit=7 -- fork_leak $where 6 $threads
+			no_violations
+			promoted
+		done
+	done
+	record -s reaudit=7 -- fork_leak frame 6 0
+	no_violations
+	record -s reaudit=7 -- fork_leak environ 6 0
+	no_violations
+}
+
+@test "sites tells which call, or which write, refused one" {
+	record -- fork_deviate setenv 0
+	assert_equal "$(query 'site["finding"]["function"]')" setenv
+	assert_equal "$(query 'site["finding"]["place"]["symbol"]')" deviate
+	record -- fork_heap 5
+	assert_equal "$(query 'site["reason"], site["finding"]["function"]')" "('writes-heap', None)"
+}

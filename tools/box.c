@@ -207,6 +207,7 @@ static void records_check(struct box *box)
 		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
 		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
 		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
+		TERMINATE(box->site[i].function);
 		for (at = 0; at < box->site[i].writes; at++)
 			CLAMP(box->site[i].write[at].size, BOX_SITE_WRITTEN);
 	}

@@ -124,6 +124,25 @@ static void write_print(const struct view *view, const struct box_write *write,
 	fputs(place->replaced ? " (replaced since)\n" : "\n", file);
 }
 
+static void reason_print(const struct view *view, const struct box_site *site)
+{
+	FILE *file = view->output->file;
+
+	if (site->reason == BOX_REASON_NONE)
+		return;
+	fprintf(file, "    %s: %s", box_reason_name(site->reason), box_reason_text(site->reason));
+	if (site->function[0]) {
+		fputs(": ", file);
+		print_clean(file, site->function);
+		fputs(" called in ", file);
+		view_print_code(view, file, &site->finding);
+	} else if (site->finding.addr || site->finding.module) {
+		fputs(", at ", file);
+		view_print_data(view, file, &site->finding);
+	}
+	fputc('\n', file);
+}
+
 static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
@@ -136,9 +155,7 @@ static void details_print(const struct view *view, const struct box_site *site)
 		view_print_code(view, file, &site->frame[i]);
 		fputc('\n', file);
 	}
-	if (site->reason != BOX_REASON_NONE)
-		fprintf(file, "    %s: %s\n", box_reason_name(site->reason),
-			box_reason_text(site->reason));
+	reason_print(view, site);
 	if (site->fallbacks)
 		fprintf(file, "    %llu still by fork: %s: %s\n",
 			(unsigned long long)site->fallbacks, box_reason_name(site->fallback_reason),

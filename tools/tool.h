@@ -188,6 +188,7 @@ struct view {
 /* Whether the view shows that slot. */
 bool view_violation(const struct view *view, uint32_t slot);
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
+void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_violation(const struct view *view, const struct box_violation *violation);
 void view_print_violations(const struct view *view);
 
