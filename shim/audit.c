@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "automaton.h"
 #include "entry.h"
 #include "memory.h"
 #include "module.h"
@@ -69,7 +70,7 @@ static void twin_end(struct window *window)
 static void audit_close(struct window *window)
 {
 	twin_end(window);
-	thread_words.window = NULL;
+	thread_window(NULL);
 	window_give(window);
 }
 
@@ -92,7 +93,7 @@ void audit_begin(struct window *window)
 
 	sys_sigmask(mask);
 	if (pid < 0) {
-		audit_refuse(window, BOX_REASON_NO_TWIN);
+		audit_refuse(window, BOX_REASON_NO_TWIN, NULL, 0);
 		return;
 	}
 	window->twin_pid = (int32_t)pid;
@@ -101,9 +102,23 @@ void audit_begin(struct window *window)
 	RECORD_ADD(audit_ns, window->audit_ns - before);
 }
 
-void audit_refuse(struct window *window, enum spork_reason reason)
+/*
+ * What a child of a promoted site does off the paths that were learned tells nothing of those: in a window it
+ * would have given way before. Nor does a machine that is busy.
+ */
+static bool tells(const struct window *window, enum spork_reason finding)
 {
-	site_refuse(window->site, reason);
+	return __atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED ||
+	       (finding != BOX_REASON_DEADLINE && !automaton_is_new(window));
+}
+
+void audit_refuse(struct window *window, enum spork_reason reason, const char *function,
+		  uintptr_t where)
+{
+	if (tells(window, reason))
+		site_refuse_for(window->site, reason, function, where);
+	else
+		site_audit_cancel(window->site);
 	audit_close(window);
 }
 
@@ -115,15 +130,23 @@ static void find(struct audit *audit, enum spork_reason reason, uintptr_t where)
 	}
 }
 
+/* What the site is known for needs no entry: a few bytes here and there of a large range would take many. */
 static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uint64_t end)
 {
 	struct site_writes *writes = &audit->writes;
 	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
+	struct box_write write;
 
 	offset &= ~7ULL;
 	end = (end + 7) & ~7ULL;
-	if (end > offset && last && last->module == module && last->size &&
-	    last->offset <= offset && last->offset + last->size >= offset) {
+	write = (struct box_write){ .module = module,
+				    .offset = offset,
+				    .size = (uint32_t)(end - offset) };
+	if (site_knows(audit->window->site, &write))
+		return;
+	/* relative to the thread pointer, `end` may be zero */
+	if (end != offset && last && last->module == module && last->size &&
+	    offset - last->offset <= last->size) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -131,9 +154,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		find(audit, BOX_REASON_WRITES_MANY, 0);
 		return;
 	}
-	writes->write[writes->count++] = (struct box_write){ .module = module,
-							     .offset = offset,
-							     .size = (uint32_t)(end - offset) };
+	writes->write[writes->count++] = write;
 }
 
 /*
@@ -156,6 +177,7 @@ static bool counts_relocations(const struct audit *audit, const struct module *m
 static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 {
 	struct site_writes *writes = &audit->writes;
+	uint32_t offset, size;
 
 	/* Frames that have returned are put back whole, and what lies below is nobody's. */
 	if (start < audit->returned)
@@ -166,13 +188,21 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 	if (start >= end)
 		return;
 	/* Beyond the frames of the site's key nothing tells whether the next caller's lie the same way. */
-	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK ||
+	if (end - audit->stack > UNDO_STACK ||
 	    (audit->others && end - audit->stack > audit->window->extent)) {
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
-	writes->stack[writes->stack_count].offset = (uint32_t)((start & ~7ULL) - audit->stack);
-	writes->stack[writes->stack_count].size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	offset = (uint32_t)((start & ~7ULL) - audit->stack);
+	size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	if (site_knows_stack(audit->window->site, offset, size))
+		return;
+	if (writes->stack_count == BOX_SITE_STACK) {
+		find(audit, BOX_REASON_WRITES_STACK, start);
+		return;
+	}
+	writes->stack[writes->stack_count].offset = offset;
+	writes->stack[writes->stack_count].size = size;
 	writes->stack_count++;
 }
 
@@ -326,12 +356,14 @@ static void compare(struct audit *audit)
 	proc_maps_close(&maps);
 }
 
-/* A site that had been promoted, and whose child nevertheless wrote something new. */
-static void report_leak(struct audit *audit, const struct box_write *write, uintptr_t where)
+/* A site that had been promoted, and whose child nevertheless wrote something new, `place`. */
+static void report_leak(struct audit *audit, const struct box_write *write, uintptr_t where,
+			const char *place)
 {
 	struct box_violation violation;
 
 	memset(&violation, 0, sizeof(violation));
+	strcpy(violation.text, place);
 	violation.kind = BOX_VIOLATION_REROUTE_LEAK;
 	violation.call = audit->window->call + 1;
 	violation.site = record_site_index(audit->window->site);
@@ -345,24 +377,43 @@ static void report_leak(struct audit *audit, const struct box_write *write, uint
 	report_violation(&violation);
 }
 
+/* The first write that its parents' windows would not have put back; false: there is none. */
+static bool find_leak(struct audit *audit)
+{
+	const struct site_writes *writes = &audit->writes;
+	const struct box_site *site = audit->window->site;
+	uint32_t i;
+
+	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
+	for (i = 0; i < writes->count; i++)
+		if (writes->write[i].size && !site_knows(site, &writes->write[i]) &&
+		    !undo_saves_always(&writes->write[i])) {
+			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]),
+				    writes->write[i].module ? "" : " in thread-local storage");
+			return true;
+		}
+	/* With one thread the stack and environ come back whole. */
+	if (audit->others && writes->stack_count && writes->shape == site->shape) {
+		report_leak(audit, &(struct box_write){ .size = writes->stack[0].size },
+			    audit->stack + writes->stack[0].offset, " on the stack");
+		return true;
+	}
+	if (audit->others && writes->environment && !site->environment) {
+		report_leak(audit, &(struct box_write){ .size = sizeof(environ) },
+			    (uintptr_t)&environ, " (environ)");
+		return true;
+	}
+	return false;
+}
+
 /* A finding on a site that had been promoted is a leak: its parents may have seen such a write. */
 static void check_leak(struct audit *audit)
 {
-	const struct site_writes *writes = &audit->writes;
-	uint32_t i;
-
-	if (audit->finding == BOX_REASON_WRITES_HEAP) {
-		struct box_write write = { .size = 1 };
-
-		report_leak(audit, &write, audit->found_at);
-		return;
-	}
-	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
-	for (i = 0; i < writes->count && !audit->finding; i++)
-		if (writes->write[i].size && !site_knows(audit->window->site, &writes->write[i])) {
-			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]));
-			audit->finding = BOX_REASON_LEAK;
-		}
+	if (audit->finding == BOX_REASON_WRITES_HEAP)
+		report_leak(audit, &(struct box_write){ .size = 1 }, audit->found_at,
+			    " in the heap");
+	else if (!audit->finding && find_leak(audit))
+		audit->finding = BOX_REASON_LEAK;
 }
 
 /* A word of the stack as it was at the fork: the twin has it. */
@@ -398,6 +449,17 @@ static void look_at_memory(struct audit *audit)
 	SYS(close, audit->pagemap);
 }
 
+/* Does it write, or may it, what cannot be put back while other threads run? See undo_save(). */
+static bool writes_static(const struct site_writes *writes)
+{
+	uint32_t i;
+
+	for (i = 0; i < writes->count; i++)
+		if (writes->write[i].module && (writes->write[i].size || writes->silent))
+			return true;
+	return false;
+}
+
 void audit_end(struct window *window)
 {
 	struct audit *audit = (struct audit *)window->undo.stack_words;
@@ -416,13 +478,22 @@ void audit_end(struct window *window)
 		audit->finding = BOX_REASON_DEADLINE;
 	if (!audit->finding)
 		look_at_memory(audit);
-	if (__atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
+	audit->writes.path = automaton_is_new(window);
+	if (!audit->writes.path &&
+	    __atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
 		check_leak(audit);
-	if (audit->finding)
-		site_refuse(window->site, audit->finding);
-	else
-		site_audit_clean(window->site, &audit->writes);
+	/* With other threads alive it would close the fast tier to the paths that do not write. */
+	if (!audit->finding && audit->others && !tells(window, BOX_REASON_NONE) &&
+	    writes_static(&audit->writes))
+		audit->finding = BOX_REASON_WRITES_STATIC;
+	if (!audit->finding && !automaton_learn(window->site, window))
+		audit->finding = BOX_REASON_CALLS_MANY;
 	RECORD_ADD(audit_ns, sys_now() - began);
-	audit_close(window);
+	if (audit->finding) {
+		audit_refuse(window, audit->finding, NULL, audit->found_at);
+	} else {
+		site_audit_clean(window->site, &audit->writes);
+		audit_close(window);
+	}
 	errno = error;
 }

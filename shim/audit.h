@@ -21,7 +21,11 @@ void audit_begin(struct window *window);
 /* Before an exec: compares with the twin, tells the site, ends the twin. */
 void audit_end(struct window *window);
 
-/* The child did something that refuses its site. Ends the twin and the window. */
-void audit_refuse(struct window *window, enum spork_reason reason);
+/*
+ * The child did something that refuses its site: it called `function` from `where` (NULL: none), or wrote
+ * there. Ends the twin and the window.
+ */
+void audit_refuse(struct window *window, enum spork_reason reason, const char *function,
+		  uintptr_t where);
 
 #endif

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sets the shim up, once: from its constructor, or from the first hook that needs more than its real call,
- * when another library's constructor came first. Either way the process has one thread.
+ * when another library's constructor came first. Either way the process has one thread. Its destructor runs
+ * in exit().
  */
 #include "atfork.h"
 #include "config.h"
 #include "environment.h"
 #include "hook.h"
+#include "profile.h"
 #include "record.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 #include "unwind.h"
@@ -26,7 +29,9 @@ void hook_init(void)
 	error = errno;
 	config_init();
 	thread_init();
+	seccomp_init();
 	record_init();
+	profile_init();
 	unwind_init();
 	environment_init();
 	atfork_init();
@@ -37,4 +42,9 @@ void hook_init(void)
 __attribute__((constructor)) static void init(void)
 {
 	hook_init();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	profile_save();
 }

@@ -19,6 +19,14 @@ extern void *real_table[HOOK_COUNT];
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
 
+/* The symbol of a row. */
+const char *real_name(enum hook hook);
+
+/*
+ * Looks up what forked children had to, whose findings die with them: so that the next one need not.
+ */
+void real_find_wanted(void);
+
 static inline void *real_get(enum hook hook)
 {
 	void *function = __atomic_load_n(&real_table[hook], __ATOMIC_RELAXED);

@@ -8,6 +8,7 @@
  */
 #include "site.h"
 
+#include "atfork.h"
 #include "config.h"
 #include "module.h"
 #include "record.h"
@@ -91,7 +92,8 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 					 __ATOMIC_RELEASE);
 	}
 	if (visit.site)
-		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED);
+		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED) +
+			       visit.site->phase;
 	return visit;
 }
 
@@ -134,14 +136,29 @@ void site_audit_cancel(struct box_site *site)
 	__atomic_store_n(&site->audit_since, 0, __ATOMIC_RELEASE);
 }
 
+/* Offsets from the thread pointer are negative as a rule, and a range may end at zero. */
 bool site_knows(const struct box_site *site, const struct box_write *write)
 {
 	uint32_t i;
 
-	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
-		if (site->write[i].module == write->module &&
-		    write->offset >= site->write[i].offset &&
-		    write->offset + write->size <= site->write[i].offset + site->write[i].size)
+	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
+		const struct box_write *known = &site->write[i];
+		uint64_t at = write->offset - known->offset;
+
+		if (known->module == write->module && at <= known->size &&
+		    known->size - at >= write->size)
+			return true;
+	}
+	return false;
+}
+
+bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < site->stack_writes && i < BOX_SITE_STACK; i++)
+		if (offset >= site->stack_write[i].offset &&
+		    offset + size <= site->stack_write[i].offset + site->stack_write[i].size)
 			return true;
 	return false;
 }
@@ -200,10 +217,13 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->shape = writes->shape;
 	else if (site->shape != writes->shape)
 		site->shape = SITE_SHAPE_VARIES;
+	site->handlers = atfork_key();
 	if (writes->environment)
 		site->environment = 1;
 	if (writes->silent)
 		site->silent = 1;
+	if (writes->path && site->strikes)
+		__atomic_sub_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
 		uint32_t learning = BOX_SITE_LEARNING;
 
@@ -211,6 +231,7 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			site->reason = BOX_REASON_NONE;
 	}
+	RECORD_ADD(changes, 1);
 	site_audit_cancel(site);
 }
 
@@ -225,23 +246,33 @@ void site_exec_failed(struct box_site *site)
 
 void site_refuse(struct box_site *site, enum spork_reason reason)
 {
+	site_refuse_for(site, reason, NULL, 0);
+}
+
+void site_refuse_for(struct box_site *site, enum spork_reason reason, const char *function,
+		     uintptr_t where)
+{
 	uint32_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
 
 	if (state == BOX_SITE_LEARNING || state == BOX_SITE_PROMOTED) {
+		module_frame(where, &site->finding);
+		strncpy(site->function, function ? function : "", sizeof(site->function) - 1);
 		site->reason = reason;
 		__atomic_store_n(&site->state,
 				 state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : BOX_SITE_REFUSED,
 				 __ATOMIC_RELEASE);
+		RECORD_ADD(changes, 1);
 	}
 	site_audit_cancel(site);
 }
 
 void site_upgraded(struct box_site *site, enum spork_reason reason)
 {
-	uint64_t upgrades = __atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+	uint32_t strikes = __atomic_add_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 
+	__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
 	RECORD_ADD(upgrades, 1);
-	if (upgrades >= 16 && upgrades > site->by_tier[BOX_TIER_VFORK] / 4)
+	if (strikes >= 16 && strikes > site->by_tier[BOX_TIER_VFORK] / 4)
 		site_refuse(site, reason);
 }
 

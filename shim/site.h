@@ -39,6 +39,7 @@ void site_audit_cancel(struct box_site *site);
 struct site_writes {
 	uint64_t shape; /* see struct site_visit */
 	uint32_t returned;
+	bool path;	  /* its calls came in an order that was not known */
 	bool environment; /* replaced */
 	bool silent;	  /* a page of static data was written without being changed */
 	uint32_t count;
@@ -54,10 +55,12 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
 /* Is the range within what was learned? */
 bool site_knows(const struct box_site *site, const struct box_write *write);
+/* The same for bytes of the stack from the caller's stack pointer on. */
+bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size);
 
 /*
  * Counts a window that had to start over as a real fork. A site where that is common is not worth its
- * windows, and is demoted.
+ * windows, and is demoted; what an audit has learned from since does not count.
  */
 void site_upgraded(struct box_site *site, enum spork_reason reason);
 
@@ -66,6 +69,10 @@ void site_exec_failed(struct box_site *site);
 
 /* A finding: the site stays on real forks. */
 void site_refuse(struct box_site *site, enum spork_reason reason);
+
+/* The same where it is known which function was called from where (NULL: none), or what was written. */
+void site_refuse_for(struct box_site *site, enum spork_reason reason, const char *function,
+		     uintptr_t where);
 
 /* Counts a spawn at a promoted site that takes a real fork all the same. */
 void site_fallback(struct box_site *site, enum spork_reason reason);

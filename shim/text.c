@@ -187,8 +187,10 @@ void text_message(struct text *text, const struct box_violation *violation)
 	case BOX_VIOLATION_REROUTE_LEAK:
 		text_string(text, "A child at a promoted site wrote ");
 		text_decimal(text, violation->leak.size);
-		text_string(text, " bytes outside what was learned, at ");
+		text_string(text, violation->leak.size == 1 ? " byte" : " bytes");
+		text_string(text, " outside what was learned, at ");
 		text->data(text, &violation->lock);
+		text_bounded(text, violation->text, sizeof(violation->text));
 		text_string(text, "; its parent may have seen them");
 		break;
 	default:

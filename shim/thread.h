@@ -7,7 +7,10 @@
 #define SPORK_THREAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "sys.h"
 
 struct window;
 
@@ -41,10 +44,32 @@ struct thread_words {
 	struct thread *self;
 	uint32_t ended;	       /* the thread's record was given back: track nothing more */
 	uint32_t atfork_mode;  /* enum atfork_mode */
+	uint32_t atfork_watch; /* enum atfork_watch */
 	uint32_t environ_held; /* how often this thread holds environ */
 };
 
 extern __thread struct thread_words thread_words;
+
+/*
+ * How many threads of the process are in a window; while it is zero the stubs look no further. Changed with
+ * `window` by thread_window() alone.
+ */
+extern uint32_t window_count;
+
+/* The calling thread enters a window, or leaves one for that it was opened in (NULL: none). */
+static inline void thread_window(struct window *window)
+{
+	if (!thread_words.window != !window)
+		__atomic_add_fetch(&window_count, window ? 1U : -1U, __ATOMIC_SEQ_CST);
+	thread_words.window = window;
+}
+
+/* In a forked child: the windows of its parent's threads stayed there. */
+static inline void thread_window_forget(void)
+{
+	RESET(thread_words.window, NULL);
+	RESET(window_count, 0);
+}
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */
 struct thread *thread_self(void);

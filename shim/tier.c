@@ -5,10 +5,11 @@
  */
 #include "tier.h"
 
-#include <sys/prctl.h>
 #include <sys/utsname.h>
 
+#include "atfork.h"
 #include "config.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 
@@ -55,14 +56,31 @@ static bool kernel_serves(void)
 	return serves > 0;
 }
 
+bool tier_cores_are_piped(void)
+{
+	static int piped; /* 1: yes, -1: no */
+	char first = '|';
+	long fd;
+
+	if (!piped) {
+		fd = SYS(openat, AT_FDCWD, "/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC,
+			 0);
+		if (fd >= 0) {
+			SYS(read, fd, &first, 1);
+			SYS(close, fd);
+		}
+		piped = first == '|' ? 1 : -1;
+	}
+	return piped > 0;
+}
+
 enum spork_reason tier_process_refuses(void)
 {
 	if (config.reroute == REROUTE_OFF)
 		return BOX_REASON_REROUTE_OFF;
 	if (thread_words.window)
 		return BOX_REASON_IN_CHILD;
-	/* A filter that came with the process, or since: what it allows is not known. */
-	if (SYS(prctl, PR_GET_SECCOMP) > 0)
+	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;
 	if (!kernel_serves())
 		return BOX_REASON_KERNEL;
@@ -78,6 +96,8 @@ enum spork_reason tier_site_refuses(const struct site_visit *visit)
 	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
 		return visit->site->reason ? (enum spork_reason)visit->site->reason :
 					     BOX_REASON_LEARNING;
+	if (visit->site->handlers != atfork_key())
+		return BOX_REASON_HANDLERS;
 	if (config.reaudit && visit->number % config.reaudit == 0)
 		return BOX_REASON_REAUDIT;
 	return BOX_REASON_NONE;

@@ -8,6 +8,7 @@
  */
 #include "undo.h"
 
+#include <sys/prctl.h>
 #include <sys/single_threaded.h>
 
 #include "module.h"
@@ -25,6 +26,14 @@ uintptr_t undo_address(const struct box_write *write)
 	if (!write->module)
 		return sys_thread_pointer() + (uintptr_t)write->offset;
 	return module_address(write->module, write->offset);
+}
+
+bool undo_saves_always(const struct box_write *write)
+{
+	uintptr_t pointer = sys_thread_pointer(), start = undo_address(write);
+
+	return !write->module && start >= pointer - thread_local_size() &&
+	       start + write->size <= pointer;
 }
 
 static bool saved(const struct undo *undo, uintptr_t start, uintptr_t end)
@@ -69,8 +78,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 		const struct box_write *write = &site->write[i];
 		uintptr_t start = undo_address(write), end = start + write->size;
 
-		if (!start)
-			return BOX_REASON_WRITES_MANY;
+		if (!start || (!write->module && !thread_local_owns(start, end)))
+			return BOX_REASON_MODULE;
 		if (write->module && !undo->alone) {
 			if (write->size || site->silent)
 				return BOX_REASON_WRITES_STATIC;
@@ -106,6 +115,7 @@ enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, u
 	undo->ranges = 0;
 	undo->environment = environ;
 	undo->error = errno;
+	undo->dumpable = SYS(prctl, PR_GET_DUMPABLE);
 	undo->stack = stack & ~(uintptr_t)7;
 	undo->stack_size = stack_size & ~(size_t)7;
 	memcpy(undo->stack_words, (void *)undo->stack, undo->stack_size);
@@ -121,18 +131,26 @@ bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
 	return true;
 }
 
+/* How much is compared at once: most of it is as it was. */
+#define COMPARED ((size_t)256)
+
 /* Only what differs is stored: a page that the child did not write stays as it is. */
 static void restore(uintptr_t address, const uint8_t *from, size_t size)
 {
 	uint8_t *to = (uint8_t *)address;
-	size_t i = 0;
+	size_t at, i, end;
 
-	for (; i + 8 <= size; i += 8)
-		if (memcmp(to + i, from + i, 8))
-			memcpy(to + i, from + i, 8);
-	for (; i < size; i++)
-		if (to[i] != from[i])
-			to[i] = from[i];
+	for (at = 0; at < size; at = end) {
+		end = size - at < COMPARED ? size : at + COMPARED;
+		if (!memcmp(to + at, from + at, end - at))
+			continue;
+		for (i = at; i + 8 <= end; i += 8)
+			if (memcmp(to + i, from + i, 8))
+				memcpy(to + i, from + i, 8);
+		for (; i < end; i++)
+			if (to[i] != from[i])
+				to[i] = from[i];
+	}
 }
 
 static void restore_stack(const struct undo *undo, const struct box_site *site, uintptr_t returned)
@@ -168,5 +186,7 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 	/* With other threads alive, environ is the child's doing only where the site is known for it. */
 	if (environ != undo->environment && (undo->alone || undo->environ_shared))
 		environ = undo->environment;
+	if (SYS(prctl, PR_GET_DUMPABLE) != undo->dumpable)
+		SYS(prctl, PR_SET_DUMPABLE, undo->dumpable);
 	errno = undo->error;
 }

@@ -13,7 +13,7 @@
 #include "site.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
-#define UNDO_BYTES ((size_t)64 << 10)
+#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN)
 
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */
@@ -21,6 +21,7 @@ struct undo {
 	bool alone;	     /* nobody else writes this memory */
 	bool environ_shared; /* other threads wait to see environ again */
 	char **environment;
+	long dumpable; /* of the memory: set*id in the child resets it (kernel/cred.c, commit_creds) */
 	int error;
 	uint32_t ranges;
 	struct {
@@ -32,7 +33,7 @@ struct undo {
 };
 
 /*
- * Saves errno, environ, `stack_size` bytes from `stack` up, and what the site's children are known to
+ * Saves errno, environ, the dumpable flag, `stack_size` bytes from `stack` up, and what the site's children are known to
  * write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why
  * it cannot.
  */
@@ -51,6 +52,9 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 
 /* The word of the saved stack at `address`; false: not saved. */
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
+
+/* Is it put back whatever is known of the site? */
+bool undo_saves_always(const struct box_write *write);
 
 /* Address of a range that a site's children write; 0: its module is not loaded here. */
 uintptr_t undo_address(const struct box_write *write);

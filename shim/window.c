@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
+#include "profile.h"
 #include "record.h"
 #include "site.h"
 #include "thread.h"
@@ -111,12 +112,13 @@ void window_record(const struct spawn_record *spawn)
 	record_event(&event);
 	if (spawn->site)
 		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
-	errno = error;
+	profile_save_soon();
+	RESET(errno, error);
 }
 
 void window_locks_after_fork(void)
 {
-	free_lock.taken = 0;
+	spin_reset(&free_lock);
 	atfork_after_fork();
 	environ_after_fork();
 	memory_after_fork();
@@ -125,9 +127,9 @@ void window_locks_after_fork(void)
 
 void window_after_fork(uintptr_t from, const struct box_site *site)
 {
-	thread_words.window = NULL;
-	thread_words.atfork_mode = ATFORK_FULL;
-	thread_words.environ_held = 0;
+	thread_window_forget();
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
+	RESET(thread_words.environ_held, 0);
 	window_locks_after_fork();
 	signal_forget();
 	lock_after_fork(from, record_site_index(site));
@@ -142,6 +144,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		      bool audit, sys_sigset pending)
 {
 	struct window *window = NULL;
+	uint32_t watch;
 	long pid;
 
 	if (audit && site_audit_begin(spawn->site)) {
@@ -152,8 +155,13 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		else
 			site_audit_cancel(spawn->site);
 	}
+	if (window)
+		thread_words.atfork_watch = ATFORK_WATCHED;
+	real_find_wanted();
 	environ_hold();
 	pid = REAL(fork)();
+	watch = thread_words.atfork_watch;
+	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -164,8 +172,11 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->shape = spawn->shape;
 			window->extent = spawn->extent;
 			window->registers = *registers;
-			thread_words.window = window;
-			audit_begin(window);
+			thread_window(window);
+			if (watch == ATFORK_MATTERS)
+				audit_refuse(window, BOX_REASON_ATFORK, NULL, 0);
+			else
+				audit_begin(window);
 		}
 		return 0;
 	}
@@ -195,22 +206,46 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	window->outer = thread_words.window;
-	thread_words.window = window;
+	thread_window(window);
 	return window;
 }
 
 /* Undoes what open_shared() did before it gave up, but for the prepare handlers. */
-static enum spork_reason open_failed(struct window *window, bool took_environ,
+static enum spork_reason open_failed(struct window *window, void (*give_environ)(void),
 				     enum spork_reason reason)
 {
 	signal_close(&window->signal);
-	if (took_environ)
-		environ_give();
-	else
-		environ_release();
+	if (give_environ)
+		give_environ();
 	window_give(window);
 	thread_words.atfork_mode = ATFORK_PREPARED;
 	return reason;
+}
+
+/* Some containers answer clone3 with ENOSYS: their filters cannot look at its flags. */
+static bool no_clone3;
+
+static void clone_choose(struct window *window)
+{
+	if (no_clone3) {
+		window->number = SYS_clone;
+		window->argument[0] = CLONE_VM | CLONE_VFORK;
+		return;
+	}
+	window->number = SYS_clone3;
+	window->argument[0] = (uintptr_t)&window->clone;
+	window->argument[1] = sizeof(window->clone);
+	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+}
+
+static void clone_failed(const struct window *window, long error)
+{
+	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
+		return;
+	if (window->number == SYS_clone3)
+		no_clone3 = true;
+	else
+		tier_forbid(BOX_REASON_CLONE_FAILED);
 }
 
 /*
@@ -237,26 +272,23 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return BOX_REASON_NO_MEMORY;
 	atfork_prepare();
 	signal_open(&window->signal);
-	if (!environ_shared)
-		environ_hold();
-	else if (!environ_take())
-		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
+	if (environ_shared ? !environ_take() : !environ_keep())
+		return open_failed(window, NULL, BOX_REASON_ENVIRONMENT);
 	window->undo.environ_shared = environ_shared;
 	reason = undo_save(&window->undo, visit, registers->stack, size);
 	if (reason)
-		return open_failed(window, environ_shared, reason);
+		return open_failed(window, environ_shared ? environ_give : environ_unkeep, reason);
 	window->kind = WINDOW_SHARED;
 	window->returned = UINTPTR_MAX;
-	window->number = SYS_clone3;
-	window->argument[0] = (uintptr_t)&window->clone;
-	window->argument[1] = sizeof(window->clone);
-	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+	clone_choose(window);
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
+	window->shape = spawn->shape;
+	window->extent = spawn->extent;
 	window->opened_ns = spawn->start_ns;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
-	thread_words.window = window;
+	thread_window(window);
 	*opened = window;
 	return BOX_REASON_NONE;
 }
@@ -264,7 +296,15 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 /* Reasons for a real fork that is to be learned from. */
 static bool is_audit(enum spork_reason reason)
 {
-	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT;
+	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT ||
+	       reason == BOX_REASON_HANDLERS;
+}
+
+/* Is it this spawn's alone, or the process's, so that the site's own reason does not tell it? */
+static bool is_exception(const struct box_site *site, enum spork_reason reason)
+{
+	return reason && reason != site->reason && reason != BOX_REASON_REROUTE_OFF &&
+	       !is_audit(reason);
 }
 
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
@@ -290,6 +330,8 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		spawn.reason = tier_site_refuses(&visit);
 	if (call == BOX_CALL_FORK && is_audit(spawn.reason))
 		spawn.reason = audit_refuses(spawn.reason);
+	if (visit.site && is_exception(visit.site, spawn.reason))
+		site_fallback(visit.site, spawn.reason);
 	if (!spawn.reason) {
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
 		if (!spawn.reason)
@@ -298,7 +340,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	}
 	opening.result =
 		fork_real(registers, &spawn, call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
-	thread_words.atfork_mode = ATFORK_FULL;
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
 	return opening;
 }
 
@@ -363,7 +405,8 @@ static long child_outcome(struct window *window, long pid)
 	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
 	if (ended != pid)
 		return pid;
-	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)))
+	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
+	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
@@ -377,6 +420,8 @@ static struct spawn_record spawn_of(const struct window *window, long pid)
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
 		.site = window->site,
+		.shape = window->shape,
+		.extent = window->extent,
 		.start_ns = window->opened_ns,
 		.pid = pid,
 	};
@@ -386,7 +431,7 @@ static long close_vfork(struct window *window, long pid)
 {
 	struct spawn_record spawn = spawn_of(window, pid);
 
-	thread_words.window = window->outer;
+	thread_window(window->outer);
 	window_give(window);
 	if (pid < 0) {
 		errno = (int)-pid;
@@ -396,14 +441,18 @@ static long close_vfork(struct window *window, long pid)
 	return spawn.pid;
 }
 
-/* The window gave way: a real fork, whose prepare handlers have run, starts over. Returns twice. */
+/*
+ * The window gave way: a real fork, whose prepare handlers have run, starts over. It is audited if its child
+ * goes a way that is new. Returns twice.
+ */
 static long close_upgraded(const struct entry_registers *registers, struct spawn_record *spawn,
 			   sys_sigset pending)
 {
+	bool audit = spawn->reason == BOX_REASON_CALL && !audit_refuses(BOX_REASON_NONE);
 	long pid;
 
 	thread_words.atfork_mode = ATFORK_PREPARED;
-	pid = fork_real(registers, spawn, false, pending);
+	pid = fork_real(registers, spawn, audit, pending);
 	thread_words.atfork_mode = ATFORK_FULL;
 	return pid;
 }
@@ -419,22 +468,22 @@ long window_close(struct window *window, long pid)
 
 	if (window->kind == WINDOW_VFORK)
 		return close_vfork(window, pid);
-	thread_words.window = NULL;
+	thread_window(NULL);
 	undo_restore(&window->undo, window->site, window->returned);
 	if (window->undo.environ_shared)
 		environ_give();
 	else
-		environ_release();
+		environ_unkeep();
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
+	else
+		clone_failed(window, pid);
 	upgrade = window->upgrade;
 	pending = window->pending;
 	window_give(window);
 	pthread_setcancelstate(cancel_state, NULL);
 	signal_close(&signal);
 	if (pid < 0) {
-		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
-			tier_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		return close_upgraded(&registers, &spawn, 0);

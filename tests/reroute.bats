@@ -313,3 +313,108 @@ deviates() {
 	no_violations
 	promoted
 }
+
+@test "calls in an order that was not learned: that child is a real fork, and the order is learned" {
+	same_as_bare fork_paths AAAAAABBBCCCDDA
+	record -- fork_paths AAAAAABBBCCCDDA
+	promoted
+	no_violations
+	# the first B, the first C; each D, which uses the heap, though never before D was it seen
+	assert_equal "$(query 'site["upgrades"]')" 4
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 8
+}
+
+@test "other threads may run: an order that writes static data is never learned, and the others stay fast" {
+	same_as_bare fork_paths AAAAAABBBCCCDDA 1
+	record -- fork_paths AAAAAABBBCCCDDA 1
+	promoted
+	no_violations
+	assert_equal "$(query 'site["upgrades"]')" 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 6
+}
+
+@test "atfork handlers whose doing the executed program would see: real forks, also when registered late" {
+	for what in umask close environ; do
+		same_as_bare fork_handler $what 8
+		record -- fork_handler $what 8
+		stays_refused '^atfork$'
+		same_as_bare fork_handler $what 8 5
+		record -- fork_handler $what 8 5
+		assert_equal "$(query 'site["state"], site["reason"]')" "('demoted', 'atfork')"
+	done
+}
+
+@test "atfork handlers that keep to themselves: promoted" {
+	same_as_bare fork_handler own 8
+	record -- fork_handler own 8
+	promoted
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+	record -- fork_handler own 8 5
+	promoted
+	# the first after the registration is looked at
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 4
+}
+
+@test "seccomp: a container's filter leaves the fast tier, one that kills or traps is found out without harm" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	for filter in container errno kill trap; do
+		same_as_bare seccomp_filter $filter "$VICTIMS/fork_exec" 8
+	done
+	record -- seccomp_filter container "$VICTIMS/fork_exec" 8
+	promoted
+	for filter in kill trap; do
+		record -- seccomp_filter $filter "$VICTIMS/fork_exec" 8
+		assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+		assert_equal "$(query 'summary["audits"]')" 0
+	done
+}
+
+@test "seccomp: a filter that the program installs itself ends rerouting" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	same_as_bare seccomp_filter late 6
+	record -- seccomp_filter late 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 9
+}
+
+@test "a child that changes its user unseen leaves its parent dumpable" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	same_as_bare fork_dumpable 8
+	record -- fork_dumpable 8
+	promoted
+	run victim fork_dumpable 8
+	assert_success
+}
+
+@test "a re-audit finds what windows would have let through: reroute-leak, and the site is demoted" {
+	for threads in 0 1; do
+		for where in static heap frame environ; do
+			# With one thread the stack and environ come back whole.
+			[ "$threads$where" != 0frame ] && [ "$threads$where" != 0environ ] || continue
+			record -s reaudit=7 -- fork_leak $where 6 $threads
+			assert_equal "$(query '[v["kind"] for v in violations]')" reroute-leak
+			assert_equal "$(query 'violations[0]["severity"]')" error
+			assert_equal "$(query 'site["state"]')" demoted
+			assert_regex "$(query 'site["reason"]')" '^(leak|writes-heap)$'
+		done
+		for where in none thread; do
+			record -s reaudit=7 -- fork_leak $where 6 $threads
+			no_violations
+			promoted
+		done
+	done
+	record -s reaudit=7 -- fork_leak frame 6 0
+	no_violations
+	record -s reaudit=7 -- fork_leak environ 6 0
+	no_violations
+}
+
+@test "sites tells which call, or which write, refused one" {
+	record -- fork_deviate setenv 0
+	assert_equal "$(query 'site["finding"]["function"]')" setenv
+	assert_equal "$(query 'site["finding"]["place"]["symbol"]')" deviate
+	record -- fork_heap 5
+	assert_equal "$(query 'site["reason"], site["finding"]["function"]')" "('writes-heap', None)"
+}

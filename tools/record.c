@@ -200,6 +200,21 @@ static void json_quantile(struct json *json, const char *key, const struct box_s
 		json_null(json);
 }
 
+/* What refused it: a call, or, without a function, a write. */
+static void json_finding(const struct view *view, struct json *json, const struct box_site *site)
+{
+	json_key(json, "finding");
+	if (!site->finding.addr && !site->finding.module) {
+		json_null(json);
+		return;
+	}
+	json_open(json, '{');
+	json_key_string(json, "function", site->function[0] ? site->function : NULL);
+	json_key(json, "place");
+	json_frame(view, json, &site->finding);
+	json_close(json, '}');
+}
+
 static void json_site(const struct view *view, struct json *json, const struct box_site *site)
 {
 	struct place place = symbols_code(view->symbols, &site->frame[0]);
@@ -213,6 +228,7 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_key_string(json, "call", box_call_name(site->call));
 	json_key_string(json, "state", box_site_state_name(site->state));
 	json_key_string(json, "reason", box_reason_name(site->reason));
+	json_finding(view, json, site);
 	json_key_number(json, "fallbacks", site->fallbacks);
 	json_key_string(json, "fallback_reason", box_reason_name(site->fallback_reason));
 	json_key_number(json, "spawns", site->spawns);

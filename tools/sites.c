@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork sites BOX`: the call sites that made processes, with state, reason, tiers, latency and the
+ * `spork sites BOX|PROFILE`: the call sites that made processes, with state, reason, tiers, latency and the
  * writes that were learned.
  */
 #include <getopt.h>
@@ -16,7 +16,7 @@ static const struct option_row options[] = {
 };
 
 static const char *const description[] = {
-	"Prints a table of the call sites in a box, those with most spawns first. A site is a "
+	"Prints a table of the call sites in a box or in a profile, those with most spawns first. A site is a "
 	"place in a program that makes processes, told apart by the calls that led there.",
 	"For each site there is its address in its file, function and line; the call; its state "
 	"and, where it is not promoted, the reason; how many spawns there were, and by which "
@@ -124,6 +124,25 @@ static void write_print(const struct view *view, const struct box_write *write,
 	fputs(place->replaced ? " (replaced since)\n" : "\n", file);
 }
 
+static void reason_print(const struct view *view, const struct box_site *site)
+{
+	FILE *file = view->output->file;
+
+	if (site->reason == BOX_REASON_NONE)
+		return;
+	fprintf(file, "    %s: %s", box_reason_name(site->reason), box_reason_text(site->reason));
+	if (site->function[0]) {
+		fputs(": ", file);
+		print_clean(file, site->function);
+		fputs(" called in ", file);
+		view_print_code(view, file, &site->finding);
+	} else if (site->finding.addr || site->finding.module) {
+		fputs(", at ", file);
+		view_print_data(view, file, &site->finding);
+	}
+	fputc('\n', file);
+}
+
 static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
@@ -136,9 +155,7 @@ static void details_print(const struct view *view, const struct box_site *site)
 		view_print_code(view, file, &site->frame[i]);
 		fputc('\n', file);
 	}
-	if (site->reason != BOX_REASON_NONE)
-		fprintf(file, "    %s: %s\n", box_reason_name(site->reason),
-			box_reason_text(site->reason));
+	reason_print(view, site);
 	if (site->fallbacks)
 		fprintf(file, "    %llu still by fork: %s: %s\n",
 			(unsigned long long)site->fallbacks, box_reason_name(site->fallback_reason),
@@ -205,8 +222,8 @@ static int sites_main(int argc, char **argv)
 
 const struct command sites_command = {
 	.name = "sites",
-	.summary = "show the call sites of a box, their tier and why",
-	.operands = "BOX",
+	.summary = "show the call sites of a box or a profile, their tier and why",
+	.operands = "BOX|PROFILE",
 	.options = options,
 	.description = description,
 	.exits = exits,

@@ -74,24 +74,31 @@ static void sink_code(struct text *text, const struct box_frame *frame)
 	view_print_code(sink->view, sink->file, frame);
 }
 
+void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame)
+{
+	struct place place = symbols_data(view->symbols, frame);
+
+	if (frame->addr || !place.module)
+		fprintf(file, "0x%llx%s", (unsigned long long)frame->addr, place.module ? " " : "");
+	if (place.module) {
+		fputc('(', file);
+		if (place.symbol) {
+			print_clean(file, place.symbol);
+			if (place.into)
+				fprintf(file, "+%llu", (unsigned long long)place.into);
+		} else {
+			print_offset(file, &place, frame);
+		}
+		fputc(')', file);
+	}
+	print_replaced(file, &place);
+}
+
 static void sink_data(struct text *text, const struct box_frame *frame)
 {
 	const struct sink *sink = (const struct sink *)text;
-	struct place place = symbols_data(sink->view->symbols, frame);
 
-	fprintf(sink->file, "0x%llx", (unsigned long long)frame->addr);
-	if (place.module) {
-		fputs(" (", sink->file);
-		if (place.symbol) {
-			print_clean(sink->file, place.symbol);
-			if (place.into)
-				fprintf(sink->file, "+%llu", (unsigned long long)place.into);
-		} else {
-			print_offset(sink->file, &place, frame);
-		}
-		fputc(')', sink->file);
-	}
-	print_replaced(sink->file, &place);
+	view_print_data(sink->view, sink->file, frame);
 }
 
 static void sink_summary(struct text *text, const struct box_frame *frame)

@@ -113,6 +113,11 @@ struct box {
  */
 int box_create(int fd, bool reserve);
 
+/*
+ * Would the shim use this profile (an absolute path), or make it? 0, or STATUS_FAILED after a line of error.
+ */
+int profile_check(const char *path);
+
 /* Whether the file starts as a box of any version does. */
 bool box_is_one(int fd);
 
@@ -183,6 +188,7 @@ struct view {
 /* Whether the view shows that slot. */
 bool view_violation(const struct view *view, uint32_t slot);
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
+void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_violation(const struct view *view, const struct box_violation *violation);
 void view_print_violations(const struct view *view);
 
