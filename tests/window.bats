@@ -124,6 +124,8 @@ upgrades() {
 	windows window_signal unblocked
 	windows window_signal ignored
 	windows window_signal pause
+	windows window_signal upgraded
+	upgrades_at_least 5
 }
 
 @test "a child's own handlers and mask" {
