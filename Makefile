@@ -140,7 +140,7 @@ check-long:
 
 bench:
 	@tools/deps.sh run
-	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
+	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window
 	@BUILD=$(O) tests/bench/run $(BENCH)
 
 bench-programs:
@@ -151,7 +151,7 @@ bench-programs:
 lint:
 	@tools/deps.sh run lint
 	@status=0; for compiler in gcc clang; do \
-		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn \
+		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
 			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
 	tools/lint.sh || status=1; exit $$status

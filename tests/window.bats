@@ -124,6 +124,8 @@ upgrades() {
 	windows window_signal unblocked
 	windows window_signal ignored
 	windows window_signal pause
+	windows window_signal upgraded
+	upgrades_at_least 5
 }
 
 @test "a child's own handlers and mask" {
@@ -228,7 +230,7 @@ reasons() {
 }
 
 @test "programs get the whole environment while a thread changes it" {
-	windows window_environ 1000
+	windows window_environ 500
 	# none failed to execute for a pointer that was freed under it
 	assert_equal "$(query 'summary["upgrades"]')" 0
 }

@@ -7,7 +7,7 @@
 load ../helper
 load ../stress
 
-LIMIT=600
+export LIMIT=600
 SEED=${SEED:-$(date +%-j)}
 
 @test "100,000 spawns, alone" {

@@ -14,18 +14,20 @@ static volatile int stop;
 /* The executed program. */
 static int check(void)
 {
-	char name[32], seen[FIXED] = { 0 };
-	int i, number;
+	char seen[FIXED] = { 0 };
+	int i, number, value;
 	char **entry;
 
 	for (entry = environ; *entry; entry++) {
-		if (sscanf(*entry, "FIXED_%d=", &number) == 1 && number >= 0 && number < FIXED)
-			seen[number] = 1;
-		else if (sscanf(*entry, "ADDED_%d=", &number) != 1 && !strchr(*entry, '='))
+		if (!strchr(*entry, '='))
 			return 2;
-		snprintf(name, sizeof(name), "D_%d=%d", number, number);
-		if (strstr(*entry, "ED_") && !strstr(*entry, name))
+		if (sscanf(*entry, "FIXED_%d=%d", &number, &value) == 2) {
+			if (number != value || number < 0 || number >= FIXED)
+				return 3;
+			seen[number] = 1;
+		} else if (sscanf(*entry, "ADDED_%d=%d", &number, &value) == 2 && number != value) {
 			return 3;
+		}
 	}
 	for (i = 0; i < FIXED; i++)
 		if (!seen[i])
@@ -58,7 +60,7 @@ static void *changing(void *unused)
 
 int main(int argc, char **argv)
 {
-	int count = number_argument(argc, argv, 1, 300), bad = 0;
+	int count = number_argument(argc, argv, 1, 300), bad = 0, status;
 	char *const args[] = { "window_environ", "check", NULL };
 	char name[32], value[32], self[PATH_MAX] = "";
 	pthread_t thread;
@@ -82,7 +84,10 @@ int main(int argc, char **argv)
 			execv(self, args);
 			_exit(errno);
 		}
-		bad += wait_for(pid) != 0;
+		status = wait_for(pid);
+		if (status)
+			print_status("child", i, status);
+		bad += status != 0;
 	}
 	stop = 1;
 	pthread_join(thread, NULL);

@@ -9,6 +9,7 @@
  * blocked   each child gets signals that it blocks: the program finds them pending
  * ignored   each child gets signals that are ignored
  * unblocked each child gets a blocked signal and unblocks it before exec: it dies of it
+ * upgraded  each child gets a deadly signal and then ends, or fails to execute
  * own       the child sets a handler of its own, blocks, asks what there was, before exec
  * pause     the child is stopped in its window and goes on
  */
@@ -20,7 +21,7 @@
 
 static struct {
 	volatile pid_t child, parent;
-	volatile int sent, quit, sending, go;
+	volatile int sent, quit, sending, go, odd;
 	volatile int seen_by_child; /* times that a handler ran in a window */
 	volatile int wrong;
 } * shared;
@@ -68,6 +69,8 @@ static void send_to_child(pid_t child)
 	} else if (is("ignored")) {
 		kill_one(child, SIGPIPE);
 		kill_one(child, SIGCHLD);
+	} else if (is("upgraded")) {
+		kill_one(child, SIGTERM);
 	} else if (is("pause")) {
 		kill_one(child, SIGSTOP);
 		usleep(1000);
@@ -153,6 +156,10 @@ static void child(void)
 	} else if (!is("parent") && !is("group")) {
 		meet();
 	}
+	if (is("upgraded") && shared->go && shared->odd)
+		_exit(3);
+	if (is("upgraded") && shared->go)
+		execv("/nonexistent", args);
 	if (is("unblocked")) {
 		sigemptyset(&set);
 		sigaddset(&set, SIGUSR2);
@@ -194,7 +201,8 @@ int main(int argc, char **argv)
 		int status;
 
 		/* While the site is learned nothing is sent. */
-		shared->go = i >= 4;
+		shared->go = i >= 7;
+		shared->odd = i & 1;
 		shared->child = 0;
 		shared->sent = !shared->go;
 		pid = xfork();
