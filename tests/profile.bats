@@ -20,14 +20,14 @@ learn() {
 left_alone() {
 	local before
 
-	before=$(stat -c '%a %U %F' "$PROFILE"; cat "$PROFILE" 2>/dev/null | sha256sum)
+	before=$(stat -c '%a %U %F' "$PROFILE"; sha256sum <"$PROFILE" 2>/dev/null)
 	run --separate-stderr preload "profile=$PROFILE" fork_exec 5
 	assert_success
 	assert_line "5 spawns"
 	# shellcheck disable=SC2154 # set by run
 	one_line "$stderr"
 	assert_regex "$stderr" "^spork: profile: .*$1"
-	assert_equal "$(stat -c '%a %U %F' "$PROFILE"; cat "$PROFILE" 2>/dev/null | sha256sum)" "$before"
+	assert_equal "$(stat -c '%a %U %F' "$PROFILE"; sha256sum <"$PROFILE" 2>/dev/null)" "$before"
 	run spork run -p "$PROFILE" -- "$VICTIMS/fork_exec" 5
 	[ "$2" = shim ] || assert_equal "$status" 125
 }
@@ -59,7 +59,7 @@ left_alone() {
 }
 
 @test "programs that spawn once learn from run to run" {
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		learn fork_exec 1
 		assert_equal "$(query 'site["by_tier"]["fork"]')" 1
 	done
@@ -201,7 +201,7 @@ left_alone() {
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 HOME=$PWD
 	git init -q -b main repo
 	git -C repo -c user.name=A -c user.email=a@example.org commit -q --allow-empty -m one
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		record -p "$PROFILE" -- git -C repo -c 'alias.twice=!true' -c core.pager=cat twice
 		record -p "$PROFILE" -- git -C repo -c 'filter.x.clean=cat' rev-parse HEAD
 	done
