@@ -16,18 +16,24 @@ learn() {
 	record -p "$PROFILE" -- "$@"
 }
 
+# The profile's attributes and content
+state() {
+	stat -c '%a %U %F' "$PROFILE"
+	[ ! -f "$PROFILE" ] || sha256sum <"$PROFILE"
+}
+
 # A profile that is not used: one line that says why, the run goes on, the file stays as it was.
 left_alone() {
 	local before
 
-	before=$(stat -c '%a %U %F' "$PROFILE"; sha256sum <"$PROFILE" 2>/dev/null)
+	before=$(state)
 	run --separate-stderr preload "profile=$PROFILE" fork_exec 5
 	assert_success
 	assert_line "5 spawns"
 	# shellcheck disable=SC2154 # set by run
 	one_line "$stderr"
 	assert_regex "$stderr" "^spork: profile: .*$1"
-	assert_equal "$(stat -c '%a %U %F' "$PROFILE"; sha256sum <"$PROFILE" 2>/dev/null)" "$before"
+	assert_equal "$(state)" "$before"
 	run spork run -p "$PROFILE" -- "$VICTIMS/fork_exec" 5
 	[ "$2" = shim ] || assert_equal "$status" 125
 }
@@ -47,7 +53,7 @@ left_alone() {
 @test "without the tool, too, and nothing else is left behind" {
 	mkdir only
 	cd only
-	for i in 1 2; do
+	for _ in 1 2; do
 		run --separate-stderr preload "profile=$PWD/app.profile" fork_exec 10
 		assert_success
 		assert_equal "$stderr" ""
