@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
-#include <sys/auxv.h>
 
 #include "record.h"
 #include "sys.h"
@@ -135,7 +134,7 @@ static void module_describe(const struct dl_find_object *found, struct module *m
 	if (map->l_name && map->l_name[0])
 		strncpy(record.path, map->l_name, sizeof(record.path) - 1);
 	else
-		SYS(readlink, "/proc/self/exe", record.path, sizeof(record.path) - 1);
+		SYS(readlinkat, AT_FDCWD, "/proc/self/exe", record.path, sizeof(record.path) - 1);
 	record.key = record.build_id_size ? hash_bytes(record.build_id, record.build_id_size) :
 					    hash_bytes(record.path, strlen(record.path));
 	module->loader = map->l_addr && map->l_addr == getauxval(AT_BASE);

@@ -19,6 +19,9 @@ extern void *real_table[HOOK_COUNT];
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
 
+/* The address of a variable of libc; NULL: there is none of that name. May run anywhere. */
+const void *real_data(const char *symbol);
+
 static inline void *real_get(enum hook hook)
 {
 	void *function = __atomic_load_n(&real_table[hook], __ATOMIC_RELAXED);

@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "box.h"
 #include "site.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
-#define UNDO_BYTES ((size_t)64 << 10)
+#define UNDO_BYTES (((size_t)48 << 10) + 4 * ARCH_PAGE_MAX)
 
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */
