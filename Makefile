@@ -132,6 +132,13 @@ check:
 	@$(MAKE) all victims
 	@BUILD=$(O) tests/run $(TESTS)
 
+# In an emulated machine; downloads a kernel.
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+check-aarch64:
+	@tools/deps.sh run aarch64
+	@$(MAKE) $(O)/aarch64/libspork.so victims O=$(O)/aarch64 CC=$(AARCH64_CC)
+	@BUILD=$(O)/aarch64 CC=$(AARCH64_CC) tests/aarch64/run
+
 bench:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
@@ -143,6 +150,8 @@ lint:
 		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn \
 			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
+	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
+		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
 	tools/lint.sh || status=1; exit $$status
 
 install: all
@@ -174,7 +183,8 @@ help:
 		'make            build/libspork.so and build/spork' \
 		'make demo       install what is missing, build, run the main job on a real program' \
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
-		'make lint       both compilers with -Werror, clang-format, shellcheck' \
+		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
+		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
 		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
@@ -186,7 +196,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check bench lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-aarch64 bench lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

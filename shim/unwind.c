@@ -53,7 +53,7 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity)
 struct climb {
 	bool (*original)(void *data, uintptr_t address, uintptr_t *word);
 	void *data;
-	uintptr_t stack; /* of the frame before, at its call; zero: there is none */
+	uintptr_t stack;	 /* of the frame before, at its call; zero: there is none */
 	uintptr_t frame_pointer; /* in that frame */
 	uintptr_t found;
 	unsigned steps;

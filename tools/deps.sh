@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Installs the Debian packages that building and testing need, and says which.
-# Called by the Makefile: tools/deps.sh run [lint]. Silent when nothing is missing; without the rights
+# Called by the Makefile: tools/deps.sh run [lint|aarch64]. Silent when nothing is missing; without the rights
 # to install it names what is missing and exits 1.
 set -u
 
@@ -29,6 +29,12 @@ packages() {
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck
+		lint gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		lint libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
+		aarch64 gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		aarch64 libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
+		aarch64 qemu-system-arm qemu-system-aarch64
+		aarch64 cpio cpio
 	LIST
 }
 
