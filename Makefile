@@ -47,7 +47,7 @@ COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables
-SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
@@ -107,7 +107,7 @@ $(O)/victims/%: tests/victims/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(VICTIM_CFLAGS) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
-$(O)/bench/spawn: tests/bench/spawn.c $(O)/flags
+$(O)/bench/%: tests/bench/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
 
 quote = '$(subst ','\'',$(1))'

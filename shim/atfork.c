@@ -10,6 +10,7 @@
 #include "atfork.h"
 
 #include "hook.h"
+#include "inherit.h"
 #include "memory.h"
 #include "module.h"
 #include "sys.h"
@@ -34,6 +35,8 @@ struct block {
 static struct block first_block;
 static struct spin registry_lock;
 static uint64_t last_id;
+static uint64_t changes; /* of the registry */
+static uint64_t key, key_version;
 /* Handlers registered later than this took no part in the prepare of the fork that now runs. */
 static __thread uint64_t fork_id;
 
@@ -44,6 +47,8 @@ static bool handler_next(uint64_t id, bool below, struct handler *found)
 	int i;
 
 	found->id = 0;
+	if (!__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
+		return false;
 	spin_lock(&registry_lock);
 	for (block = &first_block; block; block = block->next)
 		for (i = 0; i < BLOCK_HANDLERS; i++) {
@@ -64,7 +69,7 @@ void atfork_prepare(void)
 	struct handler handler;
 	uint64_t id;
 
-	fork_id = __atomic_load_n(&last_id, __ATOMIC_ACQUIRE);
+	RESET(fork_id, __atomic_load_n(&last_id, __ATOMIC_ACQUIRE));
 	for (id = fork_id + 1; handler_next(id, true, &handler); id = handler.id)
 		if (handler.prepare)
 			handler.prepare();
@@ -96,15 +101,45 @@ static void set_prepare(void)
 		atfork_prepare();
 }
 
+/* Do child handlers matter to a program that the child executes? A window would go without them. */
+static void atfork_child_watched(void)
+{
+	uint64_t before = inherit_hash();
+
+	atfork_child();
+	if (inherit_hash() != before)
+		thread_words.atfork_watch = ATFORK_MATTERS;
+}
+
+uint64_t atfork_key(void)
+{
+	uint64_t version = __atomic_load_n(&changes, __ATOMIC_ACQUIRE), hash = 0, id;
+	struct handler handler;
+	struct module module;
+
+	if (__atomic_load_n(&key_version, __ATOMIC_ACQUIRE) == version)
+		return key;
+	for (id = 0; handler_next(id, false, &handler); id = handler.id)
+		if (handler.child && module_find((uintptr_t)handler.child, &module))
+			hash = hash_mix(hash_mix(hash, module.key),
+					(uintptr_t)handler.child - module.bias);
+	key = hash;
+	__atomic_store_n(&key_version, version, __ATOMIC_RELEASE);
+	return hash;
+}
+
 static void set_child(void)
 {
 	window_locks_after_fork();
-	atfork_child();
+	if (thread_words.atfork_watch && atfork_key())
+		atfork_child_watched();
+	else
+		atfork_child();
 }
 
 void atfork_after_fork(void)
 {
-	registry_lock.taken = 0;
+	spin_reset(&registry_lock);
 }
 
 static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
@@ -131,6 +166,7 @@ static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child
 		slot->child = child;
 		slot->dso = dso;
 		slot->id = ++last_id;
+		__atomic_add_fetch(&changes, 1, __ATOMIC_RELEASE);
 	}
 	spin_unlock(&registry_lock);
 	return slot ? 0 : ENOMEM;
@@ -167,6 +203,7 @@ EXPORT void __cxa_finalize(void *dso)
 			for (i = 0; i < BLOCK_HANDLERS; i++)
 				if (block->handler[i].id && block->handler[i].dso == dso)
 					block->handler[i].id = 0;
+		__atomic_add_fetch(&changes, 1, __ATOMIC_RELEASE);
 		spin_unlock(&registry_lock);
 		module_forget();
 	}

@@ -5,10 +5,19 @@
 #ifndef SPORK_ATFORK_H
 #define SPORK_ATFORK_H
 
+#include <stdint.h>
+
 /* What has run already of the fork that this thread makes: thread_words.atfork_mode. */
 enum atfork_mode {
 	ATFORK_FULL,	 /* nothing */
 	ATFORK_PREPARED, /* the prepare handlers, for a window that gave way to a real fork */
+};
+
+/* Of a fork that is audited: thread_words.atfork_watch. */
+enum atfork_watch {
+	ATFORK_IGNORED,
+	ATFORK_WATCHED, /* notice what the child's handlers do */
+	ATFORK_MATTERS, /* they change what an executed program inherits */
 };
 
 /* Registers the one set of handlers that stands for all others with glibc. */
@@ -17,6 +26,9 @@ void atfork_init(void);
 /* For a fast tier, which glibc does not see: the handlers around it, in POSIX order. */
 void atfork_prepare(void);
 void atfork_parent(void);
+
+/* A hash of the handlers that run in children, equal in processes that have registered the same. */
+uint64_t atfork_key(void);
 
 void atfork_after_fork(void);
 

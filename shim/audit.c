@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "automaton.h"
 #include "entry.h"
 #include "memory.h"
 #include "module.h"
@@ -101,9 +102,22 @@ void audit_begin(struct window *window)
 	RECORD_ADD(audit_ns, window->audit_ns - before);
 }
 
+/*
+ * What a child of a promoted site does off the paths that were learned tells nothing of those: in a window it
+ * would have given way before. Nor does a machine that is busy.
+ */
+static bool tells(const struct window *window, enum spork_reason finding)
+{
+	return __atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED ||
+	       (finding != BOX_REASON_DEADLINE && !automaton_is_new(window));
+}
+
 void audit_refuse(struct window *window, enum spork_reason reason)
 {
-	site_refuse(window->site, reason);
+	if (tells(window, reason))
+		site_refuse(window->site, reason);
+	else
+		site_audit_cancel(window->site);
 	audit_close(window);
 }
 
@@ -394,6 +408,17 @@ static void look_at_memory(struct audit *audit)
 	SYS(close, audit->pagemap);
 }
 
+/* Does it write, or may it, what cannot be put back while other threads run? See undo_save(). */
+static bool writes_static(const struct site_writes *writes)
+{
+	uint32_t i;
+
+	for (i = 0; i < writes->count; i++)
+		if (writes->write[i].module && (writes->write[i].size || writes->silent))
+			return true;
+	return false;
+}
+
 void audit_end(struct window *window)
 {
 	struct audit *audit = (struct audit *)window->undo.stack_words;
@@ -413,13 +438,22 @@ void audit_end(struct window *window)
 		audit->finding = BOX_REASON_DEADLINE;
 	if (!audit->finding)
 		look_at_memory(audit);
-	if (__atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
+	audit->writes.path = automaton_is_new(window);
+	if (!audit->writes.path &&
+	    __atomic_load_n(&window->site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
 		check_leak(audit);
-	if (audit->finding)
-		site_refuse(window->site, audit->finding);
-	else
-		site_audit_clean(window->site, &audit->writes);
+	/* With other threads alive it would close the fast tier to the paths that do not write. */
+	if (!audit->finding && audit->others && !tells(window, BOX_REASON_NONE) &&
+	    writes_static(&audit->writes))
+		audit->finding = BOX_REASON_WRITES_STATIC;
+	if (!audit->finding && !automaton_learn(window->site, window))
+		audit->finding = BOX_REASON_CALLS_MANY;
 	RECORD_ADD(audit_ns, sys_now() - began);
-	audit_close(window);
+	if (audit->finding) {
+		audit_refuse(window, audit->finding);
+	} else {
+		site_audit_clean(window->site, &audit->writes);
+		audit_close(window);
+	}
 	errno = error;
 }

@@ -21,8 +21,9 @@
 
 #include <stdint.h>
 
-#define SPORK_BOX_MAGIC 0x584f424b524f5053ULL /* "SPORKBOX", little endian */
-#define SPORK_BOX_VERSION 1
+#define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
+#define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
+#define SPORK_BOX_VERSION 2
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -97,7 +98,13 @@
 	X(KERNEL, "kernel", "the kernel is older than 5.16")                                       \
 	X(FRAMES, "frames", "the caller's frames are laid out otherwise than when learned")        \
 	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
-	X(ENVIRONMENT, "environment", "another thread kept the environment busy")
+	X(ENVIRONMENT, "environment", "another thread kept the environment busy")                  \
+	X(CALL, "unseen-call", "a child made a call that no audited child made at that point")     \
+	X(HANDLERS, "handlers", "the atfork handlers are not those of the last audit")             \
+	X(ATFORK, "atfork", "an atfork handler changes what the executed program inherits")        \
+	X(MODULE, "module-missing",                                                                \
+	  "what children write lies in a library that is not loaded here")                         \
+	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -154,10 +161,13 @@ enum spork_table {
 #define BOX_CALL_ROOM 24
 #define BOX_TIER_ROOM 8
 #define BOX_VIOLATION_ROOM 64
+#define BOX_HOOKS 1024
 
 #define BOX_SITE_FRAMES 4
 #define BOX_SITE_WRITES 16
+#define BOX_SITE_WRITTEN (64U << 10) /* bytes of all of them together */
 #define BOX_SITE_STACK 16
+#define BOX_SITE_TRANSITIONS 128
 #define SITE_SHAPE_VARIES 1
 #define BOX_STACK_FRAMES 16
 #define BOX_NAME 16
@@ -189,6 +199,14 @@ struct box_header {
 	uint64_t audits;    /* forks that were audited */
 	uint64_t audit_ns;  /* time that audited children spent on it, from first to last */
 	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
+	uint64_t changes;   /* of what is known of sites; those that the profile has */
+	uint64_t saved;
+	uint64_t saved_ns;		 /* when, on CLOCK_MONOTONIC */
+	uint64_t wanted[BOX_HOOKS / 64]; /* bits of functions that some process looked up: real.c */
+	uint32_t profile;		 /* how it stands with it: profile.c */
+	uint32_t pad;
+	uint64_t build; /* a profile's: of the shim and libc; and a hash of all else in the file */
+	uint64_t checksum;
 	struct box_table table[BOX_TABLE_COUNT];
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
 	uint64_t spawn_ns[BOX_CALL_ROOM];	 /* time that callers spent in the call */
@@ -241,6 +259,7 @@ struct box_site {
 	uint32_t clean;	 /* audits without a finding, in a row */
 	struct box_frame frame[BOX_SITE_FRAMES]; /* innermost first */
 	uint64_t audit_since;			 /* an audit runs since then; zero: none */
+	uint64_t handlers; /* of atfork's child phase when last audited: atfork_key() */
 	uint64_t shape; /* distances of the frames when audited; SITE_SHAPE_VARIES: they differed */
 	uint64_t spawns;
 	uint64_t by_tier[BOX_TIER_ROOM];
@@ -254,12 +273,15 @@ struct box_site {
 	uint32_t writes;	  /* in use */
 	uint32_t stack_writes;	  /* in use */
 	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
+	uint32_t strikes; /* upgrades that taught nothing */
+	uint32_t phase;	  /* added to `spawns` to tell when a re-audit is due */
 	uint32_t pad;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */
 	} stack_write[BOX_SITE_STACK];
-	uint32_t latency[BOX_BUCKETS]; /* time that the caller spent in the call */
+	uint32_t transition[BOX_SITE_TRANSITIONS]; /* hashes: see automaton.c; zero: free */
+	uint32_t latency[BOX_BUCKETS];		   /* time that the caller spent in the call */
 };
 
 struct box_violation {

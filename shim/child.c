@@ -13,9 +13,12 @@
 #include <sys/sysmacros.h>
 
 #include "audit.h"
+#include "automaton.h"
 #include "hook.h"
+#include "profile.h"
 #include "site.h"
 #include "thread.h"
+#include "tier.h"
 #include "unwind.h"
 #include "window.h"
 
@@ -180,7 +183,7 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	}
 }
 
-void hook_in_window(enum hook hook, const struct hook_arguments *arguments)
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
 {
 	struct window *window = thread_words.window;
 	enum spork_reason reason;
@@ -189,10 +192,16 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments)
 	if (window->busy || window->kind == WINDOW_VFORK)
 		return;
 	reason = trait_reason(hook, arguments);
-	if (reason && window->kind == WINDOW_AUDIT)
-		audit_refuse(window, reason);
-	else if (reason)
-		window_upgrade(window, reason);
+	if (window->kind == WINDOW_AUDIT) {
+		automaton_note(window, hook, where);
+		if (reason)
+			audit_refuse(window, reason);
+	} else {
+		if (!reason && !automaton_knows(window, hook, where))
+			reason = BOX_REASON_CALL;
+		if (reason)
+			window_upgrade(window, reason);
+	}
 	errno = error;
 }
 
@@ -204,14 +213,15 @@ static long missing(void)
 }
 
 /* What stubs run in a window, or before the constructor: the function to go on with. */
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
 	__attribute__((visibility("hidden")));
 
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
 {
 	void *function;
 
-	hook_enter(hook, arguments);
+	if (thread_words.window)
+		hook_in_window(hook, arguments, where);
 	function = real_get(hook);
 	return function ? function : (void *)missing;
 }
@@ -237,6 +247,9 @@ void window_enter(struct window *window)
 		SYS(timer_settime, timer, 0, &limit, NULL);
 	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
 	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
+	window->core_restored = !window->core_limit[0] && !tier_cores_are_piped();
+	if (window->core_restored)
+		return;
 	no_core[1] = window->core_limit[1];
 	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }
@@ -290,26 +303,18 @@ void window_exec_failed(struct window *window)
 	errno = error;
 }
 
-static void child_exit(void)
-{
-	struct window *window = thread_words.window;
-
-	if (window && window->kind == WINDOW_SHARED)
-		window_upgrade(window, BOX_REASON_NO_EXEC);
-	if (window && window->kind == WINDOW_AUDIT)
-		audit_refuse(window, BOX_REASON_NO_EXEC);
-}
-
 EXPORT void _exit(int status)
 {
-	child_exit();
+	hook_enter(HOOK__exit, NULL);
+	profile_save_leaving();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }
 
 EXPORT void _Exit(int status)
 {
-	child_exit();
+	hook_enter(HOOK__Exit, NULL);
+	profile_save_leaving();
 	REAL(_Exit)(status);
 	__builtin_unreachable();
 }

@@ -280,6 +280,7 @@ stub_slow:
 	movaps	%xmm7, 176(%rsp)
 	mov	%r11d, %edi
 	mov	%rsp, %rsi
+	mov	8(%rbp), %rdx
 	call	hook_stub
 	mov	%rax, %r11
 	mov	0(%rsp), %rdi

@@ -85,17 +85,19 @@ void environ_release(void)
 
 void environ_after_fork(void)
 {
-	window_open_now = 0;
-	holders = 0;
+	RESET(window_open_now, 0);
+	RESET(holders, 0);
 }
 
 EXPORT char *getenv(const char *name)
 {
+	hook_enter(HOOK_getenv, NULL);
 	return ENVIRON_HELD(REAL(getenv)(name));
 }
 
 EXPORT char *secure_getenv(const char *name)
 {
+	hook_enter(HOOK_secure_getenv, NULL);
 	return ENVIRON_HELD(REAL(secure_getenv)(name));
 }
 

@@ -115,7 +115,7 @@ static bool stack_has(size_t size)
 		return true;
 	if (!self || !self->stack_low || here < self->stack_low)
 		return false;
-	return self->tid == (uint32_t)sys_pid() || here - self->stack_low > size + STACK_SPARE;
+	return SYS(gettid) == sys_pid() || here - self->stack_low > size + STACK_SPARE;
 }
 
 size_t environment_room(char *const *environment)

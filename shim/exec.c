@@ -11,6 +11,7 @@
 #include "environ.h"
 #include "environment.h"
 #include "hook.h"
+#include "profile.h"
 #include "sys.h"
 #include "window.h"
 
@@ -22,6 +23,7 @@ struct exec_call {
 	int fd, flags;
 	char *const *argv;
 	char *const *envp;
+	uintptr_t where; /* return address of the call */
 };
 
 /* environ as it is when no window of another thread has replaced it. */
@@ -47,14 +49,19 @@ static int exec_real(const struct exec_call *call, char *const *envp)
 /* Returns only if the call failed; in a window, not even then. */
 static int exec_run(const struct exec_call *call)
 {
-	struct window *window = thread_words.window;
+	struct window *window;
 	char *const *envp;
 	int result;
 
 	hook_init();
+	if (thread_words.window)
+		hook_in_window(call->hook, NULL, call->where);
+	window = thread_words.window;
 	envp = ENVIRONMENT_KEEP(call->envp);
 	if (window)
 		window_exec_begin(window);
+	else
+		profile_save_leaving();
 	result = exec_real(call, envp);
 	if (window)
 		window_exec_failed(window);
@@ -63,32 +70,34 @@ static int exec_run(const struct exec_call *call)
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, CALLER });
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ() });
+	return exec_run(
+		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), CALLER });
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, envp });
+	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, envp, CALLER });
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ() });
+	return exec_run(
+		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), CALLER });
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_fexecve, NULL, fd, 0, argv, envp });
+	return exec_run(&(struct exec_call){ HOOK_fexecve, NULL, fd, 0, argv, envp, CALLER });
 }
 
 EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return exec_run(&(struct exec_call){ HOOK_execveat, path, fd, flags, argv, envp });
+	return exec_run(&(struct exec_call){ HOOK_execveat, path, fd, flags, argv, envp, CALLER });
 }
 
 /* Number of arguments from `first` on, the ending NULL included. */
@@ -122,7 +131,8 @@ EXPORT int execl(const char *path, const char *arg, ...)
 	va_list rest;
 
 	LIST(argv, arg, rest);
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ() });
+	return exec_run(
+		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), CALLER });
 }
 
 EXPORT int execlp(const char *file, const char *arg, ...)
@@ -130,7 +140,8 @@ EXPORT int execlp(const char *file, const char *arg, ...)
 	va_list rest;
 
 	LIST(argv, arg, rest);
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ() });
+	return exec_run(
+		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), CALLER });
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)
@@ -145,5 +156,5 @@ EXPORT int execle(const char *path, const char *arg, ...)
 		skipped = va_arg(rest, const char *);
 	envp = va_arg(rest, char *const *);
 	va_end(rest);
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, CALLER });
 }

@@ -5,11 +5,14 @@
 #ifndef SPORK_HOOK_H
 #define SPORK_HOOK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "real.h"
 #include "thread.h"
+
+#define CALLER ((uintptr_t)__builtin_return_address(0))
 
 /* The integer arguments of a stubbed call, as the assembler saved them. */
 struct hook_arguments {
@@ -18,15 +21,18 @@ struct hook_arguments {
 
 /*
  * In a window: applies the trait of this row, which may refuse the site, or end the calling child so that
- * a real fork starts over in its place. `arguments` may be NULL where the trait does not look at them.
+ * a real fork starts over in its place; and so does a call that is out of its learned order. `arguments` may
+ * be NULL where the trait does not look at them; `where` is the return address of the call.
  * errno is kept.
  */
-void hook_in_window(enum hook hook, const struct hook_arguments *arguments);
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uintptr_t where);
 
-static inline void hook_enter(enum hook hook, const struct hook_arguments *arguments)
+/* For the body of a hook itself: its return address tells where it was called. */
+static inline __attribute__((always_inline)) void hook_enter(enum hook hook,
+							     const struct hook_arguments *arguments)
 {
 	if (__builtin_expect(thread_words.window != NULL, 0))
-		hook_in_window(hook, arguments);
+		hook_in_window(hook, arguments, CALLER);
 }
 
 /* Sets the shim up: once, from its constructor or from the first hook that needs more than its real call. */

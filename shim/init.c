@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sets the shim up, once: from its constructor, or from the first hook that needs more than its real call,
- * when another library's constructor came first. Either way the process has one thread.
+ * when another library's constructor came first. Either way the process has one thread. Its destructor runs
+ * in exit().
  */
 #include "atfork.h"
 #include "config.h"
 #include "environment.h"
 #include "hook.h"
+#include "profile.h"
 #include "record.h"
 #include "sys.h"
 #include "thread.h"
@@ -27,6 +29,7 @@ void hook_init(void)
 	config_init();
 	thread_init();
 	record_init();
+	profile_init();
 	unwind_init();
 	environment_init();
 	atfork_init();
@@ -37,4 +40,9 @@ void hook_init(void)
 __attribute__((constructor)) static void init(void)
 {
 	hook_init();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	profile_save();
 }

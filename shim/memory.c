@@ -54,5 +54,5 @@ bool memory_owns(uintptr_t address)
 
 void memory_after_fork(void)
 {
-	memory_lock.taken = 0;
+	spin_reset(&memory_lock);
 }

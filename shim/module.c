@@ -271,7 +271,7 @@ uint32_t module_generation(void)
 
 void module_after_fork(void)
 {
-	__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
+	RESET(cache_busy, 0);
 }
 
 void module_frame(uintptr_t address, struct box_frame *frame)

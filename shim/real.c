@@ -12,6 +12,7 @@
 #include <link.h>
 
 #include "module.h"
+#include "record.h"
 #include "sys.h"
 
 void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
@@ -24,6 +25,8 @@ static const struct {
 #include "hooks.def"
 #undef HOOK
 };
+
+_Static_assert(HOOK_COUNT <= BOX_HOOKS, "box_header.wanted");
 
 #include "poison.h"
 
@@ -191,5 +194,23 @@ void *real_find(enum hook hook)
 	void *function = next_lookup(rows[hook].symbol, rows[hook].version);
 
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
+	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
 	return function;
+}
+
+void real_find_wanted(void)
+{
+	static uint64_t found[COUNT(record_header()->wanted)];
+	uint64_t wanted;
+	unsigned i, hook;
+
+	for (i = 0; i < COUNT(found); i++) {
+		wanted = __atomic_load_n(&record_header()->wanted[i], __ATOMIC_RELAXED) & ~found[i];
+		if (!wanted)
+			continue;
+		found[i] |= wanted;
+		for (hook = i * 64; wanted; hook++, wanted >>= 1)
+			if (wanted & 1 && hook < HOOK_COUNT)
+				real_get((enum hook)hook);
+	}
 }

@@ -22,6 +22,11 @@ void *real_find(enum hook hook);
 /* The address of a variable of libc; NULL: there is none of that name. May run anywhere. */
 const void *real_data(const char *symbol);
 
+/*
+ * Looks up what forked children had to, whose findings die with them: so that the next one need not.
+ */
+void real_find_wanted(void);
+
 static inline void *real_get(enum hook hook)
 {
 	void *function = __atomic_load_n(&real_table[hook], __ATOMIC_RELAXED);

@@ -212,11 +212,18 @@ static void *ready(enum spork_table table, uint32_t index)
 	return record && __atomic_load_n((uint32_t *)record, __ATOMIC_ACQUIRE) ? record : NULL;
 }
 
-static uint32_t used(enum spork_table table)
+uint32_t record_used(enum spork_table table)
 {
 	uint32_t count = __atomic_load_n(&box->table[table].used, __ATOMIC_ACQUIRE);
 
+	if (box == &early)
+		return 0;
 	return count < layout[table].capacity ? count : layout[table].capacity;
+}
+
+uint32_t record_stride(enum spork_table table)
+{
+	return layout[table].stride;
 }
 
 /* Copies a record and publishes it; its first word is `ready`. */
@@ -230,7 +237,7 @@ static void publish(void *record, const void *from, size_t size)
 uint32_t record_module(const struct box_module *module)
 {
 	struct box_module *record;
-	uint32_t count = used(BOX_TABLE_MODULE), i;
+	uint32_t count = record_used(BOX_TABLE_MODULE), i;
 
 	for (i = 0; i < count; i++) {
 		record = ready(BOX_TABLE_MODULE, i);
@@ -246,7 +253,7 @@ uint32_t record_module(const struct box_module *module)
 
 static struct box_site *site_with_key(uint64_t key)
 {
-	uint32_t count = used(BOX_TABLE_SITE), i;
+	uint32_t count = record_used(BOX_TABLE_SITE), i;
 
 	for (i = 0; i < count; i++) {
 		struct box_site *site = ready(BOX_TABLE_SITE, i);
@@ -282,7 +289,7 @@ uint32_t record_site_index(const struct box_site *site)
 bool record_violation(const struct box_violation *violation)
 {
 	struct box_violation *record;
-	uint32_t count = used(BOX_TABLE_VIOLATION), i;
+	uint32_t count = record_used(BOX_TABLE_VIOLATION), i;
 
 	RECORD_ADD(violations[violation->kind], 1);
 	for (i = 0; i < count; i++) {

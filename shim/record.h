@@ -34,6 +34,10 @@ void record_event(const struct box_event *event);
  */
 void *record_at(enum spork_table table, uint32_t index);
 
+/* Records of a table that were reserved so far, and the bytes of each. */
+uint32_t record_used(enum spork_table table);
+uint32_t record_stride(enum spork_table table);
+
 /* The header, for its counters. Never NULL: before record_init() it is a private one. */
 struct box_header *record_header(void);
 

@@ -48,7 +48,8 @@ static void mirror_update(int signal)
 
 void signal_forget(void)
 {
-	__atomic_store_n(&valid, false, __ATOMIC_RELEASE);
+	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&valid, false, __ATOMIC_RELEASE);
 }
 
 static void mirror_fill(void)
@@ -86,7 +87,10 @@ void signal_exec(const struct signal_window *window)
 	sys_sigset reset;
 	int signal;
 
-	reset = (signal_pending() & window->handlers & ~window->mask) | window->own;
+	reset = window->handlers & ~window->mask;
+	if (reset)
+		reset &= signal_pending();
+	reset |= window->own;
 	for (signal = 1; reset; signal++, reset >>= 1)
 		if (reset & 1) {
 			REAL(sigaction)(signal, &ignore, NULL);
@@ -147,6 +151,7 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	struct signal_window *window = shared();
 	int error;
 
+	hook_enter(HOOK_sigprocmask, NULL);
 	if (!window)
 		return REAL(sigprocmask)(how, set, old);
 	error = mask_change(window, how, set, old);
@@ -159,6 +164,7 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	struct signal_window *window = shared();
 
+	hook_enter(HOOK_pthread_sigmask, NULL);
 	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
 }
 
@@ -186,6 +192,7 @@ EXPORT int sigaction(int signal, const struct sigaction *action, struct sigactio
 	struct signal_window *window = shared();
 	int result;
 
+	hook_enter(HOOK_sigaction, NULL);
 	if (window)
 		return action_change(window, signal, action, old);
 	result = REAL(sigaction)(signal, action, old);
@@ -200,6 +207,7 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
 	sighandler_t result;
 
+	hook_enter(HOOK_signal, NULL);
 	if (window) {
 		/* BSD semantics, as glibc's; siginterrupt() of the parent is not asked */
 		sigemptyset(&action.sa_mask);

@@ -8,6 +8,7 @@
  */
 #include "site.h"
 
+#include "atfork.h"
 #include "config.h"
 #include "module.h"
 #include "record.h"
@@ -91,7 +92,8 @@ struct site_visit site_visit(uint32_t call, uintptr_t pc)
 					 __ATOMIC_RELEASE);
 	}
 	if (visit.site)
-		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED);
+		visit.number = __atomic_add_fetch(&visit.site->spawns, 1, __ATOMIC_RELAXED) +
+			       visit.site->phase;
 	return visit;
 }
 
@@ -200,10 +202,13 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->shape = writes->shape;
 	else if (site->shape != writes->shape)
 		site->shape = SITE_SHAPE_VARIES;
+	site->handlers = atfork_key();
 	if (writes->environment)
 		site->environment = 1;
 	if (writes->silent)
 		site->silent = 1;
+	if (writes->path && site->strikes)
+		__atomic_sub_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
 		uint32_t learning = BOX_SITE_LEARNING;
 
@@ -211,6 +216,7 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			site->reason = BOX_REASON_NONE;
 	}
+	RECORD_ADD(changes, 1);
 	site_audit_cancel(site);
 }
 
@@ -232,16 +238,18 @@ void site_refuse(struct box_site *site, enum spork_reason reason)
 		__atomic_store_n(&site->state,
 				 state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : BOX_SITE_REFUSED,
 				 __ATOMIC_RELEASE);
+		RECORD_ADD(changes, 1);
 	}
 	site_audit_cancel(site);
 }
 
 void site_upgraded(struct box_site *site, enum spork_reason reason)
 {
-	uint64_t upgrades = __atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+	uint32_t strikes = __atomic_add_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 
+	__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
 	RECORD_ADD(upgrades, 1);
-	if (upgrades >= 16 && upgrades > site->by_tier[BOX_TIER_VFORK] / 4)
+	if (strikes >= 16 && strikes > site->by_tier[BOX_TIER_VFORK] / 4)
 		site_refuse(site, reason);
 }
 

@@ -39,6 +39,7 @@ void site_audit_cancel(struct box_site *site);
 struct site_writes {
 	uint64_t shape; /* see struct site_visit */
 	uint32_t returned;
+	bool path;	  /* its calls came in an order that was not known */
 	bool environment; /* replaced */
 	bool silent;	  /* a page of static data was written without being changed */
 	uint32_t count;
@@ -57,7 +58,7 @@ bool site_knows(const struct box_site *site, const struct box_write *write);
 
 /*
  * Counts a window that had to start over as a real fork. A site where that is common is not worth its
- * windows, and is demoted.
+ * windows, and is demoted; what an audit has learned from since does not count.
  */
 void site_upgraded(struct box_site *site, enum spork_reason reason);
 

@@ -22,7 +22,8 @@
 
 #include "poison.h"
 
-static struct spawn_record spawn_begin(enum hook hook, uint32_t call, uint32_t tier)
+static inline __attribute__((always_inline)) struct spawn_record
+spawn_begin(enum hook hook, uint32_t call, uint32_t tier)
 {
 	struct spawn_record spawn = { .call = call, .tier = tier };
 
@@ -37,8 +38,6 @@ static void spawn_end(struct spawn_record *spawn, long pid)
 	spawn->pid = pid;
 	window_record(spawn);
 }
-
-#define CALLER ((uintptr_t)__builtin_return_address(0))
 
 EXPORT pid_t _Fork(void)
 {

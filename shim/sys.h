@@ -76,6 +76,20 @@ struct spin {
 	sys_sigset mask;
 };
 
+/*
+ * What a forked child resets is mostly as it should be, and a store would make the kernel copy its page.
+ */
+#define RESET(word, value)                                                                         \
+	do {                                                                                       \
+		if (UNLIKELY((word) != (value)))                                                   \
+			(word) = (value);                                                          \
+	} while (0)
+
+static inline void spin_reset(struct spin *spin)
+{
+	RESET(spin->taken, 0);
+}
+
 /* For callers that block signals themselves. */
 static inline void spin_take(struct spin *spin)
 {

@@ -85,7 +85,7 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 		return false;
 	while (!found && proc_maps_next(&maps, &map))
 		if (stack_pointer >= map.start && stack_pointer < map.end) {
-			if (map.stack && self->tid == (uint32_t)SYS(getpid))
+			if (map.stack && SYS(gettid) == SYS(getpid))
 				self->stack_high = map.end;
 			found = self->stack_high > stack_pointer && self->stack_high <= map.end &&
 				map.readable && map.writable &&
@@ -191,11 +191,9 @@ void thread_after_fork(void)
 	struct thread *thread, *self = thread_words.self;
 
 	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread != self)
+		if (thread != self && thread->used)
 			thread_release(thread);
-	if (self)
-		self->tid = (uint32_t)SYS(gettid);
-	thread_words.ended = 0;
+	RESET(thread_words.ended, 0);
 }
 
 struct start {
@@ -244,6 +242,9 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
+	if (thread_words
+		    .self) /* a forked child still has its parent's, and nobody to ask for it until now */
+		thread_words.self->tid = (uint32_t)SYS(gettid);
 	start = REAL(malloc)(sizeof(*start));
 	if (!start)
 		return REAL(pthread_create)(thread, attributes, routine, argument);

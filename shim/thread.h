@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sys.h"
+
 struct window;
 
 #define THREAD_HELD 64
@@ -42,6 +44,7 @@ struct thread_words {
 	struct thread *self;
 	uint32_t ended;	       /* the thread's record was given back: track nothing more */
 	uint32_t atfork_mode;  /* enum atfork_mode */
+	uint32_t atfork_watch; /* enum atfork_watch */
 	uint32_t environ_held; /* how often this thread holds environ */
 };
 
@@ -64,8 +67,8 @@ static inline void thread_window(struct window *window)
 /* In a forked child: the windows of its parent's threads stayed there. */
 static inline void thread_window_forget(void)
 {
-	thread_words.window = NULL;
-	window_count = 0;
+	RESET(thread_words.window, NULL);
+	RESET(window_count, 0);
 }
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 
+#include "atfork.h"
 #include "config.h"
 #include "sys.h"
 #include "thread.h"
@@ -42,6 +43,24 @@ static bool kernel_serves(void)
 	return serves > 0;
 }
 
+bool tier_cores_are_piped(void)
+{
+	static int piped; /* 1: yes, -1: no */
+	char first = '|';
+	long fd;
+
+	if (!piped) {
+		fd = SYS(openat, AT_FDCWD, "/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC,
+			 0);
+		if (fd >= 0) {
+			SYS(read, fd, &first, 1);
+			SYS(close, fd);
+		}
+		piped = first == '|' ? 1 : -1;
+	}
+	return piped > 0;
+}
+
 enum spork_reason tier_process_refuses(void)
 {
 	if (config.reroute == REROUTE_OFF)
@@ -65,6 +84,8 @@ enum spork_reason tier_site_refuses(const struct site_visit *visit)
 	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
 		return visit->site->reason ? (enum spork_reason)visit->site->reason :
 					     BOX_REASON_LEARNING;
+	if (visit->site->handlers != atfork_key())
+		return BOX_REASON_HANDLERS;
 	if (config.reaudit && visit->number % config.reaudit == 0)
 		return BOX_REASON_REAUDIT;
 	return BOX_REASON_NONE;

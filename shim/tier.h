@@ -14,6 +14,9 @@ enum spork_reason tier_process_refuses(void);
 /* Why no child of this site may, this time. */
 enum spork_reason tier_site_refuses(const struct site_visit *visit);
 
+/* Does the kernel hand cores to a program, which a limit of 0 does not prevent? core(5) */
+bool tier_cores_are_piped(void);
+
 /* An action of the whole process rules out shared memory from now on. */
 void tier_forbid(enum spork_reason reason);
 

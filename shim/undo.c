@@ -68,8 +68,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 		const struct box_write *write = &site->write[i];
 		uintptr_t start = undo_address(write), end = start + write->size;
 
-		if (!start)
-			return BOX_REASON_WRITES_MANY;
+		if (!start || (!write->module && !thread_local_owns(start, end)))
+			return BOX_REASON_MODULE;
 		if (write->module && !undo->alone) {
 			if (write->size || site->silent)
 				return BOX_REASON_WRITES_STATIC;
@@ -120,18 +120,26 @@ bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
 	return true;
 }
 
+/* How much is compared at once: most of it is as it was. */
+#define COMPARED ((size_t)256)
+
 /* Only what differs is stored: a page that the child did not write stays as it is. */
 static void restore(uintptr_t address, const uint8_t *from, size_t size)
 {
 	uint8_t *to = (uint8_t *)address;
-	size_t i = 0;
+	size_t at, i, end;
 
-	for (; i + 8 <= size; i += 8)
-		if (memcmp(to + i, from + i, 8))
-			memcpy(to + i, from + i, 8);
-	for (; i < size; i++)
-		if (to[i] != from[i])
-			to[i] = from[i];
+	for (at = 0; at < size; at = end) {
+		end = size - at < COMPARED ? size : at + COMPARED;
+		if (!memcmp(to + at, from + at, end - at))
+			continue;
+		for (i = at; i + 8 <= end; i += 8)
+			if (memcmp(to + i, from + i, 8))
+				memcpy(to + i, from + i, 8);
+		for (; i < end; i++)
+			if (to[i] != from[i])
+				to[i] = from[i];
+	}
 }
 
 static void restore_stack(const struct undo *undo, const struct box_site *site, uintptr_t returned)

@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
+#include "profile.h"
 #include "record.h"
 #include "site.h"
 #include "thread.h"
@@ -111,12 +112,13 @@ void window_record(const struct spawn_record *spawn)
 	record_event(&event);
 	if (spawn->site)
 		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
-	errno = error;
+	profile_save_soon();
+	RESET(errno, error);
 }
 
 void window_locks_after_fork(void)
 {
-	free_lock.taken = 0;
+	spin_reset(&free_lock);
 	atfork_after_fork();
 	environ_after_fork();
 	memory_after_fork();
@@ -126,8 +128,8 @@ void window_locks_after_fork(void)
 void window_after_fork(uintptr_t from, const struct box_site *site)
 {
 	thread_window_forget();
-	thread_words.atfork_mode = ATFORK_FULL;
-	thread_words.environ_held = 0;
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
+	RESET(thread_words.environ_held, 0);
 	window_locks_after_fork();
 	signal_forget();
 	lock_after_fork(from, record_site_index(site));
@@ -142,6 +144,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		      bool audit, sys_sigset pending)
 {
 	struct window *window = NULL;
+	uint32_t watch;
 	long pid;
 
 	if (audit && site_audit_begin(spawn->site)) {
@@ -152,8 +155,13 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		else
 			site_audit_cancel(spawn->site);
 	}
+	if (window)
+		thread_words.atfork_watch = ATFORK_WATCHED;
+	real_find_wanted();
 	environ_hold();
 	pid = REAL(fork)();
+	watch = thread_words.atfork_watch;
+	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
 	if (!pid) {
 		window_after_fork(registers->pc, spawn->site);
 		signal_raise(pending);
@@ -165,7 +173,10 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->extent = spawn->extent;
 			window->registers = *registers;
 			thread_window(window);
-			audit_begin(window);
+			if (watch == ATFORK_MATTERS)
+				audit_refuse(window, BOX_REASON_ATFORK);
+			else
+				audit_begin(window);
 		}
 		return 0;
 	}
@@ -254,6 +265,8 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
+	window->shape = spawn->shape;
+	window->extent = spawn->extent;
 	window->opened_ns = spawn->start_ns;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
 	thread_window(window);
@@ -264,7 +277,8 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 /* Reasons for a real fork that is to be learned from. */
 static bool is_audit(enum spork_reason reason)
 {
-	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT;
+	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT ||
+	       reason == BOX_REASON_HANDLERS;
 }
 
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
@@ -298,7 +312,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	}
 	opening.result =
 		fork_real(registers, &spawn, call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
-	thread_words.atfork_mode = ATFORK_FULL;
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
 	return opening;
 }
 
@@ -380,6 +394,8 @@ static struct spawn_record spawn_of(const struct window *window, long pid)
 		.call = window->call,
 		.tier = BOX_TIER_VFORK,
 		.site = window->site,
+		.shape = window->shape,
+		.extent = window->extent,
 		.start_ns = window->opened_ns,
 		.pid = pid,
 	};
@@ -399,14 +415,18 @@ static long close_vfork(struct window *window, long pid)
 	return spawn.pid;
 }
 
-/* The window gave way: a real fork, whose prepare handlers have run, starts over. Returns twice. */
+/*
+ * The window gave way: a real fork, whose prepare handlers have run, starts over. It is audited if its child
+ * goes a way that is new. Returns twice.
+ */
 static long close_upgraded(const struct entry_registers *registers, struct spawn_record *spawn,
 			   sys_sigset pending)
 {
+	bool audit = spawn->reason == BOX_REASON_CALL && !audit_refuses(BOX_REASON_NONE);
 	long pid;
 
 	thread_words.atfork_mode = ATFORK_PREPARED;
-	pid = fork_real(registers, spawn, false, pending);
+	pid = fork_real(registers, spawn, audit, pending);
 	thread_words.atfork_mode = ATFORK_FULL;
 	return pid;
 }

@@ -59,6 +59,10 @@ struct window {
 	uint64_t opened_ns;
 	int cancel_state; /* of the calling thread, while the window is open */
 
+	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
+	size_t extent;
+	uint64_t last_call; /* of the child: see automaton.c */
+
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy;		/* inside the shim: hooks do nothing */
 	uint64_t core_limit[2]; /* RLIMIT_CORE as it was */
@@ -73,10 +77,10 @@ struct window {
 
 	/* WINDOW_AUDIT */
 	int32_t twin_pid;
-	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
-	size_t extent;
-	bool others;	   /* the parent has other threads */
-	uint64_t audit_ns; /* when the twin was there */
+	bool others;				   /* the parent has other threads */
+	uint64_t audit_ns;			   /* when the twin was there */
+	uint32_t transition[BOX_SITE_TRANSITIONS]; /* that its calls made, as in struct box_site */
+	bool transitions_lost;
 
 	/* Not cleared when a window opens. */
 	struct undo undo;

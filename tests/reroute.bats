@@ -315,3 +315,44 @@ deviates() {
 	no_violations
 	promoted
 }
+
+@test "calls in an order that was not learned: that child is a real fork, and the order is learned" {
+	same_as_bare fork_paths AAAAAABBBCCCDDA
+	record -- fork_paths AAAAAABBBCCCDDA
+	promoted
+	no_violations
+	# the first B, the first C; each D, which uses the heap, though never before D was it seen
+	assert_equal "$(query 'site["upgrades"]')" 4
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 8
+}
+
+@test "other threads may run: an order that writes static data is never learned, and the others stay fast" {
+	same_as_bare fork_paths AAAAAABBBCCCDDA 1
+	record -- fork_paths AAAAAABBBCCCDDA 1
+	promoted
+	no_violations
+	assert_equal "$(query 'site["upgrades"]')" 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 6
+}
+
+@test "atfork handlers whose doing the executed program would see: real forks, also when registered late" {
+	for what in umask close environ; do
+		same_as_bare fork_handler $what 8
+		record -- fork_handler $what 8
+		stays_refused '^atfork$'
+		same_as_bare fork_handler $what 8 5
+		record -- fork_handler $what 8 5
+		assert_equal "$(query 'site["state"], site["reason"]')" "('demoted', 'atfork')"
+	done
+}
+
+@test "atfork handlers that keep to themselves: promoted" {
+	same_as_bare fork_handler own 8
+	record -- fork_handler own 8
+	promoted
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+	record -- fork_handler own 8 5
+	promoted
+	# the first after the registration is looked at
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 4
+}

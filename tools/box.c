@@ -79,11 +79,43 @@ int box_create(int fd, bool reserve)
 	return error ? error : write_at(fd, &magic, sizeof(magic), 0);
 }
 
-bool box_is_one(int fd)
+static bool starts_with(int fd, uint64_t wanted)
 {
 	uint64_t magic = 0;
 
-	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic == SPORK_BOX_MAGIC;
+	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic == wanted;
+}
+
+bool box_is_one(int fd)
+{
+	return starts_with(fd, SPORK_BOX_MAGIC);
+}
+
+/* The shim looks closer; see shim/profile.c for why it is so particular. */
+int profile_check(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const char *problem = NULL;
+	struct stat status;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		problem = errno == ELOOP ? "is a symbolic link" : strerror(errno);
+	else if (fstat(fd, &status) || !S_ISREG(status.st_mode))
+		problem = "is not a regular file";
+	else if (status.st_uid != geteuid())
+		problem = "belongs to another user";
+	else if (status.st_mode & (S_IWGRP | S_IWOTH))
+		problem = "can be written by others";
+	else if (!starts_with(fd, SPORK_PROFILE_MAGIC))
+		problem = "is not a profile";
+	if (fd >= 0)
+		close(fd);
+	if (!problem)
+		return 0;
+	complain("%s: %s; choose another file", path, problem);
+	return STATUS_FAILED;
 }
 
 /* As much as there is, up to `size`. */
@@ -161,7 +193,7 @@ static uint32_t table_read(struct box *box, int fd, enum spork_table which, void
 
 static void records_check(struct box *box)
 {
-	uint32_t i;
+	uint32_t i, at;
 
 	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
 		TERMINATE(box->process[i].comm);
@@ -175,6 +207,8 @@ static void records_check(struct box *box)
 		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
 		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
 		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
+		for (at = 0; at < box->site[i].writes; at++)
+			CLAMP(box->site[i].write[at].size, BOX_SITE_WRITTEN);
 	}
 	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
 		struct box_violation *violation = &box->violation[i];
@@ -213,7 +247,8 @@ int box_load(struct box *box, int fd)
 	if (!got)
 		return box_refuse(box,
 				  "is empty; was the disk full, or is the box still being made?");
-	if (got < sizeof(header->magic) || header->magic != SPORK_BOX_MAGIC)
+	if (got < sizeof(header->magic) ||
+	    (header->magic != SPORK_BOX_MAGIC && header->magic != SPORK_PROFILE_MAGIC))
 		return box_refuse(box, "is not a spork box; 'spork run --box FILE' makes one");
 	if (got >= offsetof(struct box_header, header_size) &&
 	    header->version > SPORK_BOX_VERSION) {

@@ -31,6 +31,8 @@ static const struct option_row options[] = {
 	  "keep the box in FILE, to be read with 'spork report' and 'spork sites'" },
 	{ 's', "set", "KEY=VALUE",
 	  "set an option of the shim, see spork-options(5); may be repeated" },
+	{ 'p', "profile", "FILE",
+	  "start from the call sites that earlier runs learned, and keep those of this one, in FILE" },
 	{ OPTION_NO_FOLLOW, "no-follow", NULL,
 	  "leave out programs that the command executes in turn" },
 	{ 'e', "error-exitcode", "N",
@@ -82,6 +84,8 @@ static const struct note examples[] = {
 	  "Fail a test run when there are violations." },
 	{ "spork run -o app.box ./app; spork sites app.box",
 	  "Keep the box, and look at the call sites." },
+	{ "spork run -p git.profile git gc",
+	  "Let a program that is too short-lived to learn profit from its earlier runs." },
 	{ 0 },
 };
 
@@ -117,10 +121,45 @@ static int settings_add(struct run *run, const char *assignment)
 	return 0;
 }
 
+/* The name of a file that holds wherever the command's processes go; PATH_MAX bytes. */
+static int absolute(const char *path, char *name)
+{
+	char here[PATH_MAX] = "";
+
+	if (*path != '/' && !getcwd(here, sizeof(here))) {
+		complain("%s: the current folder is gone; give an absolute path", path);
+		return STATUS_FAILED;
+	}
+	if (snprintf(name, PATH_MAX, "%s%s%s", here, *here ? "/" : "", path) >= PATH_MAX) {
+		complain("%s: the path is too long", path);
+		return STATUS_FAILED;
+	}
+	if (strchr(name, ':')) {
+		complain("%s: the path must not have a ':'; choose another", name);
+		return STATUS_FAILED;
+	}
+	return 0;
+}
+
+/* What the shim would not use is refused at once. */
+static int option_profile(struct run *run, const char *path)
+{
+	char setting[PATH_MAX + 16] = "profile=";
+	char *name = setting + strlen(setting);
+
+	if (!strcmp(path, "none"))
+		return settings_add(run, "profile=none");
+	if (absolute(path, name) || profile_check(name))
+		return STATUS_FAILED;
+	return settings_add(run, setting);
+}
+
 static int option_set(struct run *run, const char *assignment)
 {
 	if (config_check(assignment))
 		return STATUS_FAILED;
+	if (!strncmp(assignment, "profile=", 8))
+		return option_profile(run, assignment + 8);
 	if (strncmp(assignment, "box=", 4))
 		return settings_add(run, assignment);
 	/* The box is spork's affair: it is what the summary is read from. */
@@ -159,6 +198,9 @@ static int options_read(struct run *run, int argc, char **argv)
 			break;
 		case 's':
 			status = option_set(run, optarg);
+			break;
+		case 'p':
+			status = option_profile(run, optarg);
 			break;
 		case OPTION_NO_FOLLOW:
 			status = settings_add(run, "follow=0");
@@ -251,21 +293,9 @@ static int box_replace(const char *path)
 static int box_file(struct run *run)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	char here[PATH_MAX] = "";
 
-	if (*run->box_path != '/' && !getcwd(here, sizeof(here))) {
-		complain("%s: the current folder is gone; give an absolute path", run->box_path);
+	if (absolute(run->box_path, run->box_name))
 		return STATUS_FAILED;
-	}
-	if (snprintf(run->box_name, sizeof(run->box_name), "%s%s%s", here, *here ? "/" : "",
-		     run->box_path) >= (int)sizeof(run->box_name)) {
-		complain("%s: the path is too long", run->box_path);
-		return STATUS_FAILED;
-	}
-	if (strchr(run->box_name, ':')) {
-		complain("%s: a box's path must not have a ':'; choose another", run->box_name);
-		return STATUS_FAILED;
-	}
 	run->box_fd = open(run->box_name, flags, 0600);
 	if (run->box_fd < 0 && errno == EEXIST) {
 		if (box_replace(run->box_name))

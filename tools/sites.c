@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork sites BOX`: the call sites that made processes, with state, reason, tiers, latency and the
+ * `spork sites BOX|PROFILE`: the call sites that made processes, with state, reason, tiers, latency and the
  * writes that were learned.
  */
 #include <getopt.h>
@@ -16,7 +16,7 @@ static const struct option_row options[] = {
 };
 
 static const char *const description[] = {
-	"Prints a table of the call sites in a box, those with most spawns first. A site is a "
+	"Prints a table of the call sites in a box or in a profile, those with most spawns first. A site is a "
 	"place in a program that makes processes, told apart by the calls that led there.",
 	"For each site there is its address in its file, function and line; the call; its state "
 	"and, where it is not promoted, the reason; how many spawns there were, and by which "
@@ -205,8 +205,8 @@ static int sites_main(int argc, char **argv)
 
 const struct command sites_command = {
 	.name = "sites",
-	.summary = "show the call sites of a box, their tier and why",
-	.operands = "BOX",
+	.summary = "show the call sites of a box or a profile, their tier and why",
+	.operands = "BOX|PROFILE",
 	.options = options,
 	.description = description,
 	.exits = exits,

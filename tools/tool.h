@@ -113,6 +113,11 @@ struct box {
  */
 int box_create(int fd, bool reserve);
 
+/*
+ * Would the shim use this profile (an absolute path), or make it? 0, or STATUS_FAILED after a line of error.
+ */
+int profile_check(const char *path);
+
 /* Whether the file starts as a box of any version does. */
 bool box_is_one(int fd);
 
