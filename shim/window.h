@@ -67,6 +67,7 @@ struct window {
 	bool busy;		/* inside the shim: hooks do nothing */
 	uint64_t core_limit[2]; /* RLIMIT_CORE as it was */
 	bool core_restored;
+	int timer; /* that ends it when it takes too long */
 	struct signal_window signal;
 
 	/* What the child leaves for its parent. */
