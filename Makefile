@@ -132,6 +132,12 @@ check:
 	@$(MAKE) all victims
 	@BUILD=$(O) tests/run $(TESTS)
 
+# Tests that take minutes: 30 a file at most.
+check-long:
+	@tools/deps.sh run long
+	@$(MAKE) all victims
+	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
+
 # In an emulated machine; downloads a kernel.
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 check-aarch64:
@@ -143,6 +149,11 @@ bench:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn
 	@BUILD=$(O) tests/bench/run $(BENCH)
+
+bench-programs:
+	@tools/deps.sh run
+	@$(MAKE) all $(O)/victims/exit_static
+	@BUILD=$(O) tests/bench/programs $(BENCH)
 
 lint:
 	@tools/deps.sh run lint
@@ -183,9 +194,11 @@ help:
 		'make            build/libspork.so and build/spork' \
 		'make demo       install what is missing, build, run the main job on a real program' \
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
+		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
 		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
+		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
 		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
 		'make uninstall  the same variables' \
@@ -196,7 +209,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-aarch64 bench lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

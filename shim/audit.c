@@ -129,15 +129,23 @@ static void find(struct audit *audit, enum spork_reason reason, uintptr_t where)
 	}
 }
 
+/* What the site is known for needs no entry: a few bytes here and there of a large range would take many. */
 static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uint64_t end)
 {
 	struct site_writes *writes = &audit->writes;
 	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
+	struct box_write write;
 
 	offset &= ~7ULL;
 	end = (end + 7) & ~7ULL;
-	if (end > offset && last && last->module == module && last->size &&
-	    last->offset <= offset && last->offset + last->size >= offset) {
+	write = (struct box_write){ .module = module,
+				    .offset = offset,
+				    .size = (uint32_t)(end - offset) };
+	if (site_knows(audit->window->site, &write))
+		return;
+	/* relative to the thread pointer, `end` may be zero */
+	if (end != offset && last && last->module == module && last->size &&
+	    offset - last->offset <= last->size) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -145,9 +153,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		find(audit, BOX_REASON_WRITES_MANY, 0);
 		return;
 	}
-	writes->write[writes->count++] = (struct box_write){ .module = module,
-							     .offset = offset,
-							     .size = (uint32_t)(end - offset) };
+	writes->write[writes->count++] = write;
 }
 
 /*
@@ -170,20 +176,32 @@ static bool counts_relocations(const struct audit *audit, const struct module *m
 static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 {
 	struct site_writes *writes = &audit->writes;
+	uint32_t offset, size;
 
 	/* Frames that have returned are put back whole, and what lies below is nobody's. */
 	if (start < audit->returned)
 		start = audit->returned;
+	/* The child may call from further down than fork() was called from: by alloca, or pushed arguments. */
+	if (start < audit->stack)
+		start = audit->stack;
 	if (start >= end)
 		return;
 	/* Beyond the frames of the site's key nothing tells whether the next caller's lie the same way. */
-	if (end - audit->stack > UNDO_STACK || writes->stack_count == BOX_SITE_STACK ||
+	if (end - audit->stack > UNDO_STACK ||
 	    (audit->others && end - audit->stack > audit->window->extent)) {
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
-	writes->stack[writes->stack_count].offset = (uint32_t)((start & ~7ULL) - audit->stack);
-	writes->stack[writes->stack_count].size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	offset = (uint32_t)((start & ~7ULL) - audit->stack);
+	size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	if (site_knows_stack(audit->window->site, offset, size))
+		return;
+	if (writes->stack_count == BOX_SITE_STACK) {
+		find(audit, BOX_REASON_WRITES_STACK, start);
+		return;
+	}
+	writes->stack[writes->stack_count].offset = offset;
+	writes->stack[writes->stack_count].size = size;
 	writes->stack_count++;
 }
 

@@ -100,6 +100,7 @@
 	X(UNREADABLE, "unreadable-stack", "the call stack cannot be read far enough")              \
 	X(ENVIRONMENT, "environment", "another thread kept the environment busy")                  \
 	X(CALL, "unseen-call", "a child made a call that no audited child made at that point")     \
+	X(NO_TIMER, "no-timer", "the child could not be given a deadline")                         \
 	X(HANDLERS, "handlers", "the atfork handlers are not those of the last audit")             \
 	X(ATFORK, "atfork", "an atfork handler changes what the executed program inherits")        \
 	X(MODULE, "module-missing",                                                                \

@@ -33,6 +33,7 @@ enum {
 	TRAIT_IOCTL,
 	TRAIT_RLIMIT,
 	TRAIT_PRLIMIT,
+	TRAIT_FREE,
 };
 
 #define BOX_REASON_OPEN TRAIT_OPEN
@@ -44,6 +45,7 @@ enum {
 #define BOX_REASON_IOCTL TRAIT_IOCTL
 #define BOX_REASON_RLIMIT TRAIT_RLIMIT
 #define BOX_REASON_PRLIMIT TRAIT_PRLIMIT
+#define BOX_REASON_FREE TRAIT_FREE
 static const uint8_t traits[HOOK_COUNT] = {
 #define HOOK(kind, id, symbol, version, trait) (uint8_t) BOX_REASON_##trait,
 #include "hooks.def"
@@ -170,6 +172,8 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 		return raw_reason(value[0]);
 	case TRAIT_IOCTL:
 		return ioctl_reason((unsigned long)value[1]);
+	case TRAIT_FREE:
+		return value[0] ? BOX_REASON_HEAP : BOX_REASON_NONE;
 	case TRAIT_FCNTL:
 		return fcntl_reason((int)value[1]);
 	case TRAIT_RLIMIT:
@@ -230,12 +234,12 @@ void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_
 #define WINDOW_LIMIT_SECONDS 1
 #define WINDOW_EXEC_SECONDS 30
 
-/* Ends the child in so many seconds from now. */
-static void limit_set(const struct window *window, time_t seconds)
+/* Ends the child in so many seconds from now. 0 or -errno. */
+static long limit_set(const struct window *window, time_t seconds)
 {
 	struct itimerspec limit = { .it_value = { .tv_sec = seconds } };
 
-	SYS(timer_settime, window->timer, 0, &limit, NULL);
+	return SYS(timer_settime, window->timer, 0, &limit, NULL);
 }
 
 /*
@@ -249,10 +253,12 @@ void window_enter(struct window *window)
 
 	if (window->kind != WINDOW_SHARED)
 		return;
+	if (window->number == SYS_clone)
+		signal_reset(&window->signal);
 	window->limit_ns = WINDOW_LIMIT_SECONDS * 1000000000ULL;
-	if (SYS(timer_create, CLOCK_MONOTONIC, &event, &window->timer))
-		window->timer = -1;
-	limit_set(window, WINDOW_LIMIT_SECONDS);
+	if (SYS(timer_create, CLOCK_MONOTONIC, &event, &window->timer) ||
+	    limit_set(window, WINDOW_LIMIT_SECONDS))
+		window_upgrade(window, BOX_REASON_NO_TIMER);
 	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
 	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
 	window->core_restored = !window->core_limit[0] && !tier_cores_are_piped();

@@ -21,6 +21,8 @@
 
 static int window_open_now;
 static int holders;
+static int keepers;  /* windows whose children read environ */
+static int changers; /* threads in setenv() and its kin, which free what environ points to */
 
 /* Yields while `*word` is not zero; false: the limit passed. */
 static bool wait_for_zero(const int *word, uint64_t limit_ns)
@@ -83,10 +85,62 @@ void environ_release(void)
 	__atomic_sub_fetch(&holders, 1, __ATOMIC_SEQ_CST);
 }
 
+bool environ_keep(void)
+{
+	environ_hold();
+	if (!thread_words.environ_held)
+		return true;
+	for (;;) {
+		__atomic_add_fetch(&keepers, 1, __ATOMIC_SEQ_CST);
+		if (!__atomic_load_n(&changers, __ATOMIC_SEQ_CST))
+			return true;
+		__atomic_sub_fetch(&keepers, 1, __ATOMIC_SEQ_CST);
+		if (!wait_for_zero(&changers, HOLDERS_LIMIT_NS)) {
+			environ_release();
+			return false;
+		}
+	}
+}
+
+void environ_unkeep(void)
+{
+	if (thread_words.environ_held)
+		__atomic_sub_fetch(&keepers, 1, __ATOMIC_SEQ_CST);
+	environ_release();
+}
+
+/* False: there is nobody to keep out. Before environ is held, or others would wait for both. */
+static bool change_begin(void)
+{
+	if (__libc_single_threaded || thread_words.window)
+		return false;
+	__atomic_add_fetch(&changers, 1, __ATOMIC_SEQ_CST);
+	wait_for_zero(&keepers, WAIT_LIMIT_NS);
+	return true;
+}
+
+static void change_end(bool begun)
+{
+	if (begun)
+		__atomic_sub_fetch(&changers, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The value of `call`, which changes the environment. */
+#define ENVIRON_CHANGED(call)                                                                      \
+	({                                                                                         \
+		bool begun = change_begin();                                                       \
+		int changed_result = ENVIRON_HELD(call);                                           \
+                                                                                                   \
+		change_end(begun);                                                                 \
+		changed_result;                                                                    \
+	})
+
 void environ_after_fork(void)
 {
 	RESET(window_open_now, 0);
 	RESET(holders, 0);
+	RESET(keepers, 0);
+	RESET(changers, 0);
 }
 
 EXPORT char *getenv(const char *name)
@@ -104,23 +158,23 @@ EXPORT char *secure_getenv(const char *name)
 EXPORT int setenv(const char *name, const char *value, int replace)
 {
 	hook_enter(HOOK_setenv, NULL);
-	return ENVIRON_HELD(REAL(setenv)(name, value, replace));
+	return ENVIRON_CHANGED(REAL(setenv)(name, value, replace));
 }
 
 EXPORT int unsetenv(const char *name)
 {
 	hook_enter(HOOK_unsetenv, NULL);
-	return ENVIRON_HELD(REAL(unsetenv)(name));
+	return ENVIRON_CHANGED(REAL(unsetenv)(name));
 }
 
 EXPORT int putenv(char *string)
 {
 	hook_enter(HOOK_putenv, NULL);
-	return ENVIRON_HELD(REAL(putenv)(string));
+	return ENVIRON_CHANGED(REAL(putenv)(string));
 }
 
 EXPORT int clearenv(void)
 {
 	hook_enter(HOOK_clearenv, NULL);
-	return ENVIRON_HELD(REAL(clearenv)());
+	return ENVIRON_CHANGED(REAL(clearenv)());
 }

@@ -34,6 +34,13 @@ void environ_release(void);
 		held_result;                                                                       \
 	})
 
+/*
+ * For a window whose child only reads environ, and later than a child with memory of its own would: as
+ * environ_hold(), and setenv() and its kin wait until environ_unkeep(). False: they took too long.
+ */
+bool environ_keep(void);
+void environ_unkeep(void);
+
 void environ_after_fork(void);
 
 #endif

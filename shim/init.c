@@ -10,6 +10,7 @@
 #include "hook.h"
 #include "profile.h"
 #include "record.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 #include "unwind.h"
@@ -28,6 +29,7 @@ void hook_init(void)
 	error = errno;
 	config_init();
 	thread_init();
+	seccomp_init();
 	record_init();
 	profile_init();
 	unwind_init();

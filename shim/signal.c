@@ -99,6 +99,17 @@ void signal_exec(const struct signal_window *window)
 	sys_sigmask(window->mask);
 }
 
+void signal_reset(const struct signal_window *window)
+{
+	struct sigaction deflt = { .sa_handler = SIG_DFL };
+	sys_sigset set = window->handlers;
+	int signal;
+
+	for (signal = 1; set; signal++, set >>= 1)
+		if (set & 1)
+			REAL(sigaction)(signal, &deflt, NULL);
+}
+
 sys_sigset signal_pending(void)
 {
 	sys_sigset pending = 0;

@@ -27,6 +27,9 @@ void signal_open(struct signal_window *window);
 /* In the parent, after the child let it go. */
 void signal_close(const struct signal_window *window);
 
+/* In the child, first of all, where the clone did not do it: no handler of the parent's is left. */
+void signal_reset(const struct signal_window *window);
+
 /* In the child, before exec: the mask becomes real. */
 void signal_exec(const struct signal_window *window);
 /* In the child, when it ends: the signals that wait for it. */

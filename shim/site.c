@@ -136,14 +136,29 @@ void site_audit_cancel(struct box_site *site)
 	__atomic_store_n(&site->audit_since, 0, __ATOMIC_RELEASE);
 }
 
+/* Offsets from the thread pointer are negative as a rule, and a range may end at zero. */
 bool site_knows(const struct box_site *site, const struct box_write *write)
 {
 	uint32_t i;
 
-	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++)
-		if (site->write[i].module == write->module &&
-		    write->offset >= site->write[i].offset &&
-		    write->offset + write->size <= site->write[i].offset + site->write[i].size)
+	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
+		const struct box_write *known = &site->write[i];
+		uint64_t at = write->offset - known->offset;
+
+		if (known->module == write->module && at <= known->size &&
+		    known->size - at >= write->size)
+			return true;
+	}
+	return false;
+}
+
+bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < site->stack_writes && i < BOX_SITE_STACK; i++)
+		if (offset >= site->stack_write[i].offset &&
+		    offset + size <= site->stack_write[i].offset + site->stack_write[i].size)
 			return true;
 	return false;
 }

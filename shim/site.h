@@ -55,6 +55,8 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
 /* Is the range within what was learned? */
 bool site_knows(const struct box_site *site, const struct box_write *write);
+/* The same for bytes of the stack from the caller's stack pointer on. */
+bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size);
 
 /*
  * Counts a window that had to start over as a real fork. A site where that is common is not worth its

@@ -5,11 +5,11 @@
  */
 #include "tier.h"
 
-#include <sys/prctl.h>
 #include <sys/utsname.h>
 
 #include "atfork.h"
 #include "config.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 
@@ -67,8 +67,7 @@ enum spork_reason tier_process_refuses(void)
 		return BOX_REASON_REROUTE_OFF;
 	if (thread_words.window)
 		return BOX_REASON_IN_CHILD;
-	/* A filter that came with the process, or since: what it allows is not known. */
-	if (SYS(prctl, PR_GET_SECCOMP) > 0)
+	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;
 	if (!kernel_serves())
 		return BOX_REASON_KERNEL;

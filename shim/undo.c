@@ -8,6 +8,7 @@
  */
 #include "undo.h"
 
+#include <sys/prctl.h>
 #include <sys/single_threaded.h>
 
 #include "module.h"
@@ -105,6 +106,7 @@ enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, u
 	undo->ranges = 0;
 	undo->environment = environ;
 	undo->error = errno;
+	undo->dumpable = SYS(prctl, PR_GET_DUMPABLE);
 	undo->stack = stack & ~(uintptr_t)7;
 	undo->stack_size = stack_size & ~(size_t)7;
 	memcpy(undo->stack_words, (void *)undo->stack, undo->stack_size);
@@ -175,5 +177,7 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 	/* With other threads alive, environ is the child's doing only where the site is known for it. */
 	if (environ != undo->environment && (undo->alone || undo->environ_shared))
 		environ = undo->environment;
+	if (SYS(prctl, PR_GET_DUMPABLE) != undo->dumpable)
+		SYS(prctl, PR_SET_DUMPABLE, undo->dumpable);
 	errno = undo->error;
 }

@@ -23,6 +23,7 @@ struct undo {
 	bool alone;	     /* nobody else writes this memory */
 	bool environ_shared; /* other threads wait to see environ again */
 	char **environment;
+	long dumpable; /* of the memory: set*id in the child resets it (kernel/cred.c, commit_creds) */
 	int error;
 	uint32_t ranges;
 	struct {
@@ -34,7 +35,7 @@ struct undo {
 };
 
 /*
- * Saves errno, environ, `stack_size` bytes from `stack` up, and what the site's children are known to
+ * Saves errno, environ, the dumpable flag, `stack_size` bytes from `stack` up, and what the site's children are known to
  * write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why
  * it cannot.
  */

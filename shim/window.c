@@ -211,17 +211,41 @@ static struct window *open_vfork(const struct entry_registers *registers,
 }
 
 /* Undoes what open_shared() did before it gave up, but for the prepare handlers. */
-static enum spork_reason open_failed(struct window *window, bool took_environ,
+static enum spork_reason open_failed(struct window *window, void (*give_environ)(void),
 				     enum spork_reason reason)
 {
 	signal_close(&window->signal);
-	if (took_environ)
-		environ_give();
-	else
-		environ_release();
+	if (give_environ)
+		give_environ();
 	window_give(window);
 	thread_words.atfork_mode = ATFORK_PREPARED;
 	return reason;
+}
+
+/* Some containers answer clone3 with ENOSYS: their filters cannot look at its flags. */
+static bool no_clone3;
+
+static void clone_choose(struct window *window)
+{
+	if (no_clone3) {
+		window->number = SYS_clone;
+		window->argument[0] = CLONE_VM | CLONE_VFORK;
+		return;
+	}
+	window->number = SYS_clone3;
+	window->argument[0] = (uintptr_t)&window->clone;
+	window->argument[1] = sizeof(window->clone);
+	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+}
+
+static void clone_failed(const struct window *window, long error)
+{
+	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
+		return;
+	if (window->number == SYS_clone3)
+		no_clone3 = true;
+	else
+		tier_forbid(BOX_REASON_CLONE_FAILED);
 }
 
 /*
@@ -248,20 +272,15 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return BOX_REASON_NO_MEMORY;
 	atfork_prepare();
 	signal_open(&window->signal);
-	if (!environ_shared)
-		environ_hold();
-	else if (!environ_take())
-		return open_failed(window, false, BOX_REASON_ENVIRONMENT);
+	if (environ_shared ? !environ_take() : !environ_keep())
+		return open_failed(window, NULL, BOX_REASON_ENVIRONMENT);
 	window->undo.environ_shared = environ_shared;
 	reason = undo_save(&window->undo, visit, registers->stack, size);
 	if (reason)
-		return open_failed(window, environ_shared, reason);
+		return open_failed(window, environ_shared ? environ_give : environ_unkeep, reason);
 	window->kind = WINDOW_SHARED;
 	window->returned = UINTPTR_MAX;
-	window->number = SYS_clone3;
-	window->argument[0] = (uintptr_t)&window->clone;
-	window->argument[1] = sizeof(window->clone);
-	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+	clone_choose(window);
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
@@ -279,6 +298,13 @@ static bool is_audit(enum spork_reason reason)
 {
 	return reason == BOX_REASON_LEARNING || reason == BOX_REASON_REAUDIT ||
 	       reason == BOX_REASON_HANDLERS;
+}
+
+/* Is it this spawn's alone, or the process's, so that the site's own reason does not tell it? */
+static bool is_exception(const struct box_site *site, enum spork_reason reason)
+{
+	return reason && reason != site->reason && reason != BOX_REASON_REROUTE_OFF &&
+	       !is_audit(reason);
 }
 
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
@@ -304,6 +330,8 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		spawn.reason = tier_site_refuses(&visit);
 	if (call == BOX_CALL_FORK && is_audit(spawn.reason))
 		spawn.reason = audit_refuses(spawn.reason);
+	if (visit.site && is_exception(visit.site, spawn.reason))
+		site_fallback(visit.site, spawn.reason);
 	if (!spawn.reason) {
 		spawn.reason = open_shared(registers, &visit, &spawn, &opening.window);
 		if (!spawn.reason)
@@ -380,7 +408,8 @@ static long child_outcome(struct window *window, long pid)
 	/* It cannot have told, where its memory was its own after all: see window_close(). */
 	if (!window->limit_ns && WIFEXITED(status))
 		window->upgrade = BOX_REASON_CLONE_FAILED;
-	else if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)))
+	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
+	else if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
@@ -447,20 +476,20 @@ long window_close(struct window *window, long pid)
 	if (window->undo.environ_shared)
 		environ_give();
 	else
-		environ_release();
+		environ_unkeep();
 	/* The child's first store is not here: an emulator made a real fork of it (qemu-user does, of clone). */
 	if (pid > 0 && !window->limit_ns)
 		tier_forbid(BOX_REASON_CLONE_FAILED);
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
+	else
+		clone_failed(window, pid);
 	upgrade = window->upgrade;
 	pending = window->pending;
 	window_give(window);
 	pthread_setcancelstate(cancel_state, NULL);
 	signal_close(&signal);
 	if (pid < 0) {
-		if (pid == -ENOSYS || pid == -EINVAL || pid == -EPERM)
-			tier_forbid(BOX_REASON_CLONE_FAILED);
 		spawn.reason = BOX_REASON_CLONE_FAILED;
 		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
 		return close_upgraded(&registers, &spawn, 0);

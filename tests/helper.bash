@@ -77,20 +77,71 @@ print(*value, sep="\n") if isinstance(value, list) else print(value)
 ' "$BATS_TEST_TMPDIR/record.jsonl" "$1"
 }
 
-# same_as_bare CMD...: stdout, stderr and exit status of CMD are, byte for byte, those of a bare run.
+# files_left [PATTERN]: every file below the current folder with its type, mode, target and checksum; of those
+# whose path matches the regular expression only that they are there.
+files_left() {
+	find . -mindepth 1 -printf '%P\t%y %m %l\n' | sort | while IFS=$'\t' read -r file rest; do
+		if [[ -n ${1-} && $file =~ $1 ]]; then
+			rest=${rest%% *}
+		elif [ -f "$file" ] && [ ! -L "$file" ]; then
+			rest+=$(sha256sum <"$file")
+		fi
+		printf '%s %s\n' "$file" "$rest"
+	done
+}
+
+# same_as_bare CMD...: stdout, stderr and exit status of CMD are, byte for byte, those of a bare run; and in
+# a folder of the test's own, both runs start with the files that are there and leave the same behind.
+# LIMIT: seconds a run. SAME_SHOW: also print what the bare run printed. SAME_SED: a sed script for what
+# differs from run to run, pids say. SAME_VOLATILE: files whose contents do, as in files_left. SAME_RUN:
+# options for spork run.
 same_as_bare() {
-	local bare=0 shim=0 out=$BATS_TEST_TMPDIR/same cmd
+	local bare=0 shim=0 out=$BATS_TEST_TMPDIR/same cmd own='' stream
 
 	cmd=$(program "$1")
+	case $PWD in "$BATS_TEST_TMPDIR"/*) own=yes ;; esac
+	if [ -n "$own" ]; then
+		rm -rf "$out.seed"
+		cp -a . "$out.seed"
+	fi
 	LIMIT=${LIMIT:-30} bounded "$cmd" "${@:2}" >"$out.bare.out" 2>"$out.bare.err" </dev/null ||
 		bare=$?
-	LIMIT=${LIMIT:-30} spork run -q -- "$cmd" "${@:2}" >"$out.shim.out" 2>"$out.shim.err" \
+	if [ -n "$own" ]; then
+		files_left "${SAME_VOLATILE-}" >"$out.bare.files"
+		find . -mindepth 1 -delete
+		cp -a "$out.seed/." .
+	fi
+	# shellcheck disable=SC2086 # several options
+	LIMIT=${LIMIT:-30} spork run -q ${SAME_RUN-} -- "$cmd" "${@:2}" >"$out.shim.out" 2>"$out.shim.err" \
 		</dev/null || shim=$?
 	[ "$bare" -ne 124 ] || fail "the bare run took too long"
 	[ -z "${SAME_SHOW-}" ] || cat "$out.bare.out" "$out.bare.err"
-	diff -u --text "$out.bare.out" "$out.shim.out" || fail "stdout differs"
-	diff -u --text "$out.bare.err" "$out.shim.err" || fail "stderr differs"
+	if [ -n "${SAME_SED-}" ]; then
+		sed -i -E "$SAME_SED" "$out".{bare,shim}.{out,err}
+	fi
+	for stream in out err; do
+		diff -u --text "$out.bare.$stream" "$out.shim.$stream" || fail "std$stream differs"
+	done
 	[ "$bare" -eq "$shim" ] || fail "exit status $shim, bare $bare"
+	if [ -n "$own" ]; then
+		files_left "${SAME_VOLATILE-}" >"$out.shim.files"
+		diff -u --text "$out.bare.files" "$out.shim.files" || fail "the files left behind differ"
+	fi
+}
+
+# A test's teardown where servers are started: kills what lives on in the test's folder.
+kill_left() {
+	local folder
+
+	for folder in /proc/[0-9]*/cwd; do
+		case $(readlink "$folder" 2>/dev/null) in
+		"$BATS_TEST_TMPDIR"/*)
+			folder=${folder#/proc/}
+			[ "${folder%/cwd}" = $$ ] || [ "${folder%/cwd}" = "$BASHPID" ] ||
+				kill -9 "${folder%/cwd}" 2>/dev/null || :
+			;;
+		esac
+	done
 }
 
 # needs COMMAND...: or the test is skipped, aloud

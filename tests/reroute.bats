@@ -42,6 +42,13 @@ no_violations() {
 	same_as_bare fork_exec 40 /bin/false
 }
 
+@test "a child may go on below the stack pointer that fork() returned with, and sort" {
+	record -- fork_deeper 10
+	promoted
+	no_violations
+	same_as_bare fork_deeper 10
+}
+
 @test "learn=N: N forks come first" {
 	record -s learn=6 -- fork_exec 10
 	promoted
@@ -355,4 +362,37 @@ deviates() {
 	promoted
 	# the first after the registration is looked at
 	assert_equal "$(query 'site["by_tier"]["fork"]')" 4
+}
+
+@test "seccomp: a container's filter leaves the fast tier, one that kills or traps is found out without harm" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	for filter in container errno kill trap; do
+		same_as_bare seccomp_filter $filter "$VICTIMS/fork_exec" 8
+	done
+	record -- seccomp_filter container "$VICTIMS/fork_exec" 8
+	promoted
+	for filter in kill trap; do
+		record -- seccomp_filter $filter "$VICTIMS/fork_exec" 8
+		assert_equal "$(query 'site["by_tier"].get("vfork", 0)')" 0
+		assert_equal "$(query 'summary["audits"]')" 0
+	done
+}
+
+@test "seccomp: a filter that the program installs itself ends rerouting" {
+	run "$VICTIMS/seccomp_filter" container /bin/true
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	same_as_bare seccomp_filter late 6
+	record -- seccomp_filter late 6
+	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 9
+}
+
+@test "a child that changes its user unseen leaves its parent dumpable" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	same_as_bare fork_dumpable 8
+	record -- fork_dumpable 8
+	promoted
+	run victim fork_dumpable 8
+	assert_success
 }

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Installs the Debian packages that building and testing need, and says which.
-# Called by the Makefile: tools/deps.sh run [lint|aarch64]. Silent when nothing is missing; without the rights
-# to install it names what is missing and exits 1.
+# Called by the Makefile: tools/deps.sh SET...; the sets are below. Silent when nothing is missing; without
+# the rights to install it names what is missing and exits 1. Servers are neither started nor made to start
+# with the system: the tests start their own.
 set -u
 
 # The one list: set, package, and the command or file that also tells that it is there.
@@ -26,6 +27,18 @@ packages() {
 		run  perl          perl
 		run  procps        pgrep
 		run  python3       python3
+		run  at            at
+		run  cron          cron
+		run  nginx         nginx
+		run  openssh-client ssh
+		run  openssh-server /usr/sbin/sshd
+		run  php-cli       php
+		run  python3-gi    /usr/lib/python3/dist-packages/gi/__init__.py
+		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
+		run  redis-server  redis-server
+		run  ruby          ruby
+		run  tmux          tmux
+		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck
@@ -68,10 +81,34 @@ if [ "${as_root[0]}" = false ]; then
 	exit 1
 fi
 
+# Debian starts a server when it installs it, unless policy-rc.d says no: invoke-rc.d(8).
+policy=/usr/sbin/policy-rc.d
+if ! [ -e $policy ]; then
+	trap '"${as_root[@]}" rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+	"${as_root[@]}" chmod 755 $policy
+fi
+
+# not_with_the_system PACKAGE...: what was installed to be tested is no service of this machine
+not_with_the_system() {
+	local package
+	[ -d /run/systemd/system ] || return 0
+	for package; do
+		case $package in
+		at) "${as_root[@]}" systemctl -q disable atd ;;
+		cron | nginx | redis-server) "${as_root[@]}" systemctl -q disable "$package" ;;
+		openssh-server) "${as_root[@]}" systemctl -q disable ssh ;;
+		esac
+	done
+}
+
 echo "installing: ${missing[*]}"
 apt() {
 	"${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >/dev/null
 }
-apt update && apt install -y --no-install-recommends "${missing[@]}" && exit 0
+if apt update && apt install -y --no-install-recommends "${missing[@]}"; then
+	not_with_the_system "${missing[@]}"
+	exit
+fi
 echo "apt-get could not install: ${missing[*]}" >&2
 exit 1

@@ -43,6 +43,16 @@ HELPER int wait_for(pid_t pid)
 	return status;
 }
 
+/* To one process, whatever went wrong before: kill(-1) would reach all there are. */
+HELPER int kill_one(pid_t pid, int signal)
+{
+	if (pid <= 1) {
+		printf("FAULT: no process to signal\n");
+		exit(97);
+	}
+	return kill(pid, signal);
+}
+
 HELPER void print_status(const char *what, int number, int status)
 {
 	if (WIFSIGNALED(status))

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns what is known of the process's seccomp filters. A container's filter is there before the program is;
+ * one that the program installs itself, which may be meant for the threads that come after, is noticed by
+ * the hooks of prctl() and syscall(), and ends rerouting.
+ *
+ * A filter that answers a call with an error is no threat: the shim falls back as if the kernel had. One
+ * that kills, traps or asks a supervisor is.
+ */
+#include "seccomp.h"
+
+#include <linux/seccomp.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "hook.h"
+#include "sys.h"
+
+#include "poison.h"
+
+#define PROBE_LIMIT_NS 200000000ULL
+
+static bool filtered_at_start, filter_added;
+static int verdict; /* 1: harmless, -1: a threat */
+
+static long filter_mode(void)
+{
+	return SYS(prctl, PR_GET_SECCOMP);
+}
+
+void seccomp_init(void)
+{
+	filtered_at_start = filter_mode() == SECCOMP_MODE_FILTER;
+}
+
+/* What audits and windows call, in a process that may die of it. A trap must not reach the program's handler. */
+static void probe(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	struct itimerspec never = { 0 };
+	uint64_t deflt[4] = { 0 }, limit[2], clone[8] = { 0 };
+	struct iovec vector = { limit, sizeof(limit) };
+	long pid, fd;
+	int timer = 0;
+
+	SYS(rt_sigaction, SIGSYS, deflt, NULL, 8);
+	SYS(gettid);
+	SYS(sched_yield);
+	SYS(rt_sigpending, &limit[0], 8);
+	if (!SYS(timer_create, CLOCK_MONOTONIC, &event, &timer))
+		SYS(timer_settime, timer, 0, &never, NULL);
+	SYS(prlimit64, 0, RLIMIT_CORE, NULL, limit);
+	SYS(process_vm_readv, sys_pid(), &vector, 1, &vector, 1, 0);
+	fd = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	SYS(pread64, fd, limit, 8, 0);
+	SYS(getdents64, fd, limit, 8);
+	SYS(fcntl, fd, F_GETFD);
+	SYS(faccessat, AT_FDCWD, "/", R_OK);
+	SYS(getpriority, PRIO_PROCESS, 0);
+	SYS(getpgid, 0);
+	SYS(getsid, 0);
+	SYS(close, fd);
+	/* An argument that makes no sense: it does not come to a child, and the filter sees the call. */
+	SYS(clone3, clone, 1);
+	pid = SYS(clone, CLONE_FILES, 0, 0, 0, 0);
+	if (!pid)
+		SYS(exit_group, 0);
+	SYS(kill, pid, SIGKILL);
+	SYS(waitid, P_PID, pid, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL);
+	SYS(wait4, pid, NULL, __WALL, NULL);
+	SYS(exit_group, 0);
+}
+
+/* A child that no wait() of the program's sees: its exit signal is 0. */
+static bool survives(void)
+{
+	struct timespec pause = { 0, 100000 };
+	uint64_t until = sys_now() + PROBE_LIMIT_NS;
+	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
+	int status = -1;
+	long pid = SYS(clone, 0, 0, 0, 0, 0), got = 0;
+
+	if (!pid)
+		probe();
+	while (pid > 0 && !(got = SYS(wait4, pid, &status, WNOHANG | __WCLONE, NULL)) &&
+	       sys_now() < until)
+		SYS(nanosleep, &pause, NULL);
+	if (pid > 0 && !got) {
+		SYS(kill, pid, SIGKILL);
+		SYS(wait4, pid, NULL, __WCLONE, NULL);
+	}
+	sys_sigmask(mask);
+	return pid > 0 && got == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+bool seccomp_threatens(void)
+{
+	long mode = filter_mode();
+
+	if (mode <= 0)
+		return false;
+	if (mode != SECCOMP_MODE_FILTER || !filtered_at_start || filter_added)
+		return true;
+	if (!verdict)
+		verdict = survives() ? 1 : -1;
+	return verdict < 0;
+}
+
+/* In a window the trait of the row decides; elsewhere a filter is noticed. */
+static void note(enum hook hook, const struct hook_arguments *arguments, long number,
+		 long operation, uintptr_t where)
+{
+	if (thread_words.window)
+		hook_in_window(hook, arguments, where);
+	else if (number == SYS_seccomp ? operation != SECCOMP_GET_ACTION_AVAIL :
+					 number == SYS_prctl && operation == PR_SET_SECCOMP)
+		filter_added = true;
+}
+
+EXPORT int prctl(int operation, ...)
+{
+	struct hook_arguments arguments = { { operation } };
+	va_list rest;
+	int i;
+
+	va_start(rest, operation);
+	for (i = 1; i < 5; i++)
+		arguments.value[i] = va_arg(rest, long);
+	va_end(rest);
+	note(HOOK_prctl, &arguments, SYS_prctl, operation, CALLER);
+	return REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
+			   arguments.value[4]);
+}
+
+EXPORT long syscall(long number, ...)
+{
+	struct hook_arguments arguments = { { number } };
+	long value[6];
+	va_list rest;
+	int i;
+
+	va_start(rest, number);
+	for (i = 0; i < 6; i++)
+		value[i] = va_arg(rest, long);
+	va_end(rest);
+	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
+	note(HOOK_syscall, &arguments, number, value[0], CALLER);
+	return REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+}
