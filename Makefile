@@ -138,6 +138,13 @@ check-long:
 	@$(MAKE) all victims
 	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
 
+# In an emulated machine; downloads a kernel.
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+check-aarch64:
+	@tools/deps.sh run aarch64
+	@$(MAKE) $(O)/aarch64/libspork.so victims O=$(O)/aarch64 CC=$(AARCH64_CC)
+	@BUILD=$(O)/aarch64 CC=$(AARCH64_CC) tests/aarch64/run
+
 bench:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window
@@ -154,6 +161,8 @@ lint:
 		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
 			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
+	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
+		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
 	tools/lint.sh || status=1; exit $$status
 
 install: all
@@ -186,7 +195,8 @@ help:
 		'make demo       install what is missing, build, run the main job on a real program' \
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
-		'make lint       both compilers with -Werror, clang-format, shellcheck' \
+		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
+		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
@@ -199,7 +209,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -181,6 +181,7 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 	return handler_add(prepare, parent, child, dso);
 }
 
+#if ARCH_OLD_VERSIONS
 /* For programs linked against glibc 2.2.5's libpthread, which had it as a function. */
 EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
@@ -188,6 +189,7 @@ EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*ch
 	hook_enter(HOOK_pthread_atfork, NULL);
 	return handler_add(prepare, parent, child, NULL);
 }
+#endif
 
 /* An object runs this when it is unloaded (d is its __dso_handle), and exit runs it with NULL. */
 EXPORT void __cxa_finalize(void *dso)

@@ -26,7 +26,6 @@
 
 #include "poison.h"
 
-#define PAGE ((uintptr_t)4096)
 #define PAGE_PRESENT (1ULL << 63)
 #define PAGE_SWAPPED (1ULL << 62)
 #define PAGE_FILE (1ULL << 61)
@@ -51,8 +50,9 @@ struct audit {
 	uintptr_t returned; /* see undo.h */
 	bool others;	    /* the parent has other threads */
 	long pagemap;
+	uintptr_t page; /* bytes a page */
 	uint64_t entry[512];
-	uint8_t theirs[PAGE];
+	uint8_t theirs[ARCH_PAGE_MAX];
 };
 
 _Static_assert(sizeof(struct audit) <= UNDO_STACK, "the audit outgrew its scratch space");
@@ -170,7 +170,7 @@ static bool counts_relocations(const struct audit *audit, const struct module *m
 	if (!module->loader || end > word + 8)
 		return false;
 	memcpy(&ours, (void *)word, sizeof(ours));
-	memcpy(&theirs, audit->theirs + (word & (PAGE - 1)), sizeof(theirs));
+	memcpy(&theirs, audit->theirs + (word & (audit->page - 1)), sizeof(theirs));
 	return ours > theirs && ours - theirs < 10000;
 }
 
@@ -246,12 +246,11 @@ static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
  */
 static void classify_page(struct audit *audit, uintptr_t page, bool changed)
 {
-	uintptr_t pointer = sys_thread_pointer();
+	uintptr_t end = page + audit->page;
 	struct module module;
 
-	if (on_stack(audit, page) || on_stack(audit, page + PAGE - 1) || memory_owns(page) ||
-	    thread_local_owns(page, page) || thread_local_owns(page + PAGE - 1, page + PAGE - 1) ||
-	    (page <= pointer && pointer < page + PAGE))
+	if (on_stack(audit, page) || on_stack(audit, end - 1) || memory_owns(page) ||
+	    thread_local_touches(page, end))
 		return;
 	if (!module_find(page, &module)) {
 		find(audit, BOX_REASON_WRITES_HEAP, page);
@@ -264,17 +263,17 @@ static void classify_page(struct audit *audit, uintptr_t page, bool changed)
 /* `written`: the child broke the page away from its twin's, so it was stored to. */
 static void compare_page(struct audit *audit, uintptr_t page, bool written)
 {
-	struct iovec local = { audit->theirs, PAGE }, remote = { (void *)page, PAGE };
+	struct iovec local = { audit->theirs, audit->page }, remote = { (void *)page, audit->page };
 	const uint8_t *ours = (const uint8_t *)page;
 	long got = SYS(process_vm_readv, audit->window->twin_pid, &local, 1, &remote, 1, 0);
 	uintptr_t at, start = 0, last = 0;
 
-	if (got != (long)PAGE) {
+	if (got != (long)audit->page) {
 		/* A page the twin does not have was mapped meanwhile. */
 		find(audit, got == -EFAULT ? BOX_REASON_MAPS : BOX_REASON_NO_TWIN, page);
 		return;
 	}
-	for (at = 0; at < PAGE; at++) {
+	for (at = 0; at < audit->page; at++) {
 		if (ours[at] == audit->theirs[at])
 			continue;
 		if (start && page + at - last > WRITE_GAP) {
@@ -296,12 +295,12 @@ static void compare_map(struct audit *audit, const struct proc_map *map)
 	uintptr_t at = map->start;
 
 	while (at < map->end && !audit->finding) {
-		uint64_t pages = (map->end - at) / PAGE, i;
+		uint64_t pages = (map->end - at) / audit->page, i;
 		long got;
 
 		if (pages > COUNT(audit->entry))
 			pages = COUNT(audit->entry);
-		got = SYS(pread64, audit->pagemap, audit->entry, pages * 8, at / PAGE * 8);
+		got = SYS(pread64, audit->pagemap, audit->entry, pages * 8, at / audit->page * 8);
 		if (got <= 0 || got % 8) {
 			find(audit, BOX_REASON_NO_PROC, at);
 			return;
@@ -311,12 +310,12 @@ static void compare_map(struct audit *audit, const struct proc_map *map)
 			uint64_t entry = audit->entry[i];
 
 			if (entry & PAGE_SWAPPED)
-				compare_page(audit, at + i * PAGE, false);
+				compare_page(audit, at + i * audit->page, false);
 			else if ((entry & PAGE_PRESENT) && (entry & PAGE_EXCLUSIVE) &&
 				 !(entry & PAGE_FILE))
-				compare_page(audit, at + i * PAGE, true);
+				compare_page(audit, at + i * audit->page, true);
 		}
-		at += pages * PAGE;
+		at += pages * audit->page;
 	}
 }
 
@@ -466,8 +465,9 @@ void audit_end(struct window *window)
 	uint64_t began = sys_now();
 	int error = errno;
 
-	memset(audit, 0, sizeof(*audit));
+	memset(audit, 0, offsetof(struct audit, entry));
 	audit->window = window;
+	audit->page = sys_page();
 	audit->self = thread_self();
 	audit->stack = window->registers.stack;
 	window->busy = true;

@@ -230,8 +230,17 @@ void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_
 	return function ? function : (void *)missing;
 }
 
-/* How long a child may share its parent's memory, exec included, before it is ended. */
+/* How long a child may share its parent's memory before it is ended: up to exec, and in it. */
 #define WINDOW_LIMIT_SECONDS 1
+#define WINDOW_EXEC_SECONDS 30
+
+/* Ends the child in so many seconds from now. 0 or -errno. */
+static long limit_set(const struct window *window, time_t seconds)
+{
+	struct itimerspec limit = { .it_value = { .tv_sec = seconds } };
+
+	return SYS(timer_settime, window->timer, 0, &limit, NULL);
+}
 
 /*
  * A child that waits for its parent, or for ever, would hold the suspended parent: the kernel ends it
@@ -240,17 +249,15 @@ void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_
 void window_enter(struct window *window)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
-	struct itimerspec limit = { .it_value = { .tv_sec = WINDOW_LIMIT_SECONDS } };
 	uint64_t no_core[2] = { 1, 1 };
-	int timer = 0;
 
 	if (window->kind != WINDOW_SHARED)
 		return;
 	if (window->number == SYS_clone)
 		signal_reset(&window->signal);
 	window->limit_ns = WINDOW_LIMIT_SECONDS * 1000000000ULL;
-	if (SYS(timer_create, CLOCK_MONOTONIC, &event, &timer) ||
-	    SYS(timer_settime, timer, 0, &limit, NULL))
+	if (SYS(timer_create, CLOCK_MONOTONIC, &event, &window->timer) ||
+	    limit_set(window, WINDOW_LIMIT_SECONDS))
 		window_upgrade(window, BOX_REASON_NO_TIMER);
 	/* A child that faults starts over, and faults again with a core of its own: 1 stops piped cores too. */
 	SYS(prlimit64, 0, RLIMIT_CORE, NULL, window->core_limit);
@@ -291,6 +298,11 @@ void window_exec_begin(struct window *window)
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
+		/*
+		 * From exec's point of no return to the end of the timers, the program would see the child be
+		 * killed: the limit must not come when a busy machine executes.
+		 */
+		limit_set(window, WINDOW_EXEC_SECONDS);
 		note_returned(window);
 		core_restore(RLIMIT_CORE);
 		signal_exec(&window->signal);

@@ -4,13 +4,16 @@
  *
  * _dl_find_object (glibc 2.35) finds the link map of an address without a lock; its program headers lead
  * to the build-id. Entries are only added; module_forget() starts over after a dlclose.
+ *
+ * Between the segments of what the kernel loaded, the program and ld.so, there may be holes (aarch64 aligns
+ * segments to 64 KB), and the kernel puts other mappings there, the vDSO and a thread's storage among them.
+ * For those two each segment is an entry of its own.
  */
 #include "module.h"
 
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
-#include <sys/auxv.h>
 
 #include "record.h"
 #include "sys.h"
@@ -66,15 +69,98 @@ static uint64_t hash_bytes(const void *bytes, size_t size)
 	return hash | 1;
 }
 
-static void build_id_of(const ElfW(Ehdr) * header, uintptr_t bias, struct box_module *record)
+/* What holds an address: an object, or one segment of it. */
+struct object {
+	const struct link_map *map;
+	uintptr_t start, end;
+	const ElfW(Phdr) * headers;
+	unsigned count;
+};
+
+/* The program headers of an object that starts with an ELF header. */
+static void headers_of(uintptr_t start, struct object *object)
 {
-	const ElfW(Phdr) *segment = (const void *)((uintptr_t)header + header->e_phoff);
+	const ElfW(Ehdr) *header = (const void *)start;
+
+	object->count = 0;
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG))
+		return;
+	object->headers = (const void *)(start + header->e_phoff);
+	object->count = header->e_phnum;
+}
+
+/* The first link map; the main program's. */
+static const struct link_map *first_map(void)
+{
+	struct dl_find_object found;
+	const struct link_map *map;
+
+	if (!range_of((uintptr_t)module_is_shim, &found))
+		return NULL;
+	for (map = found.dlfo_link_map; map->l_prev;)
+		map = map->l_prev;
+	return map;
+}
+
+static const struct link_map *loader_map(void)
+{
+	uintptr_t base = getauxval(AT_BASE);
+	struct dl_find_object found;
+
+	return base && range_of(base, &found) ? found.dlfo_link_map : NULL;
+}
+
+/* Narrows the object to the segment of it that holds the address, from the start of its first page. */
+static bool segment_find(uintptr_t address, struct object *object)
+{
 	unsigned i;
 
-	for (i = 0; i < header->e_phnum; i++) {
-		uintptr_t at = bias + segment[i].p_vaddr, end = at + segment[i].p_memsz;
+	for (i = 0; i < object->count; i++) {
+		uintptr_t start = object->map->l_addr + object->headers[i].p_vaddr;
 
-		if (segment[i].p_type != PT_NOTE)
+		object->start = start & ~(sys_page() - 1);
+		object->end = start + object->headers[i].p_memsz;
+		if (object->headers[i].p_type == PT_LOAD && address >= object->start &&
+		    address < object->end)
+			return true;
+	}
+	return false;
+}
+
+static bool object_find(uintptr_t address, struct object *object)
+{
+	const struct link_map *program_map = first_map(), *loader = loader_map();
+	struct dl_find_object found;
+
+	object->map = program_map;
+	object->headers = (const void *)getauxval(AT_PHDR);
+	object->count = (unsigned)getauxval(AT_PHNUM);
+	if (program_map && segment_find(address, object))
+		return true;
+	object->map = loader;
+	if (loader)
+		headers_of(getauxval(AT_BASE), object);
+	if (loader && segment_find(address, object))
+		return true;
+	if (!range_of(address, &found) || found.dlfo_link_map == loader ||
+	    found.dlfo_link_map == program_map)
+		return false;
+	object->map = found.dlfo_link_map;
+	object->start = (uintptr_t)found.dlfo_map_start;
+	object->end = (uintptr_t)found.dlfo_map_end;
+	headers_of(object->start, object);
+	return true;
+}
+
+static void build_id_of(const struct object *object, struct box_module *record)
+{
+	unsigned i;
+
+	for (i = 0; i < object->count; i++) {
+		uintptr_t at = object->map->l_addr + object->headers[i].p_vaddr;
+		uintptr_t end = at + object->headers[i].p_memsz;
+
+		if (object->headers[i].p_type != PT_NOTE)
 			continue;
 		while (at + sizeof(ElfW(Nhdr)) <= end) {
 			const ElfW(Nhdr) *note = (const void *)at;
@@ -118,24 +204,22 @@ static void got_of(const struct link_map *map, struct module *module)
 	}
 }
 
-static void module_describe(const struct dl_find_object *found, struct module *module)
+static void module_describe(const struct object *object, struct module *module)
 {
-	const struct link_map *map = found->dlfo_link_map;
-	const ElfW(Ehdr) *header = found->dlfo_map_start;
+	const struct link_map *map = object->map;
 	struct box_module record;
 
 	memset(&record, 0, sizeof(record));
 	memset(module, 0, sizeof(*module));
-	module->start = (uintptr_t)found->dlfo_map_start;
-	module->end = (uintptr_t)found->dlfo_map_end;
+	module->start = object->start;
+	module->end = object->end;
 	module->bias = map->l_addr;
-	if (!memcmp(header->e_ident, ELFMAG, SELFMAG))
-		build_id_of(header, map->l_addr, &record);
+	build_id_of(object, &record);
 	got_of(map, module);
 	if (map->l_name && map->l_name[0])
 		strncpy(record.path, map->l_name, sizeof(record.path) - 1);
 	else
-		SYS(readlink, "/proc/self/exe", record.path, sizeof(record.path) - 1);
+		SYS(readlinkat, AT_FDCWD, "/proc/self/exe", record.path, sizeof(record.path) - 1);
 	record.key = record.build_id_size ? hash_bytes(record.build_id, record.build_id_size) :
 					    hash_bytes(record.path, strlen(record.path));
 	module->loader = map->l_addr && map->l_addr == getauxval(AT_BASE);
@@ -147,19 +231,20 @@ bool module_find(uintptr_t address, struct module *module)
 {
 	uint32_t before = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
 	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
-	struct dl_find_object found;
+	struct object object;
 	uint32_t i;
 
 	for (i = 0; i < count; i++)
 		if (address >= cache[i].start && address < cache[i].end) {
 			*module = cache[i];
+			__atomic_thread_fence(__ATOMIC_ACQUIRE);
 			if (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) == before)
 				return true;
 			break;
 		}
-	if (!range_of(address, &found))
+	if (!object_find(address, &object))
 		return false;
-	module_describe(&found, module);
+	module_describe(&object, module);
 	if (!__atomic_exchange_n(&cache_busy, 1, __ATOMIC_ACQUIRE)) {
 		count = cache_count;
 		if (count < CACHE_SIZE && generation == before) {
@@ -174,6 +259,7 @@ bool module_find(uintptr_t address, struct module *module)
 void module_forget(void)
 {
 	__atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* before entries are written over */
 	__atomic_store_n(&cache_count, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&cache_busy, 0, __ATOMIC_RELEASE);
 }
@@ -200,19 +286,6 @@ void module_frame(uintptr_t address, struct box_frame *frame)
 	}
 }
 
-/* The first link map; the main program's. */
-static const struct link_map *first_map(void)
-{
-	struct dl_find_object found;
-	const struct link_map *map;
-
-	if (!range_of((uintptr_t)module_is_shim, &found))
-		return NULL;
-	for (map = found.dlfo_link_map; map->l_prev;)
-		map = map->l_prev;
-	return map;
-}
-
 static uintptr_t cached_address(uint32_t index, uint64_t offset)
 {
 	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
@@ -222,7 +295,8 @@ static uintptr_t cached_address(uint32_t index, uint64_t offset)
 		if (cache[i].index == index) {
 			uintptr_t address = cache[i].bias + offset;
 
-			return address >= cache[i].start && address < cache[i].end ? address : 0;
+			if (address >= cache[i].start && address < cache[i].end)
+				return address;
 		}
 	return 0;
 }
@@ -238,6 +312,8 @@ uintptr_t module_address(uint32_t index, uint64_t offset)
 	for (map = first_map(); map; map = map->l_next)
 		if (module_find((uintptr_t)map->l_ld, &module) && module.index == index)
 			break;
+	if (map)
+		module_find(map->l_addr + offset, &module);
 	return cached_address(index, offset);
 }
 

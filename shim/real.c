@@ -166,20 +166,33 @@ static void *object_lookup(const struct object *object, const char *name, const 
 	symbol = &object->symbols[index];
 	value = object->bias + symbol->st_value;
 	if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
-		value = ((uintptr_t(*)(void))value)();
+		value = arch_resolve(value);
 	return (void *)value;
+}
+
+/* The definition after the shim's, or NULL. */
+static void *next_lookup(const char *name, const char *version)
+{
+	const struct link_map *map;
+	struct object object;
+	void *found = NULL;
+
+	for (map = module_after_shim(); map && !found; map = map->l_next) {
+		object_read(map, &object);
+		found = object_lookup(&object, name, version);
+	}
+	return found;
+}
+
+const void *real_data(const char *symbol)
+{
+	return next_lookup(symbol, "");
 }
 
 void *real_find(enum hook hook)
 {
-	const struct link_map *map;
-	struct object object;
-	void *function = NULL;
+	void *function = next_lookup(rows[hook].symbol, rows[hook].version);
 
-	for (map = module_after_shim(); map && !function; map = map->l_next) {
-		object_read(map, &object);
-		function = object_lookup(&object, rows[hook].symbol, rows[hook].version);
-	}
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
 	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
 	return function;

@@ -129,6 +129,7 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 		return spawn_run(hook, call, pid, path, actions, attributes, argv, envp);          \
 	}
 
+#if ARCH_OLD_VERSIONS
 /* Until 2.15 these ran a file without a "#!" line through the shell. */
 EXPORT spawn_function spawn_default, spawnp_default, spawn_old, spawnp_old;
 
@@ -141,6 +142,10 @@ EXPORT SPAWN_HOOK(spawnp_old, HOOK_posix_spawnp_2_2_5, BOX_CALL_POSIX_SPAWNP)
 		".symver spawnp_default, posix_spawnp@@@GLIBC_2.15\n"
 		".symver spawn_old, posix_spawn@GLIBC_2.2.5, remove\n"
 		".symver spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
+#else
+EXPORT SPAWN_HOOK(posix_spawn, HOOK_posix_spawn, BOX_CALL_POSIX_SPAWN)
+EXPORT SPAWN_HOOK(posix_spawnp, HOOK_posix_spawnp, BOX_CALL_POSIX_SPAWNP)
+#endif
 
 #if __GLIBC_PREREQ(2, 39)
 EXPORT SPAWN_HOOK(pidfd_spawn, HOOK_pidfd_spawn, BOX_CALL_PIDFD_SPAWN)

@@ -18,58 +18,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "arch.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
-#if defined(__x86_64__)
-static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-static inline uintptr_t sys_thread_pointer(void)
-{
-	uintptr_t pointer;
-
-	__asm__("mov %%fs:0x10, %0" : "=r"(pointer));
-	return pointer;
-}
-#elif defined(__aarch64__)
-static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-}
-static inline uintptr_t sys_thread_pointer(void)
-{
-	return (uintptr_t)__builtin_thread_pointer();
-}
-#endif
 
 #define SYS_6(n, a, b, c, d, e, f, ...)                                                            \
 	sys_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
@@ -79,6 +38,12 @@ static inline uintptr_t sys_thread_pointer(void)
 static inline long sys_pid(void)
 {
 	return SYS(getpid);
+}
+
+/* Bytes a page; at most ARCH_PAGE_MAX. */
+static inline uintptr_t sys_page(void)
+{
+	return getauxval(AT_PAGESZ);
 }
 
 static inline uint64_t sys_now(void)

@@ -97,11 +97,12 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 	return found;
 }
 
-/* Bytes of static thread-local storage below the thread pointer: the same in every thread. */
-static uintptr_t static_below;
-
-/* The thread's descriptor, struct pthread, starts at the thread pointer (glibc 2.36, x86-64: 2368 bytes). */
-#define DESCRIPTOR_SIZE 2368
+/*
+ * Bytes from the thread pointer to the far end of static thread-local storage, and, on the other side, of
+ * the thread's descriptor: the same in every thread. See ARCH_TLS_ABOVE.
+ */
+static uintptr_t storage_size;
+static uintptr_t descriptor_size = ARCH_DESCRIPTOR_SIZE;
 
 /* Restartable sequences: the kernel writes the current processor there whenever it likes. */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
@@ -109,17 +110,29 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 
 static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 {
-	uintptr_t pointer = sys_thread_pointer(), block = (uintptr_t)info->dlpi_tls_data;
+	uintptr_t pointer = sys_thread_pointer(), block = (uintptr_t)info->dlpi_tls_data, extent;
+	unsigned i;
 
 	(void)size;
 	(void)unused;
-	if (block && block < pointer && pointer - block > static_below)
-		static_below = pointer - block;
+	if (!block || (block > pointer) != ARCH_TLS_ABOVE)
+		return 0;
+	extent = pointer - block;
+	for (i = 0; ARCH_TLS_ABOVE && i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_TLS)
+			extent = block - pointer + info->dlpi_phdr[i].p_memsz;
+	if (extent > storage_size)
+		storage_size = extent;
 	return 0;
 }
 
 void thread_init(void)
 {
+	/* What libc tells debuggers (nptl_db). */
+	const uint32_t *size = real_data("_thread_db_sizeof_pthread");
+
+	if (size)
+		descriptor_size = *size;
 	dl_iterate_phdr(static_block, NULL);
 }
 
@@ -139,16 +152,38 @@ bool thread_local_volatile(uintptr_t start, uintptr_t end)
 	return false;
 }
 
-uintptr_t thread_local_size(void)
+struct thread_range thread_storage(void)
 {
-	return static_below;
+	uintptr_t pointer = sys_thread_pointer();
+
+	return ARCH_TLS_ABOVE ? (struct thread_range){ pointer, pointer + storage_size } :
+				(struct thread_range){ pointer - storage_size, pointer };
+}
+
+/* Storage and descriptor. */
+static struct thread_range own_range(void)
+{
+	struct thread_range range = thread_storage();
+
+	if (ARCH_TLS_ABOVE)
+		range.low -= descriptor_size;
+	else
+		range.high += descriptor_size;
+	return range;
 }
 
 bool thread_local_owns(uintptr_t start, uintptr_t end)
 {
-	uintptr_t pointer = sys_thread_pointer();
+	struct thread_range range = own_range();
 
-	return start >= pointer - static_below && end <= pointer + DESCRIPTOR_SIZE;
+	return start >= range.low && end <= range.high;
+}
+
+bool thread_local_touches(uintptr_t start, uintptr_t end)
+{
+	struct thread_range range = own_range();
+
+	return start < range.high && end > range.low;
 }
 
 void thread_after_fork(void)

@@ -83,11 +83,18 @@ struct thread *thread_first(void);
  */
 bool thread_stack(struct thread *self, uintptr_t stack_pointer);
 
-/* Bytes of static thread-local storage, which end at the thread pointer. */
-uintptr_t thread_local_size(void);
+struct thread_range {
+	uintptr_t low, high; /* `high` is past the end */
+};
+
+/* The calling thread's static thread-local storage. */
+struct thread_range thread_storage(void);
 
 /* Does the range lie in the calling thread's static thread-local storage, or its descriptor? */
 bool thread_local_owns(uintptr_t start, uintptr_t end);
+
+/* Does any of it? */
+bool thread_local_touches(uintptr_t start, uintptr_t end);
 
 /* Is it a part of that which any child changes and which is always put back, or the kernel's own? */
 bool thread_local_volatile(uintptr_t start, uintptr_t end);

@@ -22,19 +22,6 @@ void tier_forbid(enum spork_reason reason)
 	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
 }
 
-static bool shadow_stack(void)
-{
-#if defined(__x86_64__)
-	uint64_t pointer = 0;
-
-	/* rdsspq; a no-op that leaves the register alone where there is no shadow stack */
-	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(pointer));
-	return pointer != 0;
-#else
-	return false;
-#endif
-}
-
 /*
  * Before 5.16 a child that shares memory and dumps core takes its parent with it (coredump: Limit
  * coredumps to a single thread group).
@@ -84,7 +71,7 @@ enum spork_reason tier_process_refuses(void)
 		return BOX_REASON_SECCOMP;
 	if (!kernel_serves())
 		return BOX_REASON_KERNEL;
-	if (shadow_stack())
+	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
 }

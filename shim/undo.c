@@ -17,8 +17,6 @@
 
 #include "poison.h"
 
-#define PAGE ((uintptr_t)4096)
-
 static bool helper;
 
 uintptr_t undo_address(const struct box_write *write)
@@ -30,10 +28,10 @@ uintptr_t undo_address(const struct box_write *write)
 
 bool undo_saves_always(const struct box_write *write)
 {
-	uintptr_t pointer = sys_thread_pointer(), start = undo_address(write);
+	struct thread_range storage = thread_storage();
+	uintptr_t start = undo_address(write);
 
-	return !write->module && start >= pointer - thread_local_size() &&
-	       start + write->size <= pointer;
+	return !write->module && start >= storage.low && start + write->size <= storage.high;
 }
 
 static bool saved(const struct undo *undo, uintptr_t start, uintptr_t end)
@@ -69,10 +67,11 @@ static bool save_range(struct undo *undo, uintptr_t start, uintptr_t end)
 static enum spork_reason save_writes(struct undo *undo, const struct box_site *site)
 {
 	uint32_t count = __atomic_load_n(&site->writes, __ATOMIC_ACQUIRE), i;
-	uintptr_t pointer = sys_thread_pointer();
+	struct thread_range storage = thread_storage();
+	uintptr_t page = sys_page();
 
 	/* Nobody else writes the calling thread's own storage. */
-	if (!save_range(undo, pointer - thread_local_size(), pointer))
+	if (!save_range(undo, storage.low, storage.high))
 		return BOX_REASON_WRITES_MANY;
 	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *write = &site->write[i];
@@ -86,8 +85,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 			continue;
 		}
 		if (write->module) {
-			start &= ~(PAGE - 1);
-			end = (end + !write->size + PAGE - 1) & ~(PAGE - 1);
+			start &= ~(page - 1);
+			end = (end + !write->size + page - 1) & ~(page - 1);
 		}
 		if (!save_range(undo, start, end))
 			return BOX_REASON_WRITES_MANY;

@@ -9,11 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "box.h"
 #include "site.h"
 
 #define UNDO_STACK ((size_t)128 << 10)
-#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN)
+/* What children write, and what larger pages add to that: static data is saved by whole pages. */
+#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN + 4 * (ARCH_PAGE_MAX - 4096))
 
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */

@@ -53,25 +53,52 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity)
 struct climb {
 	bool (*original)(void *data, uintptr_t address, uintptr_t *word);
 	void *data;
-	uintptr_t stack; /* of the frame before, at its call */
+	uintptr_t stack;	 /* of the frame before, at its call; zero: there is none */
+	uintptr_t frame_pointer; /* in that frame */
 	uintptr_t found;
 	unsigned steps;
 };
 
-/* x86-64: the return address of a frame lies just below the stack pointer of its caller. */
+enum climb_frame { CLIMB_NEW, CLIMB_ORIGINAL, CLIMB_UNKNOWN };
+
+/*
+ * The frame before, which ends at `end` and returns to `pc`. One that lies below what is known of the
+ * parent's stack is the child's own; of any other it matters where its return address is kept.
+ */
+static enum climb_frame climb_judge(const struct climb *climb, uintptr_t end, uintptr_t pc)
+{
+	uintptr_t slot, now, then;
+
+	if (!climb->original(climb->data, end - sizeof(then), &then))
+		return CLIMB_NEW;
+	slot = arch_return_slot(climb->stack, end, climb->frame_pointer);
+	if (!slot)
+		return CLIMB_UNKNOWN;
+	now = *(const uintptr_t *)slot;
+	if (arch_code(now) != pc)
+		return CLIMB_UNKNOWN;
+	return climb->original(climb->data, slot, &then) && then == now ? CLIMB_ORIGINAL :
+									  CLIMB_NEW;
+}
+
 static _Unwind_Reason_Code climb_step(struct _Unwind_Context *context, void *data)
 {
 	struct climb *climb = data;
-	uintptr_t stack = _Unwind_GetCFA(context), word;
+	int interrupted;
+	uintptr_t pc = _Unwind_GetIPInfo(context, &interrupted), end = _Unwind_GetCFA(context);
+	enum climb_frame judged = CLIMB_NEW;
 
 	if (++climb->steps > CLIMB_MAX)
 		return _URC_END_OF_STACK;
-	if (climb->stack && climb->original(climb->data, stack - sizeof(word), &word) &&
-	    word == _Unwind_GetIP(context)) {
+	/* The kernel made a signal's frame: it returns nowhere. */
+	if (climb->stack && !interrupted)
+		judged = climb_judge(climb, end, pc);
+	if (judged == CLIMB_ORIGINAL)
 		climb->found = climb->stack;
+	if (judged != CLIMB_NEW)
 		return _URC_END_OF_STACK;
-	}
-	climb->stack = stack;
+	climb->stack = end;
+	climb->frame_pointer = _Unwind_GetGR(context, ARCH_FRAME_POINTER);
 	return _URC_NO_REASON;
 }
 

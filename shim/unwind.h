@@ -25,7 +25,8 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity);
  * In a child that may have returned from the function that forked, and called others since: the stack
  * pointer of the innermost frame that it has from its parent. Everything below belonged to frames that
  * have returned. `original` reads a word of the stack as it was at the fork; false: not known. Such a
- * frame is known by its return address being where, and what, it was. UINTPTR_MAX where there is none.
+ * frame is known by its return address being where, and what, it was. UINTPTR_MAX where there is none, or
+ * where it cannot be told: not every architecture's frames say where they keep it.
  */
 uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintptr_t *word),
 			  void *data);

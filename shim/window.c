@@ -405,8 +405,11 @@ static long child_outcome(struct window *window, long pid)
 	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
 	if (ended != pid)
 		return pid;
+	/* It cannot have told, where its memory was its own after all: see window_close(). */
+	if (!window->limit_ns && WIFEXITED(status))
+		window->upgrade = BOX_REASON_CLONE_FAILED;
 	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
-	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
+	else if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
@@ -474,6 +477,9 @@ long window_close(struct window *window, long pid)
 		environ_give();
 	else
 		environ_unkeep();
+	/* The child's first store is not here: an emulator made a real fork of it (qemu-user does, of clone). */
+	if (pid > 0 && !window->limit_ns)
+		tier_forbid(BOX_REASON_CLONE_FAILED);
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
 	else

@@ -29,11 +29,7 @@
 
 /* What the caller of fork() needs to go on and would lose, in the assembler's order. */
 struct entry_registers {
-#if defined(__x86_64__)
-	uintptr_t r12;
-#else
-#error "no spawn entry for this architecture"
-#endif
+	uintptr_t saved; /* the register that keeps the window meanwhile: r12, x19 */
 	uintptr_t stack; /* stack pointer after the call has returned */
 	uintptr_t pc;	 /* return address */
 };
@@ -71,6 +67,7 @@ struct window {
 	bool busy;		/* inside the shim: hooks do nothing */
 	uint64_t core_limit[2]; /* RLIMIT_CORE as it was */
 	bool core_restored;
+	int timer; /* that ends it when it takes too long */
 	struct signal_window signal;
 
 	/* What the child leaves for its parent. */

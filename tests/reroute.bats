@@ -94,6 +94,15 @@ no_violations() {
 	assert_line last_pid
 }
 
+@test "thread-local storage that the child writes is put back, of any thread" {
+	same_as_bare fork_tls 8
+	record -- fork_tls 8
+	no_violations
+	# one site each: the frames below spawn_all differ
+	run query '["%s %s" % (s["state"], s["by_tier"]["vfork"]) for s in sites]'
+	assert_output $'promoted 5\npromoted 5'
+}
+
 @test "heap that the child writes: refused" {
 	same_as_bare fork_heap 10
 	record -- fork_heap 10

@@ -42,6 +42,12 @@ packages() {
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck
+		lint gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		lint libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
+		aarch64 gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		aarch64 libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
+		aarch64 qemu-system-arm qemu-system-aarch64
+		aarch64 cpio cpio
 	LIST
 }
 

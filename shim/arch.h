@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What differs from one processor to the next, and is not entry_ARCH.S: arch_ARCH.h, which offers
+ *
+ *  sys_call(), sys_thread_pointer()
+ *  arch_resolve()        calls the resolver of an indirect function
+ *  arch_shadow_stack()   does the hardware keep return addresses of its own, which a child would pop?
+ *  arch_return_slot()    where a frame keeps its return address
+ *  arch_code()           a return address as it was before it was signed
+ *  ARCH_PAGE_MAX         the largest page that its kernels use
+ *  ARCH_TLS_ABOVE        static thread-local storage starts at the thread pointer, and the thread's
+ *                        descriptor ends there (variant I); or else the other way round
+ *  ARCH_DESCRIPTOR_SIZE  of struct pthread in glibc 2.36
+ *  ARCH_OLD_VERSIONS     its libc has versions of functions from before 2.17: see hooks.def, shim.map.in
+ *
+ * All of it may run anywhere.
+ */
+#ifndef SPORK_ARCH_H
+#define SPORK_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include "arch_x86_64.h"
+#elif defined(__aarch64__)
+#include "arch_aarch64.h"
+#else
+#error "spork does not know this architecture"
+#endif
+
+#endif

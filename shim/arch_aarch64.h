@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See arch.h.
+ */
+#include <sys/auxv.h>
+#include <sys/ifunc.h>
+
+#define ARCH_PAGE_MAX 65536
+#define ARCH_TLS_ABOVE 1
+#define ARCH_DESCRIPTOR_SIZE 1856
+#define ARCH_OLD_VERSIONS 0
+
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+}
+
+static inline uintptr_t sys_thread_pointer(void)
+{
+	return (uintptr_t)__builtin_thread_pointer();
+}
+
+/* As ld.so calls it (sysdeps/aarch64/dl-irel.h). */
+static inline uintptr_t arch_resolve(uintptr_t resolver)
+{
+	__ifunc_arg_t argument = {
+		._size = sizeof(argument),
+		._hwcap = getauxval(AT_HWCAP),
+		._hwcap2 = getauxval(AT_HWCAP2),
+	};
+
+	return ((uintptr_t(*)(uint64_t, const __ifunc_arg_t *))resolver)(
+		argument._hwcap | _IFUNC_ARG_HWCAP, &argument);
+}
+
+static inline bool arch_shadow_stack(void)
+{
+	register uint64_t feature __asm__("x16") = 1;
+
+	/* chkfeat x16: clears the bit where the guarded control stack is on; a no-op on older processors */
+	__asm__ volatile("hint #40" : "+r"(feature));
+	return !feature;
+}
+
+/* The register number of the frame pointer, for the unwinder. */
+#define ARCH_FRAME_POINTER 29
+
+/*
+ * A function that calls others saves x30 wherever it likes; one that keeps a frame record (AAPCS64, 6.4.6;
+ * compilers' default) has it there, and x29 points to the record. Zero: this frame has none.
+ */
+static inline uintptr_t arch_return_slot(uintptr_t low, uintptr_t high, uintptr_t frame_pointer)
+{
+	if (frame_pointer % 8 || frame_pointer < low || frame_pointer > high - 16)
+		return 0;
+	return frame_pointer + 8;
+}
+
+/* xpaclri, which works on x30 alone; a no-op where return addresses are not signed */
+static inline uintptr_t arch_code(uintptr_t address)
+{
+	register uintptr_t link __asm__("x30") = address;
+
+	__asm__("hint #7" : "+r"(link));
+	return link;
+}

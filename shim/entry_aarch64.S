@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What must not be C, for aarch64: functions that return twice on one stack, and stubs that must not
+ * disturb a call's arguments.
+ *
+ * The child of a shared window returns through its caller's frame and further, and writes over it; its
+ * parent, which resumes on the same stack, must find nothing there that it needs. Registers are each
+ * process's own: the kernel keeps the caller's for the parent. So the entry keeps the window in one of
+ * them, with that one, the stack pointer and the return address noted in the window. x29 is left as it
+ * came: the caller's frame record stays the innermost.
+ */
+#include <asm/unistd.h>
+#include <features.h>
+
+#include "window.h"
+
+#define CLONE_VM 0x100
+#define CLONE_FILES 0x400
+#define CLONE_VFORK 0x4000
+#define SIGCHLD 17
+#define SIGKILL 9
+#define PR_SET_PDEATHSIG 1
+
+/* struct entry_registers, padded to keep the stack aligned */
+#define REG_X19 0
+#define REG_STACK 8
+#define REG_PC 16
+#define REG_SIZE 32
+
+	.text
+	.hidden thread_words
+	.hidden window_count
+	.hidden real_table
+	.hidden window_open
+	.hidden window_close
+	.hidden window_enter
+	.hidden hook_stub
+
+.macro FUNCTION name
+	.type	\name, %function
+	.p2align 4
+\name:
+	.cfi_startproc
+	bti	c
+.endm
+
+.macro END name
+	.cfi_endproc
+	.size	\name, . - \name
+.endm
+
+/*
+ * A spawn entry: long NAME(void). `call` is an enum spork_call.
+ */
+.macro SPAWN_ENTRY name call
+	.globl	\name
+FUNCTION \name
+	mov	w1, #\call
+	b	spawn_entry
+END \name
+.endm
+
+FUNCTION spawn_entry
+	sub	sp, sp, #REG_SIZE
+	.cfi_def_cfa_offset REG_SIZE
+	str	x19, [sp, #REG_X19]
+	.cfi_rel_offset x19, REG_X19
+	add	x9, sp, #REG_SIZE
+	stp	x9, x30, [sp, #REG_STACK]
+	.cfi_rel_offset x30, REG_PC
+	mov	x0, sp
+	bl	window_open
+	cbnz	x1, 1f
+	ldr	x30, [sp, #REG_PC]
+	add	sp, sp, #REG_SIZE
+	.cfi_remember_state
+	.cfi_restore x30
+	.cfi_restore x19
+	.cfi_def_cfa_offset 0
+	ret
+	.cfi_restore_state
+
+1:	mov	x19, x1
+	ldr	x8, [x19, #WINDOW_NUMBER]
+	ldp	x0, x1, [x19, #WINDOW_ARGUMENT]
+	mov	x2, xzr
+	mov	x3, xzr
+	mov	x4, xzr
+	svc	#0
+	cbz	x0, 2f
+
+	/* The parent. Below the caller's frame the stack is free, at and above it is the child's doing. */
+	mov	x1, x0
+	mov	x0, x19
+	ldp	x9, x30, [x0, #(WINDOW_REGISTERS + REG_STACK)]
+	ldr	x19, [x0, #(WINDOW_REGISTERS + REG_X19)]
+	mov	sp, x9
+	.cfi_remember_state
+	.cfi_restore x30
+	.cfi_restore x19
+	.cfi_def_cfa_offset 0
+	str	x30, [sp, #-16]!
+	.cfi_def_cfa_offset 16
+	.cfi_rel_offset x30, 0
+	bl	window_close
+	ldr	x30, [sp], #16
+	.cfi_restore x30
+	.cfi_def_cfa_offset 0
+	ret
+	.cfi_restore_state
+
+2:	mov	x0, x19
+	bl	window_enter
+	mov	x0, xzr
+	ldr	x30, [sp, #REG_PC]
+	ldr	x19, [sp, #REG_X19]
+	add	sp, sp, #REG_SIZE
+	.cfi_restore x30
+	.cfi_restore x19
+	.cfi_def_cfa_offset 0
+	ret
+END spawn_entry
+
+/* The order of enum spork_call. */
+#define CALL_FORK 0
+#define CALL_VFORK 2
+
+	SPAWN_ENTRY fork CALL_FORK
+	SPAWN_ENTRY __fork CALL_FORK
+	SPAWN_ENTRY vfork CALL_VFORK
+	SPAWN_ENTRY __vfork CALL_VFORK
+
+/* clone(flags): the child goes on with the caller's stack and registers. */
+.macro CLONE flags
+	mov	x8, #__NR_clone
+	mov	x0, #\flags
+	mov	x1, xzr
+	mov	x2, xzr
+	mov	x3, xzr
+	mov	x4, xzr
+	svc	#0
+.endm
+
+/*
+ * long entry_twin(long pid): see entry.h. The twin executes nothing but what stands here; a caller that
+ * ended before the prctl is no longer its parent.
+ */
+	.globl	entry_twin
+	.hidden	entry_twin
+FUNCTION entry_twin
+	mov	x9, x0
+	CLONE	CLONE_FILES
+	cbz	x0, 1f
+	ret
+1:	mov	x8, #__NR_prctl
+	mov	x0, #PR_SET_PDEATHSIG
+	mov	x1, #SIGKILL
+	svc	#0
+	mov	x8, #__NR_getppid
+	svc	#0
+	cmp	x0, x9
+	b.ne	2f
+	mov	x8, #__NR_nanosleep
+	adrp	x0, twin_time
+	add	x0, x0, :lo12:twin_time
+	mov	x1, xzr
+	svc	#0
+2:	mov	x8, #__NR_exit_group
+	mov	x0, xzr
+	svc	#0
+	brk	#0
+END entry_twin
+
+	.section .rodata
+	.p2align 3
+twin_time:
+	.quad	2, 0
+	.text
+
+/* long entry_vfork_call(function, argument): see entry.h. */
+	.globl	entry_vfork_call
+	.hidden	entry_vfork_call
+FUNCTION entry_vfork_call
+	mov	x9, x0
+	mov	x10, x1
+	CLONE	(CLONE_VM | CLONE_VFORK | SIGCHLD)
+	cbz	x0, 1f
+	ret
+1:	mov	x0, x10
+	.cfi_undefined x30
+	blr	x9
+	brk	#0
+END entry_vfork_call
+
+/*
+ * Stubs. While no window is open in the process: two loads, and a jump to the next definition with every
+ * register as it came. x16 and x17 are free at a call, and a jump through one of them is as good as a call
+ * to `bti c`.
+ */
+	.set	hook_index, 0
+
+.macro STUB name
+	.globl	\name
+FUNCTION \name
+	adrp	x16, window_count
+	ldr	w16, [x16, :lo12:window_count]
+	adrp	x17, real_table + 8 * hook_index
+	ldr	x17, [x17, :lo12:real_table + 8 * hook_index]
+	cbnz	w16, 1f
+	cbz	x17, 1f
+	br	x17
+1:	mov	w16, #hook_index
+	b	stub_check
+END \name
+.endm
+
+/* w16 is the row. Another thread's window is no concern of this one's. x9 is no argument. */
+FUNCTION stub_check
+	adrp	x17, :gottprel:thread_words
+	ldr	x17, [x17, :gottprel_lo12:thread_words]
+	mrs	x9, tpidr_el0
+	ldr	x9, [x9, x17]
+	cbnz	x9, stub_slow
+	adrp	x17, real_table
+	add	x17, x17, :lo12:real_table
+	ldr	x17, [x17, w16, uxtw #3]
+	cbz	x17, stub_slow
+	br	x17
+END stub_check
+
+/* In a window, or called before the constructor: w16 is the row. */
+#define ARGUMENTS 16
+#define FLOATS 96
+#define STUB_FRAME 224
+
+FUNCTION stub_slow
+	stp	x29, x30, [sp, #-STUB_FRAME]!
+	.cfi_def_cfa_offset STUB_FRAME
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	mov	x29, sp
+	stp	x0, x1, [sp, #ARGUMENTS]
+	stp	x2, x3, [sp, #(ARGUMENTS + 16)]
+	stp	x4, x5, [sp, #(ARGUMENTS + 32)]
+	stp	x6, x7, [sp, #(ARGUMENTS + 48)]
+	str	x8, [sp, #(ARGUMENTS + 64)]
+	stp	q0, q1, [sp, #FLOATS]
+	stp	q2, q3, [sp, #(FLOATS + 32)]
+	stp	q4, q5, [sp, #(FLOATS + 64)]
+	stp	q6, q7, [sp, #(FLOATS + 96)]
+	mov	w0, w16
+	add	x1, sp, #ARGUMENTS
+	mov	x2, x30
+	bl	hook_stub
+	mov	x16, x0
+	ldp	x0, x1, [sp, #ARGUMENTS]
+	ldp	x2, x3, [sp, #(ARGUMENTS + 16)]
+	ldp	x4, x5, [sp, #(ARGUMENTS + 32)]
+	ldp	x6, x7, [sp, #(ARGUMENTS + 48)]
+	ldr	x8, [sp, #(ARGUMENTS + 64)]
+	ldp	q0, q1, [sp, #FLOATS]
+	ldp	q2, q3, [sp, #(FLOATS + 32)]
+	ldp	q4, q5, [sp, #(FLOATS + 64)]
+	ldp	q6, q7, [sp, #(FLOATS + 96)]
+	ldp	x29, x30, [sp], #STUB_FRAME
+	.cfi_restore x29
+	.cfi_restore x30
+	.cfi_def_cfa_offset 0
+	br	x16
+END stub_slow
+
+#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(symbol)
+#define HOOK_entry(symbol) .set hook_index, hook_index + 1
+#define HOOK_body(symbol) .set hook_index, hook_index + 1
+#define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
+#include "hooks.def"
+
+/* Every indirect target here is a landing pad: NT_GNU_PROPERTY_TYPE_0, FEATURE_1_AND, BTI. */
+	.section .note.gnu.property, "a"
+	.p2align 3
+	.word	4, 16, 5
+	.asciz	"GNU"
+	.word	0xc0000000, 4, 1, 0
+
+	.section .note.GNU-stack, "", %progbits
