@@ -70,7 +70,7 @@ static void twin_end(struct window *window)
 static void audit_close(struct window *window)
 {
 	twin_end(window);
-	thread_window(NULL);
+	window_set(NULL);
 	window_give(window);
 }
 

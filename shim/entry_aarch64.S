@@ -214,6 +214,41 @@ FUNCTION \name
 END \name
 .endm
 
+/* The same without a test: see entry_x86_64.S. */
+	.set	hot_index, 0
+	.data
+	.globl	stub_hot_next, stub_hot_slow, stub_hot
+	.hidden	stub_hot_next, stub_hot_slow, stub_hot
+	.p2align 6
+stub_hot_next:
+	.section .data.hot_slow, "aw"
+	.p2align 6
+stub_hot_slow:
+	.data 1
+	.p2align 6
+stub_hot:
+	.quad	stub_hot_next
+	.text
+
+.macro HOT name
+	.globl	\name
+FUNCTION \name
+	adrp	x16, stub_hot
+	ldr	x16, [x16, :lo12:stub_hot]
+	ldr	x16, [x16, #(8 * hot_index)]
+	br	x16
+1:	bti	j
+	mov	w16, #hook_index
+	b	stub_check
+END \name
+	.data
+	.quad	1b
+	.section .data.hot_slow
+	.quad	1b
+	.text
+	.set	hot_index, hot_index + 1
+.endm
+
 /* w16 is the row. Another thread's window is no concern of this one's. x9 is no argument. */
 FUNCTION stub_check
 	adrp	x17, :gottprel:thread_words
@@ -273,6 +308,7 @@ END stub_slow
 #define HOOK_entry(symbol) .set hook_index, hook_index + 1
 #define HOOK_body(symbol) .set hook_index, hook_index + 1
 #define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
+#define HOOK_hot(symbol) HOT symbol; .set hook_index, hook_index + 1
 #include "hooks.def"
 
 /* Every indirect target here is a landing pad: NT_GNU_PROPERTY_TYPE_0, FEATURE_1_AND, BTI. */

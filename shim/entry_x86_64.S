@@ -226,6 +226,47 @@ entry_vfork_call:
 	.size	\name, . - \name
 .endm
 
+/*
+ * The same without a test: stub_hot points to a table of the next definitions, or, while a window is open and
+ * until they are known, of the addresses marked 1. A malloc and a free cost 4 % more than libc's by this, 10 %
+ * by the other.
+ */
+	.set	hot_index, 0
+	.data
+	.globl	stub_hot_next, stub_hot_slow, stub_hot
+	.hidden	stub_hot_next, stub_hot_slow, stub_hot
+	.p2align 6
+stub_hot_next:
+	.section .data.hot_slow, "aw"
+	.p2align 6
+stub_hot_slow:
+	.data 1
+	.p2align 6
+stub_hot:
+	.quad	stub_hot_next
+	.text
+
+.macro HOT name
+	.globl	\name
+	.type	\name, @function
+	.p2align 4
+\name:
+	.cfi_startproc
+	endbr64
+	mov	stub_hot(%rip), %r11
+	jmp	*(8 * hot_index)(%r11)
+1:	mov	$hook_index, %r11d
+	jmp	stub_check
+	.cfi_endproc
+	.size	\name, . - \name
+	.data
+	.quad	1b
+	.section .data.hot_slow
+	.quad	1b
+	.text
+	.set	hot_index, hot_index + 1
+.endm
+
 /* %r11 is the row. Another thread's window is no concern of this one's. */
 	.type	stub_check, @function
 	.p2align 4
@@ -308,6 +349,7 @@ stub_slow:
 #define HOOK_entry(symbol) .set hook_index, hook_index + 1
 #define HOOK_body(symbol) .set hook_index, hook_index + 1
 #define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
+#define HOOK_hot(symbol) HOT symbol; .set hook_index, hook_index + 1
 #include "hooks.def"
 
 	.section .note.GNU-stack, "", @progbits

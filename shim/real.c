@@ -28,6 +28,21 @@ static const struct {
 
 _Static_assert(HOOK_COUNT <= BOX_HOOKS, "box_header.wanted");
 
+/* The hot ones, in their order. */
+static const uint16_t hot_rows[] = {
+#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
+#define HOOK_hot(id) HOOK_##id,
+#define HOOK_entry(id)
+#define HOOK_body(id)
+#define HOOK_stub(id)
+#include "hooks.def"
+#undef HOOK
+#undef HOOK_hot
+#undef HOOK_entry
+#undef HOOK_body
+#undef HOOK_stub
+};
+
 #include "poison.h"
 
 /* The dynamic section of one object. */
@@ -192,8 +207,12 @@ const void *real_data(const char *symbol)
 void *real_find(enum hook hook)
 {
 	void *function = next_lookup(rows[hook].symbol, rows[hook].version);
+	unsigned i;
 
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
+	for (i = 0; function && i < COUNT(hot_rows); i++)
+		if (hot_rows[i] == hook)
+			__atomic_store_n(&stub_hot_next[i], function, __ATOMIC_RELAXED);
 	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
 	return function;
 }

@@ -16,6 +16,12 @@ enum hook {
 
 extern void *real_table[HOOK_COUNT];
 
+/*
+ * Where the hot rows of hooks.def jump: `stub_hot` is the table in force, of the next definitions or, while
+ * a window is open, of the ways into stub_check. Switched by thread_window() alone.
+ */
+extern void *stub_hot_next[], *stub_hot_slow[], **stub_hot;
+
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
 

@@ -23,8 +23,33 @@
 __thread struct thread_words thread_words __attribute__((visibility("hidden")));
 
 uint32_t window_count __attribute__((visibility("hidden")));
+static struct spin count_lock;
 
 static struct thread *threads;
+
+/*
+ * The count and the table of the hot stubs change together: a child that ran in a window while other threads
+ * were told that there is none would do so, too.
+ */
+void thread_window(struct window *window)
+{
+	if (!thread_words.window != !window) {
+		spin_take(&count_lock);
+		__atomic_add_fetch(&window_count, window ? 1U : -1U, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&stub_hot, window_count ? stub_hot_slow : stub_hot_next,
+				 __ATOMIC_SEQ_CST);
+		spin_give(&count_lock);
+	}
+	thread_words.window = window;
+}
+
+void thread_window_forget(void)
+{
+	spin_reset(&count_lock);
+	RESET(thread_words.window, NULL);
+	RESET(window_count, 0);
+	RESET(stub_hot, stub_hot_next);
+}
 
 struct thread *thread_first(void)
 {

@@ -56,20 +56,14 @@ extern __thread struct thread_words thread_words;
  */
 extern uint32_t window_count;
 
-/* The calling thread enters a window, or leaves one for that it was opened in (NULL: none). */
-static inline void thread_window(struct window *window)
-{
-	if (!thread_words.window != !window)
-		__atomic_add_fetch(&window_count, window ? 1U : -1U, __ATOMIC_SEQ_CST);
-	thread_words.window = window;
-}
+/*
+ * The calling thread enters a window, or leaves one for that it was opened in (NULL: none). All signals are
+ * blocked.
+ */
+void thread_window(struct window *window);
 
 /* In a forked child: the windows of its parent's threads stayed there. */
-static inline void thread_window_forget(void)
-{
-	RESET(thread_words.window, NULL);
-	RESET(window_count, 0);
-}
+void thread_window_forget(void);
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */
 struct thread *thread_self(void);

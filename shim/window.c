@@ -64,6 +64,14 @@ static struct window *window_take(struct thread *self)
 	return window;
 }
 
+void window_set(struct window *window)
+{
+	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
+
+	thread_window(window);
+	sys_sigmask(mask);
+}
+
 void window_give(struct window *window)
 {
 	struct thread *self = thread_self();
@@ -172,7 +180,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 			window->shape = spawn->shape;
 			window->extent = spawn->extent;
 			window->registers = *registers;
-			thread_window(window);
+			window_set(window);
 			if (watch == ATFORK_MATTERS)
 				audit_refuse(window, BOX_REASON_ATFORK, NULL, 0);
 			else
@@ -206,7 +214,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	window->outer = thread_words.window;
-	thread_window(window);
+	window_set(window);
 	return window;
 }
 
@@ -434,7 +442,7 @@ static long close_vfork(struct window *window, long pid)
 {
 	struct spawn_record spawn = spawn_of(window, pid);
 
-	thread_window(window->outer);
+	window_set(window->outer);
 	window_give(window);
 	if (pid < 0) {
 		errno = (int)-pid;

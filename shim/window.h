@@ -135,6 +135,9 @@ void window_exec_begin(struct window *window);
 /* It was not: errno tells why. A shared child ends here. errno is kept. */
 void window_exec_failed(struct window *window);
 
+/* thread_window() where signals are not blocked. */
+void window_set(struct window *window);
+
 /* Gives a closed window's record back. */
 void window_give(struct window *window);
 
