@@ -6,11 +6,13 @@
  * thread-local storage while the parent's thread is suspended and its other threads run. All signals are
  * blocked in such a child; the mask that it sees is the window's.
  */
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "audit.h"
 #include "automaton.h"
@@ -81,7 +83,6 @@ static enum spork_reason fcntl_reason(int command)
 		return BOX_REASON_BLOCKS;
 	case F_SETLK:
 	case F_OFD_SETLK:
-	case F_SETFL:
 	case F_SETOWN:
 	case F_SETSIG:
 		return BOX_REASON_EFFECT;
@@ -117,9 +118,16 @@ static enum spork_reason ioctl_reason(unsigned long request)
 }
 
 /* System calls that act on the caller's own descriptors, folders, limits and schedule, or only ask. */
-static enum spork_reason raw_reason(long number)
+static enum spork_reason raw_reason(long number, long first)
 {
+	struct statfs status;
+
 	switch (number) {
+	case SYS_getdents64:
+		/* Of /proc/self/fd, to close what is there: how far it was read is nobody else's concern. */
+		return !fstatfs((int)first, &status) && status.f_type == PROC_SUPER_MAGIC ?
+			       BOX_REASON_NONE :
+			       BOX_REASON_EFFECT;
 	case SYS_close:
 	case SYS_close_range:
 	case SYS_dup:
@@ -169,7 +177,7 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	case TRAIT_CONTROL:
 		return control_reason((int)value[0]);
 	case TRAIT_RAW:
-		return raw_reason(value[0]);
+		return raw_reason(value[0], value[1]);
 	case TRAIT_IOCTL:
 		return ioctl_reason((unsigned long)value[1]);
 	case TRAIT_FREE:

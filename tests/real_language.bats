@@ -218,3 +218,19 @@ script() {
 	END
 	LIMIT=60 same_as_bare php work.php
 }
+
+@test "python3: subprocess without vfork, with descriptors to pass, is promoted" {
+	[ -x "$PYTHON" ] || skip "no python3 here"
+	script pass.py <<-'SCRIPT'
+		import os, subprocess
+		subprocess._USE_VFORK = False
+		r, w = os.pipe()
+		for i in range(6):
+		    for arguments in ({}, {"pass_fds": [w]}, {"cwd": "/", "start_new_session": True}):
+		        print(subprocess.run(["/bin/sh", "-c", "pwd; ls /proc/self/fd | wc -l"], capture_output=True, **arguments))
+	SCRIPT
+	same_as_bare "$PYTHON" pass.py
+	record -- "$PYTHON" pass.py
+	assert_equal "$(query '[site["state"] for site in sites if site["id"].startswith("python")]')" promoted
+	assert [ "$(query 'summary["by_tier"]["vfork"]')" -ge 10 ]
+}

@@ -496,7 +496,6 @@ static void cleanup_push(void)
 	X(effect, link("created", "linked"))                                                       \
 	X(effect, unlink("linked"))                                                                \
 	X(effect, unlink("created"))                                                               \
-	X(effect, fcntl(file, F_SETFL, O_APPEND))                                                  \
 	X(effect, syscall(SYS_write, pipe_ends[1], "x", 1))
 
 static const struct {
