@@ -137,8 +137,6 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
 	struct box_write write;
 
-	offset &= ~7ULL;
-	end = (end + 7) & ~7ULL;
 	write = (struct box_write){ .module = module,
 				    .offset = offset,
 				    .size = (uint32_t)(end - offset) };
@@ -146,7 +144,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		return;
 	/* relative to the thread pointer, `end` may be zero */
 	if (end != offset && last && last->module == module && last->size &&
-	    offset - last->offset <= last->size) {
+	    offset - last->offset - last->size < 8) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -234,8 +232,9 @@ static void classify(struct audit *audit, uintptr_t start, uintptr_t end)
 		write_add(audit, 0, start - sys_thread_pointer(), end - sys_thread_pointer());
 	else if (!module_find(start, &module))
 		find(audit, BOX_REASON_WRITES_HEAP, start);
-	else if ((start < module.got_low || end > module.got_high) &&
-		 !counts_relocations(audit, &module, start, end))
+	else if (start >= module.got_low && end <= module.got_high)
+		audit->writes.got = true;
+	else if (!counts_relocations(audit, &module, start, end))
 		write_add(audit, module.index, start - module.bias, end - module.bias);
 }
 

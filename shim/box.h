@@ -279,7 +279,7 @@ struct box_site {
 	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
 	uint32_t strikes; /* upgrades that taught nothing */
 	uint32_t phase;	  /* added to `spawns` to tell when a re-audit is due */
-	uint32_t pad;
+	uint32_t got;	  /* children bind functions for the first time */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

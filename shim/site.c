@@ -143,10 +143,11 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 
 	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *known = &site->write[i];
-		uint64_t at = write->offset - known->offset;
+		uint64_t low = known->offset & ~7ULL;
+		uint64_t size = ((known->offset + known->size + 7) & ~7ULL) - low;
 
-		if (known->module == write->module && at <= known->size &&
-		    known->size - at >= write->size)
+		if (known->module == write->module && write->offset - low <= size &&
+		    size - (write->offset - low) >= write->size)
 			return true;
 	}
 	return false;
@@ -222,6 +223,8 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 		site->environment = 1;
 	if (writes->silent)
 		site->silent = 1;
+	if (writes->got)
+		site->got = 1;
 	if (writes->path && site->strikes)
 		__atomic_sub_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {

@@ -41,7 +41,8 @@ struct site_writes {
 	uint32_t returned;
 	bool path;	  /* its calls came in an order that was not known */
 	bool environment; /* replaced */
-	bool silent;	  /* a page of static data was written without being changed */
+	bool got;    /* functions were bound for the first time: harmless wherever it happens */
+	bool silent; /* a page of static data was written without being changed */
 	uint32_t count;
 	struct box_write write[BOX_SITE_WRITES];
 	uint32_t stack_count;
@@ -53,7 +54,7 @@ struct site_writes {
 /* An audit ended without a finding: adds its writes, and promotes the site when there were enough. */
 void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
-/* Is the range within what was learned? */
+/* Is the range within what was learned? By whole words: of a value, other bytes may change next time. */
 bool site_knows(const struct box_site *site, const struct box_write *write);
 /* The same for bytes of the stack from the caller's stack pointer on. */
 bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size);

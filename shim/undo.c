@@ -87,6 +87,9 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 		if (write->module) {
 			start &= ~(page - 1);
 			end = (end + !write->size + page - 1) & ~(page - 1);
+		} else {
+			start &= ~(uintptr_t)7;
+			end = (end + 7) & ~(uintptr_t)7;
 		}
 		if (!save_range(undo, start, end))
 			return BOX_REASON_WRITES_MANY;

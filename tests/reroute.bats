@@ -427,3 +427,18 @@ deviates() {
 	record -- fork_heap 5
 	assert_equal "$(query 'site["reason"], site["finding"]["function"]')" "('writes-heap', None)"
 }
+
+@test "writes are told by what they are: stack, thread-local storage, a symbol, the GOT, environ" {
+	record -- fork_static 5
+	assert_equal "$(query '[(write["symbol"], write["size"] > 0) for write in site["writes"] if write["symbol"]]')" \
+		"$(printf '%s\n' "('last_pid', True)" "('children', True)")"
+	assert_equal "$(query 'site["environment"]')" False
+	# bound lazily: the first child is the first to call execv
+	record -- fork_exec 5
+	assert_equal "$(query 'site["got"]')" True
+	assert_equal "$(query 'sum(write["size"] for write in site["stack_writes"]) > 0')" True
+	record -- fork_environ 5
+	assert_equal "$(query 'site["environment"]')" True
+	record -- fork_tls 5
+	assert_regex "$(query '[write["module"] for write in sites[0]["writes"]]')" '\[thread\]'
+}

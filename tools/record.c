@@ -186,6 +186,8 @@ static void json_stack_writes(struct json *json, const struct box_site *site)
 	json_close(json, ']');
 	json_key(json, "environment");
 	json_bool(json, site->environment);
+	json_key(json, "got");
+	json_bool(json, site->got);
 }
 
 static void json_quantile(struct json *json, const char *key, const struct box_site *site,

@@ -168,6 +168,8 @@ static void details_print(const struct view *view, const struct box_site *site)
 			site->stack_write[i].size, site->stack_write[i].offset);
 	if (site->environment)
 		fputs("    replaces environ\n", file);
+	if (site->got)
+		fputs("    binds functions (GOT), which needs no undo\n", file);
 }
 
 static void sites_print(const struct view *view)

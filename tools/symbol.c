@@ -225,7 +225,8 @@ static uint64_t nameless_size(struct symbols *symbols, const struct box_write *r
 	struct box_frame frame = { .module = rest->module };
 	uint64_t size;
 
-	for (size = 4; size < rest->size; size += 4) {
+	/* Variables without a name to be shown by are seldom smaller. */
+	for (size = 4 - rest->offset % 4; size < rest->size; size += 4) {
 		frame.offset = rest->offset + size;
 		if (symbols_data(symbols, &frame).symbol)
 			return size;
