@@ -203,6 +203,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 				 struct spawn_record *spawn)
 {
 	struct window *window = window_take(thread_self());
+	uint32_t held;
 
 	if (!window)
 		return NULL;
@@ -214,6 +215,10 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
 	window->outer = thread_words.window;
+	/* Its child executes with environ as it is. */
+	held = thread_words.environ_held;
+	environ_hold();
+	window->environ_held = thread_words.environ_held != held;
 	window_set(window);
 	return window;
 }
@@ -443,6 +448,8 @@ static long close_vfork(struct window *window, long pid)
 	struct spawn_record spawn = spawn_of(window, pid);
 
 	window_set(window->outer);
+	if (window->environ_held)
+		environ_release();
 	window_give(window);
 	if (pid < 0) {
 		errno = (int)-pid;

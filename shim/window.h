@@ -57,7 +57,8 @@ struct window {
 	struct window *outer; /* the window this one was opened in, or the next free record */
 	struct box_site *site;
 	uint64_t opened_ns;
-	int cancel_state; /* of the calling thread, while the window is open */
+	bool environ_held; /* by it alone: see environ.h */
+	int cancel_state;  /* of the calling thread, while the window is open */
 
 	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
 	size_t extent;

@@ -456,18 +456,19 @@ static void *run_spawner(void *data)
 
 static void hammer_children(uint64_t *random)
 {
-	char *args[] = { program, NULL };
+	/* Not environ: who reads that himself may see what a child made of it, or a thread makes. */
+	char *args[] = { program, NULL }, *environment[] = { "HAMMER=1", NULL };
 	pid_t pid = -1;
 
 	switch (below(random, 3)) {
 	case 0:
-		if (posix_spawn(&pid, program, NULL, NULL, args, environ))
+		if (posix_spawn(&pid, program, NULL, NULL, args, environment))
 			pid = -1;
 		break;
 	case 1:
 		pid = vfork();
 		if (pid == 0) {
-			execv(program, args);
+			execve(program, args, environment);
 			_exit(1);
 		}
 		break;
