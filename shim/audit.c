@@ -485,13 +485,16 @@ void audit_end(struct window *window)
 	if (!audit->finding && audit->others && !tells(window, BOX_REASON_NONE) &&
 	    writes_static(&audit->writes))
 		audit->finding = BOX_REASON_WRITES_STATIC;
-	if (!audit->finding && !automaton_learn(window->site, window))
+	if (!audit->finding && !automaton_fits(window))
 		audit->finding = BOX_REASON_CALLS_MANY;
 	RECORD_ADD(audit_ns, sys_now() - began);
 	if (audit->finding) {
 		audit_refuse(window, audit->finding, NULL, audit->found_at);
 	} else {
-		site_audit_clean(window->site, &audit->writes);
+		if (site_audit_writes(window->site, &audit->writes)) {
+			automaton_learn(window);
+			site_audit_clean(window->site, &audit->writes);
+		}
 		audit_close(window);
 	}
 	errno = error;

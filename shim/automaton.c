@@ -42,7 +42,7 @@ static bool holds(const uint32_t *table, uint32_t transition)
 {
 	int slot = slot_of(table, transition);
 
-	return slot >= 0 && table[slot];
+	return slot >= 0 && __atomic_load_n(&table[slot], __ATOMIC_ACQUIRE);
 }
 
 void automaton_note(struct window *window, enum hook hook, uintptr_t where)
@@ -56,9 +56,14 @@ void automaton_note(struct window *window, enum hook hook, uintptr_t where)
 		window->transition[slot] = transition;
 }
 
+/*
+ * What was learned after the window opened does not count: what such a child writes was not saved. `version`
+ * changes before the first transition that comes with it is stored.
+ */
 bool automaton_knows(struct window *window, enum hook hook, uintptr_t where)
 {
-	return holds(window->site->transition, step(window, hook, where));
+	return holds(window->site->transition, step(window, hook, where)) &&
+	       __atomic_load_n(&window->site->version, __ATOMIC_ACQUIRE) == window->version;
 }
 
 bool automaton_is_new(const struct window *window)
@@ -72,19 +77,30 @@ bool automaton_is_new(const struct window *window)
 	return window->transitions_lost;
 }
 
-/* A site has one audited child at a time, and so one writer. */
-bool automaton_learn(struct box_site *site, const struct window *window)
+bool automaton_fits(const struct window *window)
 {
+	uint32_t i, room = 0, fresh = 0;
+
+	for (i = 0; i < BOX_SITE_TRANSITIONS; i++) {
+		room += !window->site->transition[i];
+		fresh += window->transition[i] &&
+			 !holds(window->site->transition, window->transition[i]);
+	}
+	return fresh <= room && !window->transitions_lost;
+}
+
+/* A site has one audited child at a time, and so one writer. */
+void automaton_learn(struct window *window)
+{
+	struct box_site *site = window->site;
 	uint32_t i;
 	int slot;
 
 	for (i = 0; i < BOX_SITE_TRANSITIONS; i++) {
-		if (!window->transition[i])
-			continue;
-		slot = slot_of(site->transition, window->transition[i]);
-		if (slot < 0)
-			return false;
-		__atomic_store_n(&site->transition[slot], window->transition[i], __ATOMIC_RELEASE);
+		slot = window->transition[i] ? slot_of(site->transition, window->transition[i]) :
+					       -1;
+		if (slot >= 0)
+			__atomic_store_n(&site->transition[slot], window->transition[i],
+					 __ATOMIC_RELEASE);
 	}
-	return !window->transitions_lost;
 }

@@ -26,7 +26,10 @@ bool automaton_knows(struct window *window, enum hook hook, uintptr_t where);
 /* In an audited child: did it leave the paths that its site's children are known to take? */
 bool automaton_is_new(const struct window *window);
 
-/* Adds what an audited child noted to its site; false: no room. */
-bool automaton_learn(struct box_site *site, const struct window *window);
+/* Is there room in its site for what an audited child noted? */
+bool automaton_fits(const struct window *window);
+
+/* Adds it, once all that such a child writes is known to the site. */
+void automaton_learn(struct window *window);
 
 #endif

@@ -280,6 +280,8 @@ struct box_site {
 	uint32_t strikes; /* upgrades that taught nothing */
 	uint32_t phase;	  /* added to `spawns` to tell when a re-audit is due */
 	uint32_t got;	  /* children bind functions for the first time */
+	uint32_t version; /* of what windows put back: see automaton_knows() */
+	uint32_t pad;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

@@ -6,13 +6,11 @@
  * thread-local storage while the parent's thread is suspended and its other threads run. All signals are
  * blocked in such a child; the mask that it sees is the window's.
  */
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #include "audit.h"
 #include "automaton.h"
@@ -59,6 +57,9 @@ static const uint8_t traits[HOOK_COUNT] = {
 /* Character devices of major 1 are /dev/null and its kin: opening them has no effect. */
 #define MEMORY_DEVICES 1
 
+/* Descriptors that a window keeps for itself lie from here on. */
+#define DESCRIPTOR_OWN 512
+
 /* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), a file is made once. */
 static enum spork_reason open_reason(int folder, const char *path, int flags)
 {
@@ -75,19 +76,59 @@ static enum spork_reason open_reason(int folder, const char *path, int flags)
 	return BOX_REASON_NONE;
 }
 
-static enum spork_reason fcntl_reason(int command)
+/*
+ * The child changes the flags of a description that its parent shares, as it may: but should it start over, it
+ * must find them as they were. A descriptor of its own keeps hold of the description.
+ */
+static enum spork_reason flags_note(int fd)
+{
+	struct window *window = thread_words.window;
+	struct window_flags *noted = &window->flags[window->flags_count];
+
+	if (window->kind != WINDOW_SHARED)
+		return BOX_REASON_NONE;
+	if (window->flags_count == COUNT(window->flags))
+		return BOX_REASON_EFFECT;
+	noted->flags = (int)SYS(fcntl, fd, F_GETFL);
+	noted->fd = (int)SYS(fcntl, fd, F_DUPFD_CLOEXEC, DESCRIPTOR_OWN);
+	if (noted->fd < 0)
+		return noted->flags < 0 ? BOX_REASON_NONE : BOX_REASON_EFFECT;
+	window->flags_count++;
+	return BOX_REASON_NONE;
+}
+
+/* Last changed, first put back. */
+static void flags_restore(const struct window *window)
+{
+	uint32_t i;
+
+	for (i = window->flags_count; i; i--)
+		SYS(fcntl, window->flags[i - 1].fd, F_SETFL, window->flags[i - 1].flags);
+}
+
+static enum spork_reason fcntl_reason(int fd, int command)
 {
 	switch (command) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+	case F_GETFD:
+	case F_SETFD:
+	case F_GETFL:
+	case F_GETLK:
+	case F_OFD_GETLK:
+	case F_GETOWN:
+	case F_GETSIG:
+	case F_GETLEASE:
+	case F_GETPIPE_SZ:
+	case F_GET_SEALS:
+		return BOX_REASON_NONE;
+	case F_SETFL:
+		return flags_note(fd);
 	case F_SETLKW:
 	case F_OFD_SETLKW:
 		return BOX_REASON_BLOCKS;
-	case F_SETLK:
-	case F_OFD_SETLK:
-	case F_SETOWN:
-	case F_SETSIG:
-		return BOX_REASON_EFFECT;
 	default:
-		return BOX_REASON_NONE;
+		return BOX_REASON_EFFECT;
 	}
 }
 
@@ -104,14 +145,15 @@ static enum spork_reason control_reason(int operation)
 	}
 }
 
-static enum spork_reason ioctl_reason(unsigned long request)
+static enum spork_reason ioctl_reason(int fd, unsigned long request)
 {
 	switch (request) {
 	case FIOCLEX:
 	case FIONCLEX:
-	case FIONBIO:
 	case TIOCGWINSZ:
 		return BOX_REASON_NONE;
+	case FIONBIO:
+		return flags_note(fd);
 	default:
 		return BOX_REASON_EFFECT;
 	}
@@ -120,12 +162,13 @@ static enum spork_reason ioctl_reason(unsigned long request)
 /* System calls that act on the caller's own descriptors, folders, limits and schedule, or only ask. */
 static enum spork_reason raw_reason(long number, long first)
 {
-	struct statfs status;
+	struct stat folder, own;
 
 	switch (number) {
 	case SYS_getdents64:
-		/* Of /proc/self/fd, to close what is there: how far it was read is nobody else's concern. */
-		return !fstatfs((int)first, &status) && status.f_type == PROC_SUPER_MAGIC ?
+		/* A /proc/self/fd that the child opened itself, to close what is there. */
+		return !fstat((int)first, &folder) && !stat("/proc/self/fd", &own) &&
+				       folder.st_ino == own.st_ino && folder.st_dev == own.st_dev ?
 			       BOX_REASON_NONE :
 			       BOX_REASON_EFFECT;
 	case SYS_close:
@@ -179,11 +222,11 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	case TRAIT_RAW:
 		return raw_reason(value[0], value[1]);
 	case TRAIT_IOCTL:
-		return ioctl_reason((unsigned long)value[1]);
+		return ioctl_reason((int)value[0], (unsigned long)value[1]);
 	case TRAIT_FREE:
 		return value[0] ? BOX_REASON_HEAP : BOX_REASON_NONE;
 	case TRAIT_FCNTL:
-		return fcntl_reason((int)value[1]);
+		return fcntl_reason((int)value[0], (int)value[1]);
 	case TRAIT_RLIMIT:
 		core_restore((int)value[0]);
 		return BOX_REASON_NONE;
@@ -294,6 +337,7 @@ void window_upgrade(struct window *window, enum spork_reason reason)
 	note_returned(window);
 	window->pending = signal_pending();
 	window->upgrade = reason;
+	flags_restore(window);
 	SYS(exit_group, 0);
 	__builtin_unreachable();
 }
@@ -310,6 +354,8 @@ void window_exec_begin(struct window *window)
 		 * From exec's point of no return to the end of the timers, the program would see the child be
 		 * killed: the limit must not come when a busy machine executes.
 		 */
+		window->limit_ns =
+			sys_now() - window->opened_ns + WINDOW_EXEC_SECONDS * 1000000000ULL;
 		limit_set(window, WINDOW_EXEC_SECONDS);
 		note_returned(window);
 		core_restore(RLIMIT_CORE);

@@ -2,8 +2,7 @@
 /*
  * The form of a profile is the box's (box.h), with tables of modules and sites that are just as long as they
  * must be, a magic of its own and a checksum. Modules have numbers of their own in it. What makes a site of
- * another process harmless here is checked in this file: nothing in it is used by an index or a size that
- * image_unpack() has not seen.
+ * another process harmless here is checked in this file; where its writes lie, undo.c checks at each window.
  */
 #include "image.h"
 
@@ -167,6 +166,7 @@ static void site_reset(struct box_site *site)
 	memset(site->by_tier, 0, sizeof(site->by_tier));
 	memset(site->latency, 0, sizeof(site->latency));
 	site->finding.addr = 0;
+	site->version = 0;
 	site->spawns = site->upgrades = site->audits = site->fallbacks = site->audit_since = 0;
 	site->fallback_reason = site->audit_pid = site->strikes = site->phase = 0;
 }
@@ -313,13 +313,14 @@ bool image_pack(struct image *image)
 	layout(image, room);
 	first = image_site(image, 0);
 	for (i = 1; i <= room.sites; i++) {
-		const struct box_site *site = record_at(BOX_TABLE_SITE, i);
+		struct box_site *site = &first[counts.sites];
 
+		/* A copy, which other processes do not change after it was looked at. */
+		*site = *(const struct box_site *)record_at(BOX_TABLE_SITE, i);
 		if (!is_kept(site))
 			continue;
-		first[counts.sites] = *site;
-		site_reset(&first[counts.sites]);
-		if (site_renumber(image, &counts, &first[counts.sites]))
+		site_reset(site);
+		if (site_renumber(image, &counts, site))
 			counts.sites++;
 	}
 	layout(image, counts);

@@ -286,7 +286,7 @@ void module_frame(uintptr_t address, struct box_frame *frame)
 	}
 }
 
-static uintptr_t cached_address(uint32_t index, uint64_t offset)
+static uintptr_t cached_address(uint32_t index, uint64_t offset, uint64_t size)
 {
 	uint32_t count = __atomic_load_n(&cache_count, __ATOMIC_ACQUIRE);
 	uint32_t i;
@@ -295,15 +295,16 @@ static uintptr_t cached_address(uint32_t index, uint64_t offset)
 		if (cache[i].index == index) {
 			uintptr_t address = cache[i].bias + offset;
 
-			if (address >= cache[i].start && address < cache[i].end)
+			if (address >= cache[i].start && address < cache[i].end &&
+			    size <= cache[i].end - address)
 				return address;
 		}
 	return 0;
 }
 
-uintptr_t module_address(uint32_t index, uint64_t offset)
+uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size)
 {
-	uintptr_t address = cached_address(index, offset);
+	uintptr_t address = cached_address(index, offset, size);
 	const struct link_map *map;
 	struct module module;
 
@@ -314,7 +315,7 @@ uintptr_t module_address(uint32_t index, uint64_t offset)
 			break;
 	if (map)
 		module_find(map->l_addr + offset, &module);
-	return cached_address(index, offset);
+	return cached_address(index, offset, size);
 }
 
 uint32_t module_program(void)

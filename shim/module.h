@@ -27,8 +27,11 @@ bool module_find(uintptr_t address, struct module *module);
 /* Module and offset of an address; only `addr` where there is no module. */
 void module_frame(uintptr_t address, struct box_frame *frame);
 
-/* The address of `offset` in the module with this box index as this process has it; 0: not loaded. */
-uintptr_t module_address(uint32_t index, uint64_t offset);
+/*
+ * The address of `size` bytes at `offset` in the module with this box index as this process has it; 0: it is
+ * not loaded, or not so large.
+ */
+uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size);
 
 /* Index of the main program in the box, plus one. */
 uint32_t module_program(void);

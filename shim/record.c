@@ -93,6 +93,10 @@ static struct box_header *attach(int fd, const struct box_header *wanted, const 
 		*problem = "belongs to another user";
 		return NULL;
 	}
+	if (status.st_mode & (S_IWGRP | S_IWOTH)) {
+		*problem = "can be written by others";
+		return NULL;
+	}
 	header = map(fd, wanted->size);
 	if (!header) {
 		*problem = "cannot be mapped";

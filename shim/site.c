@@ -164,15 +164,18 @@ bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t siz
 	return false;
 }
 
-/* Ranges of the stack that overlap or touch become one. False: too many. */
+/*
+ * Ranges of the stack that overlap or touch become one while no window can be using them. False: too many.
+ */
 static bool site_add_stack(struct box_site *site, const struct site_writes *writes)
 {
+	bool used = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != BOX_SITE_LEARNING;
 	uint32_t i, j;
 
 	for (i = 0; i < writes->stack_count; i++) {
 		uint32_t start = writes->stack[i].offset, end = start + writes->stack[i].size;
 
-		for (j = 0; j < site->stack_writes; j++) {
+		for (j = used ? site->stack_writes : 0; j < site->stack_writes; j++) {
 			uint32_t low = site->stack_write[j].offset,
 				 high = low + site->stack_write[j].size;
 
@@ -194,24 +197,33 @@ static bool site_add_stack(struct box_site *site, const struct site_writes *writ
 	return true;
 }
 
-void site_audit_clean(struct box_site *site, const struct site_writes *writes)
+/* A full table of writes is no reason to give up paths that are known to do without more of them. */
+static bool site_full(struct box_site *site, const struct site_writes *writes,
+		      enum spork_reason reason)
 {
+	if (writes->path && __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) == BOX_SITE_PROMOTED)
+		site_audit_cancel(site);
+	else
+		site_refuse(site, reason);
+	return false;
+}
+
+bool site_audit_writes(struct box_site *site, const struct site_writes *writes)
+{
+	bool more = writes->path;
 	uint32_t i;
 
 	for (i = 0; i < writes->count; i++) {
 		if (site_knows(site, &writes->write[i]))
 			continue;
-		if (site->writes == BOX_SITE_WRITES) {
-			site_refuse(site, BOX_REASON_WRITES_MANY);
-			return;
-		}
+		if (site->writes == BOX_SITE_WRITES)
+			return site_full(site, writes, BOX_REASON_WRITES_MANY);
 		site->write[site->writes] = writes->write[i];
 		__atomic_store_n(&site->writes, site->writes + 1, __ATOMIC_RELEASE);
+		more = true;
 	}
-	if (!site_add_stack(site, writes)) {
-		site_refuse(site, BOX_REASON_WRITES_STACK);
-		return;
-	}
+	if (!site_add_stack(site, writes))
+		return site_full(site, writes, BOX_REASON_WRITES_STACK);
 	if (writes->returned > site->returned)
 		site->returned = writes->returned;
 	if (!site->shape)
@@ -219,21 +231,24 @@ void site_audit_clean(struct box_site *site, const struct site_writes *writes)
 	else if (site->shape != writes->shape)
 		site->shape = SITE_SHAPE_VARIES;
 	site->handlers = atfork_key();
-	if (writes->environment)
-		site->environment = 1;
-	if (writes->silent)
-		site->silent = 1;
-	if (writes->got)
-		site->got = 1;
+	site->environment |= writes->environment;
+	site->silent |= writes->silent;
+	site->got |= writes->got;
+	if (more || writes->stack_count)
+		__atomic_add_fetch(&site->version, 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+void site_audit_clean(struct box_site *site, const struct site_writes *writes)
+{
+	uint32_t learning = BOX_SITE_LEARNING;
+
 	if (writes->path && site->strikes)
 		__atomic_sub_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
-	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn) {
-		uint32_t learning = BOX_SITE_LEARNING;
-
-		if (__atomic_compare_exchange_n(&site->state, &learning, BOX_SITE_PROMOTED, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			site->reason = BOX_REASON_NONE;
-	}
+	if (__atomic_add_fetch(&site->clean, 1, __ATOMIC_ACQ_REL) >= config.learn &&
+	    __atomic_compare_exchange_n(&site->state, &learning, BOX_SITE_PROMOTED, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		site->reason = BOX_REASON_NONE;
 	RECORD_ADD(changes, 1);
 	site_audit_cancel(site);
 }

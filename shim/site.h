@@ -51,7 +51,13 @@ struct site_writes {
 	} stack[BOX_SITE_STACK];
 };
 
-/* An audit ended without a finding: adds its writes, and promotes the site when there were enough. */
+/*
+ * An audit ended without a finding: adds its writes, for windows that open from now on. False: there is no
+ * room for them, and the site is refused.
+ */
+bool site_audit_writes(struct box_site *site, const struct site_writes *writes);
+
+/* And its transitions were added: the audit counts, and the site is promoted when there were enough. */
 void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
 /* Is the range within what was learned? By whole words: of a value, other bytes may change next time. */

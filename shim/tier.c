@@ -19,7 +19,10 @@ static uint32_t forbidden; /* enum spork_reason */
 
 void tier_forbid(enum spork_reason reason)
 {
-	__atomic_store_n(&forbidden, reason, __ATOMIC_RELEASE);
+	uint32_t none = BOX_REASON_NONE;
+
+	__atomic_compare_exchange_n(&forbidden, &none, reason, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
 }
 
 /*

@@ -23,7 +23,7 @@ uintptr_t undo_address(const struct box_write *write)
 {
 	if (!write->module)
 		return sys_thread_pointer() + (uintptr_t)write->offset;
-	return module_address(write->module, write->offset);
+	return module_address(write->module, write->offset, write->size);
 }
 
 bool undo_saves_always(const struct box_write *write)
@@ -74,19 +74,21 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 	if (!save_range(undo, storage.low, storage.high))
 		return BOX_REASON_WRITES_MANY;
 	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
-		const struct box_write *write = &site->write[i];
-		uintptr_t start = undo_address(write), end = start + write->size;
+		/* Other processes write the box, too. */
+		const struct box_write write = site->write[i];
+		uintptr_t start = undo_address(&write), end = start + write.size;
 
-		if (!start || (!write->module && !thread_local_owns(start, end)))
+		if (!start || end < start || write.size > BOX_SITE_WRITTEN ||
+		    (!write.module && !thread_local_owns(start, end)))
 			return BOX_REASON_MODULE;
-		if (write->module && !undo->alone) {
-			if (write->size || site->silent)
+		if (write.module && !undo->alone) {
+			if (write.size || site->silent)
 				return BOX_REASON_WRITES_STATIC;
 			continue;
 		}
-		if (write->module) {
+		if (write.module) {
 			start &= ~(page - 1);
-			end = (end + !write->size + page - 1) & ~(page - 1);
+			end = (end + !write.size + page - 1) & ~(page - 1);
 		} else {
 			start &= ~(uintptr_t)7;
 			end = (end + 7) & ~(uintptr_t)7;

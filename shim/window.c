@@ -288,6 +288,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	if (environ_shared ? !environ_take() : !environ_keep())
 		return open_failed(window, NULL, BOX_REASON_ENVIRONMENT);
 	window->undo.environ_shared = environ_shared;
+	window->version = __atomic_load_n(&visit->site->version, __ATOMIC_ACQUIRE);
 	reason = undo_save(&window->undo, visit, registers->stack, size);
 	if (reason)
 		return open_failed(window, environ_shared ? environ_give : environ_unkeep, reason);
@@ -405,24 +406,26 @@ static long child_outcome(struct window *window, long pid)
 {
 	siginfo_t info;
 	int status = 0;
-	long ended;
+	long ended = 0;
 
-	if (!window->upgrade &&
-	    SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != -ECHILD)
-		return pid;
-	do
-		ended = SYS(wait4, pid, &status, __WCLONE, NULL);
-	while (ended == -EINTR);
+	if (window->upgrade ||
+	    SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == -ECHILD)
+		do
+			ended = SYS(wait4, pid, &status, __WCLONE, NULL);
+		while (ended == -EINTR);
 	if (window->upgrade)
 		return 0;
-	/* Ended after exec, and was already reaped: by another thread, or because SIGCHLD is ignored. */
+	/* Its first store is not here: an emulator made a real fork of it (qemu-user does, of clone). */
+	if (!window->limit_ns && !(ended == pid && WIFSIGNALED(status))) {
+		tier_forbid(BOX_REASON_CLONE_FAILED);
+		window->upgrade = ended == pid ? BOX_REASON_CLONE_FAILED : BOX_REASON_NONE;
+		return ended == pid ? 0 : pid;
+	}
+	/* It executed; and has ended since, where it was already reaped, or SIGCHLD is ignored. */
 	if (ended != pid)
 		return pid;
-	/* It cannot have told, where its memory was its own after all: see window_close(). */
-	if (!window->limit_ns && WIFEXITED(status))
-		window->upgrade = BOX_REASON_CLONE_FAILED;
 	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
-	else if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
+	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
 		window->upgrade = BOX_REASON_FAULT;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
 		 sys_now() - window->opened_ns >= window->limit_ns)
@@ -492,9 +495,6 @@ long window_close(struct window *window, long pid)
 		environ_give();
 	else
 		environ_unkeep();
-	/* The child's first store is not here: an emulator made a real fork of it (qemu-user does, of clone). */
-	if (pid > 0 && !window->limit_ns)
-		tier_forbid(BOX_REASON_CLONE_FAILED);
 	if (pid > 0)
 		spawn.pid = child_outcome(window, pid);
 	else

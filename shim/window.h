@@ -34,6 +34,11 @@ struct entry_registers {
 	uintptr_t pc;	 /* return address */
 };
 
+/* The flags of an open file description as a child found them; `fd` is the window's own. */
+struct window_flags {
+	int fd, flags;
+};
+
 enum window_kind {
 	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
 	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork() */
@@ -62,12 +67,15 @@ struct window {
 
 	uint64_t shape; /* of the caller's frames, and their extent: see struct site_visit */
 	size_t extent;
+	uint32_t version;   /* of the site, before its writes were saved */
 	uint64_t last_call; /* of the child: see automaton.c */
 
 	/* What the child has of its own, though the memory is its parent's. */
 	bool busy;		/* inside the shim: hooks do nothing */
 	uint64_t core_limit[2]; /* RLIMIT_CORE as it was */
 	bool core_restored;
+	uint32_t flags_count;
+	struct window_flags flags[8];
 	int timer; /* that ends it when it takes too long */
 	struct signal_window signal;
 

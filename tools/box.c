@@ -71,7 +71,8 @@ int box_create(int fd, bool reserve)
 		at = (at + PAGE - 1) / PAGE * PAGE;
 	}
 	header.size = at;
-	if (ftruncate(fd, (off_t)at))
+	/* The shim uses none that others may write; a memfd starts as one. */
+	if (fchmod(fd, 0600) || ftruncate(fd, (off_t)at))
 		return -errno;
 	if (reserve && fallocate(fd, 0, 0, (off_t)at) && errno != EOPNOTSUPP)
 		return -errno;
