@@ -208,6 +208,9 @@ EXPORT void __cxa_finalize(void *dso)
 		module_forget();
 	}
 	((void (*)(void *))real_get(HOOK___cxa_finalize))(dso);
+	/* Its destructors may have made it known again. */
+	if (dso)
+		module_forget();
 }
 
 void atfork_init(void)

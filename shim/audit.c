@@ -38,7 +38,7 @@
 #define FRAMES_BELOW ((uintptr_t)256 << 10)
 
 /* Differing bytes closer than this are one write. */
-#define WRITE_GAP 8
+#define WRITE_GAP (WRITE_UNIT - 1)
 
 struct audit {
 	struct window *window;
@@ -78,11 +78,11 @@ enum spork_reason audit_refuses(enum spork_reason why)
 {
 	int adopts = 0;
 
-	if (proc_status("TracerPid") > 0)
+	if (proc_status("TracerPid") > 0 || module_loaded("/vgpreload_core"))
 		return BOX_REASON_TRACED;
 	/* The twin of a child that dies would become the parent's. */
 	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
-	return adopts ? BOX_REASON_SUBREAPER : why;
+	return adopts || sys_pid() == 1 ? BOX_REASON_SUBREAPER : why;
 }
 
 void audit_begin(struct window *window)
@@ -191,12 +191,17 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
-	offset = (uint32_t)((start & ~7ULL) - audit->stack);
-	size = (uint32_t)(((end + 7) & ~7ULL) - (start & ~7ULL));
+	start &= ~(uintptr_t)(WRITE_UNIT - 1);
+	end = (end + WRITE_UNIT - 1) & ~(uintptr_t)(WRITE_UNIT - 1);
+	offset = (uint32_t)(start - audit->stack);
+	size = (uint32_t)(end - start);
 	if (site_knows_stack(audit->window->site, offset, size))
 		return;
 	if (writes->stack_count == BOX_SITE_STACK) {
-		find(audit, BOX_REASON_WRITES_STACK, start);
+		/* With one thread the stack comes back whole; no window opens while there are more. */
+		writes->shape = SITE_SHAPE_VARIES;
+		if (audit->others)
+			find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
 	writes->stack[writes->stack_count].offset = offset;
@@ -385,7 +390,7 @@ static bool find_leak(struct audit *audit)
 	/* A page that was written without a change, by lazy binding say, gave its parents nothing to see. */
 	for (i = 0; i < writes->count; i++)
 		if (writes->write[i].size && !site_knows(site, &writes->write[i]) &&
-		    !undo_saves_always(&writes->write[i])) {
+		    (audit->others || !undo_saves_always(&writes->write[i]))) {
 			report_leak(audit, &writes->write[i], undo_address(&writes->write[i]),
 				    writes->write[i].module ? "" : " in thread-local storage");
 			return true;
@@ -424,6 +429,14 @@ static bool twin_word(void *data, uintptr_t address, uintptr_t *word)
 					      &remote, 1, 0) == sizeof(*word);
 }
 
+/* A signal handler's own stack may lie anywhere, in a frame of the program's too. */
+static bool on_signal_stack(void)
+{
+	stack_t stack;
+
+	return !SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK;
+}
+
 /* Which frames have returned, and whether the stack is the thread's own. */
 static enum spork_reason look_at_stack(struct audit *audit)
 {
@@ -432,8 +445,9 @@ static enum spork_reason look_at_stack(struct audit *audit)
 		return BOX_REASON_UNREADABLE;
 	if (audit->returned != UINTPTR_MAX && audit->returned > audit->stack)
 		audit->writes.returned = (uint32_t)(audit->returned - audit->stack);
-	return audit->self && thread_stack(audit->self, audit->stack) ? BOX_REASON_NONE :
-									BOX_REASON_UNKNOWN_STACK;
+	return audit->self && thread_stack(audit->self, audit->stack) && !on_signal_stack() ?
+		       BOX_REASON_NONE :
+		       BOX_REASON_UNKNOWN_STACK;
 }
 
 static void look_at_memory(struct audit *audit)
@@ -472,6 +486,7 @@ void audit_end(struct window *window)
 	window->busy = true;
 	audit->others = window->others;
 	audit->writes.shape = window->shape;
+	audit->writes.others = window->others;
 	audit->finding = look_at_stack(audit);
 	if (!audit->finding && began - window->audit_ns > AUDIT_DEADLINE_NS)
 		audit->finding = BOX_REASON_DEADLINE;

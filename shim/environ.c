@@ -79,7 +79,8 @@ void environ_hold(void)
 
 void environ_release(void)
 {
-	if (!thread_words.environ_held)
+	/* A child in its window did not take what it finds here. */
+	if (!thread_words.environ_held || thread_words.window)
 		return;
 	thread_words.environ_held--;
 	__atomic_sub_fetch(&holders, 1, __ATOMIC_SEQ_CST);

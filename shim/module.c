@@ -258,6 +258,12 @@ bool module_find(uintptr_t address, struct module *module)
 
 void module_forget(void)
 {
+	int tries;
+
+	/* Who adds an entry of before must not do so after; who was killed over it never ends. */
+	for (tries = 0; tries < 1000 && __atomic_exchange_n(&cache_busy, 1, __ATOMIC_ACQUIRE);
+	     tries++)
+		SYS(sched_yield);
 	__atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* before entries are written over */
 	__atomic_store_n(&cache_count, 0, __ATOMIC_RELEASE);
@@ -316,6 +322,16 @@ uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size)
 	if (map)
 		module_find(map->l_addr + offset, &module);
 	return cached_address(index, offset, size);
+}
+
+bool module_loaded(const char *part)
+{
+	const struct link_map *map;
+
+	for (map = first_map(); map; map = map->l_next)
+		if (map->l_name && strstr(map->l_name, part))
+			return true;
+	return false;
 }
 
 uint32_t module_program(void)

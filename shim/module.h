@@ -33,6 +33,9 @@ void module_frame(uintptr_t address, struct box_frame *frame);
  */
 uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size);
 
+/* Has a module been loaded whose path contains this? */
+bool module_loaded(const char *part);
+
 /* Index of the main program in the box, plus one. */
 uint32_t module_program(void);
 

@@ -13,6 +13,7 @@
 #include "module.h"
 #include "record.h"
 #include "sys.h"
+#include "undo.h"
 
 #include "poison.h"
 
@@ -143,8 +144,8 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 
 	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *known = &site->write[i];
-		uint64_t low = known->offset & ~7ULL;
-		uint64_t size = ((known->offset + known->size + 7) & ~7ULL) - low;
+		uint64_t unit = WRITE_UNIT - 1, low = known->offset & ~unit;
+		uint64_t size = ((known->offset + known->size + unit) & ~unit) - low;
 
 		if (known->module == write->module && write->offset - low <= size &&
 		    size - (write->offset - low) >= write->size)
@@ -188,8 +189,12 @@ static bool site_add_stack(struct box_site *site, const struct site_writes *writ
 		}
 		if (j < site->stack_writes)
 			continue;
-		if (j == BOX_SITE_STACK)
+		if (j == BOX_SITE_STACK && writes->others)
 			return false;
+		if (j == BOX_SITE_STACK) {
+			site->shape = SITE_SHAPE_VARIES;
+			return true;
+		}
 		site->stack_write[j].offset = start;
 		site->stack_write[j].size = end - start;
 		__atomic_store_n(&site->stack_writes, j + 1, __ATOMIC_RELEASE);

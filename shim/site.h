@@ -39,6 +39,7 @@ void site_audit_cancel(struct box_site *site);
 struct site_writes {
 	uint64_t shape; /* see struct site_visit */
 	uint32_t returned;
+	bool others;	  /* its parent had other threads */
 	bool path;	  /* its calls came in an order that was not known */
 	bool environment; /* replaced */
 	bool got;    /* functions were bound for the first time: harmless wherever it happens */

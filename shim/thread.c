@@ -86,6 +86,7 @@ struct thread *thread_self(void)
 		self->tid = (uint32_t)SYS(gettid);
 		self->held_count = 0;
 		self->stack_low = self->stack_high = 0;
+		self->stack_given = false;
 		thread_words.self = self;
 	}
 	return self;
@@ -104,6 +105,8 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 	struct proc_map map;
 	bool found = false;
 
+	if (self->stack_given)
+		return false;
 	if (stack_pointer >= self->stack_low && stack_pointer < self->stack_high)
 		return true;
 	if (proc_maps_open(&maps, 0))
@@ -224,7 +227,18 @@ void thread_after_fork(void)
 struct start {
 	void *(*routine)(void *);
 	void *argument;
+	bool stack_given;
 };
+
+/* An attribute without a stack of the program's ends at address zero (glibc, nptl/pthread_attr_getstack.c). */
+static bool gives_stack(const pthread_attr_t *attributes)
+{
+	void *low = NULL;
+	size_t size = 0;
+
+	return attributes && !pthread_attr_getstack(attributes, &low, &size) &&
+	       (uintptr_t)low + size != 0;
+}
 
 static void thread_end(void *unused)
 {
@@ -249,8 +263,10 @@ static void *thread_start(void *data)
 
 	REAL(free)(data);
 	self = thread_self();
-	if (self)
+	if (self) {
 		self->stack_high = (uintptr_t)__builtin_frame_address(0);
+		self->stack_given = start.stack_given;
+	}
 	pthread_cleanup_push(thread_end, NULL);
 	result = start.routine(start.argument);
 	/* a child that returns from here would end its parent's thread */
@@ -275,6 +291,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 		return REAL(pthread_create)(thread, attributes, routine, argument);
 	start->routine = routine;
 	start->argument = argument;
+	start->stack_given = gives_stack(attributes);
 	result = REAL(pthread_create)(thread, attributes, thread_start, start);
 	if (result)
 		REAL(free)(start);

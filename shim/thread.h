@@ -28,6 +28,7 @@ struct thread {
 	uint32_t held_count; /* may pass THREAD_HELD: what is past it is only counted */
 	uint32_t pad;
 	uintptr_t stack_low; /* zero: not looked up yet */
+	bool stack_given;    /* by the program, which knows what else is there */
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
 	struct thread *next;
 	struct window *spare; /* a free window record, kept for the next spawn */

@@ -70,8 +70,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 	struct thread_range storage = thread_storage();
 	uintptr_t page = sys_page();
 
-	/* Nobody else writes the calling thread's own storage. */
-	if (!save_range(undo, storage.low, storage.high))
+	/* Other threads may write even this one's storage: then only what children write is put back. */
+	if (undo->alone && !save_range(undo, storage.low, storage.high))
 		return BOX_REASON_WRITES_MANY;
 	for (i = 0; i < count && i < BOX_SITE_WRITES; i++) {
 		/* Other processes write the box, too. */
@@ -90,8 +90,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 			start &= ~(page - 1);
 			end = (end + !write.size + page - 1) & ~(page - 1);
 		} else {
-			start &= ~(uintptr_t)7;
-			end = (end + 7) & ~(uintptr_t)7;
+			start &= ~(uintptr_t)(WRITE_UNIT - 1);
+			end = (end + WRITE_UNIT - 1) & ~(uintptr_t)(WRITE_UNIT - 1);
 		}
 		if (!save_range(undo, start, end))
 			return BOX_REASON_WRITES_MANY;
@@ -148,9 +148,9 @@ static void restore(uintptr_t address, const uint8_t *from, size_t size)
 		end = size - at < COMPARED ? size : at + COMPARED;
 		if (!memcmp(to + at, from + at, end - at))
 			continue;
-		for (i = at; i + 8 <= end; i += 8)
-			if (memcmp(to + i, from + i, 8))
-				memcpy(to + i, from + i, 8);
+		for (i = at; i + WRITE_UNIT <= end; i += WRITE_UNIT)
+			if (memcmp(to + i, from + i, WRITE_UNIT))
+				memcpy(to + i, from + i, WRITE_UNIT);
 		for (; i < end; i++)
 			if (to[i] != from[i])
 				to[i] = from[i];

@@ -15,6 +15,12 @@
 
 #define UNDO_STACK ((size_t)128 << 10)
 /* What children write, and what larger pages add to that: static data is saved by whole pages. */
+/*
+ * What is learned is rounded to this: other bytes of a value may change next time. Not to more, since what
+ * lies next to it may be another thread's to change meanwhile.
+ */
+#define WRITE_UNIT 4
+
 #define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN + 4 * (ARCH_PAGE_MAX - 4096))
 
 struct undo {
@@ -55,7 +61,7 @@ void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_
 /* The word of the saved stack at `address`; false: not saved. */
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
 
-/* Is it put back whatever is known of the site? */
+/* Is it put back whatever is known of the site, while the process has one thread? */
 bool undo_saves_always(const struct box_write *write);
 
 /* Address of a range that a site's children write; 0: its module is not loaded here. */

@@ -399,25 +399,24 @@ deviates() {
 
 @test "a re-audit finds what windows would have let through: reroute-leak, and the site is demoted" {
 	for threads in 0 1; do
-		for where in static heap frame environ; do
-			# With one thread the stack and environ come back whole.
-			[ "$threads$where" != 0frame ] && [ "$threads$where" != 0environ ] || continue
+		for where in static heap frame environ thread; do
+			# With one thread the stack, environ and thread-local storage come back whole.
+			[[ $threads$where != 0@(frame|environ|thread) ]] || continue
 			record -s reaudit=7 -- fork_leak $where 6 $threads
 			assert_equal "$(query '[v["kind"] for v in violations]')" reroute-leak
 			assert_equal "$(query 'violations[0]["severity"]')" error
 			assert_equal "$(query 'site["state"]')" demoted
 			assert_regex "$(query 'site["reason"]')" '^(leak|writes-heap)$'
 		done
-		for where in none thread; do
-			record -s reaudit=7 -- fork_leak $where 6 $threads
-			no_violations
-			promoted
-		done
+		record -s reaudit=7 -- fork_leak none 6 $threads
+		no_violations
+		promoted
 	done
-	record -s reaudit=7 -- fork_leak frame 6 0
-	no_violations
-	record -s reaudit=7 -- fork_leak environ 6 0
-	no_violations
+	for where in frame environ thread; do
+		record -s reaudit=7 -- fork_leak $where 6 0
+		no_violations
+		promoted
+	done
 }
 
 @test "sites tells which call, or which write, refused one" {
@@ -441,4 +440,14 @@ deviates() {
 	assert_equal "$(query 'site["environment"]')" True
 	record -- fork_tls 5
 	assert_regex "$(query '[write["module"] for write in sites[0]["writes"]]')" '\[thread\]'
+}
+
+@test "other threads' words in the forking thread's storage and stack stay theirs; a stack that was given is left alone" {
+	for where in tls beside pool; do
+		same_as_bare fork_words $where 100
+	done
+	record -- fork_words tls 100
+	promoted
+	record -- fork_words pool 10
+	stays_refused '^unknown-stack$'
 }
