@@ -139,6 +139,7 @@ void window_locks_after_fork(void)
 	environ_after_fork();
 	memory_after_fork();
 	module_after_fork();
+	profile_after_fork();
 }
 
 void window_after_fork(uintptr_t from, const struct box_site *site)
