@@ -139,6 +139,15 @@ static bool memory_is_own(void)
 	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT;
 }
 
+static void note_filter(void)
+{
+	if (seccomp_confined())
+		return;
+	/* While it may still be made. */
+	window_reserve();
+	__atomic_store_n(&filter_added, true, __ATOMIC_RELAXED);
+}
+
 /* In a window the trait of the row decides; where the memory is the process's own a filter is noticed. */
 static void note(enum hook hook, const struct hook_arguments *arguments, long number,
 		 long operation, uintptr_t where)
@@ -148,7 +157,7 @@ static void note(enum hook hook, const struct hook_arguments *arguments, long nu
 	if (memory_is_own() &&
 	    (number == SYS_seccomp ? operation != SECCOMP_GET_ACTION_AVAIL :
 				     number == SYS_prctl && operation == PR_SET_SECCOMP))
-		filter_added = true;
+		note_filter();
 }
 
 EXPORT int prctl(int operation, ...)

@@ -93,6 +93,14 @@ void window_give(struct window *window)
 	spin_unlock(&free_lock);
 }
 
+void window_reserve(void)
+{
+	struct window *window = window_take(thread_self());
+
+	if (window)
+		window_give(window);
+}
+
 /* How much of the stack to save: all of it, up to the cap. */
 static enum spork_reason stack_size(struct thread *self, uintptr_t stack, size_t *size)
 {
