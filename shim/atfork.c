@@ -13,6 +13,7 @@
 #include "inherit.h"
 #include "memory.h"
 #include "module.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 #include "window.h"
@@ -40,16 +41,40 @@ static uint64_t key, key_version;
 /* Handlers registered later than this took no part in the prepare of the fork that now runs. */
 static __thread uint64_t fork_id;
 
+/*
+ * Without blocking signals under a filter that the program has added, which need not let it: glibc's fork()
+ * and exit() do without. True: they are blocked.
+ */
+static bool registry_take(void)
+{
+	bool masked = !seccomp_confined();
+
+	if (masked)
+		spin_lock(&registry_lock);
+	else
+		spin_take(&registry_lock);
+	return masked;
+}
+
+static void registry_give(bool masked)
+{
+	if (masked)
+		spin_unlock(&registry_lock);
+	else
+		spin_give(&registry_lock);
+}
+
 /* The registered handler whose id is next below (or above) `id`; false: none. */
 static bool handler_next(uint64_t id, bool below, struct handler *found)
 {
 	struct block *block;
+	bool masked;
 	int i;
 
 	found->id = 0;
 	if (!__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
 		return false;
-	spin_lock(&registry_lock);
+	masked = registry_take();
 	for (block = &first_block; block; block = block->next)
 		for (i = 0; i < BLOCK_HANDLERS; i++) {
 			struct handler *handler = &block->handler[i];
@@ -60,7 +85,7 @@ static bool handler_next(uint64_t id, bool below, struct handler *found)
 			    (below ? handler->id > found->id : handler->id < found->id))
 				*found = *handler;
 		}
-	spin_unlock(&registry_lock);
+	registry_give(masked);
 	return found->id != 0;
 }
 
@@ -191,20 +216,30 @@ EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*ch
 }
 #endif
 
-/* An object runs this when it is unloaded (d is its __dso_handle), and exit runs it with NULL. */
-EXPORT void __cxa_finalize(void *dso)
+static void handlers_remove(const void *dso)
 {
 	struct block *block;
+	bool masked;
 	int i;
 
+	masked = registry_take();
+	for (block = &first_block; block; block = block->next)
+		for (i = 0; i < BLOCK_HANDLERS; i++)
+			if (block->handler[i].id && block->handler[i].dso == dso)
+				block->handler[i].id = 0;
+	__atomic_add_fetch(&changes, 1, __ATOMIC_RELEASE);
+	registry_give(masked);
+}
+
+/*
+ * An object runs this when it is unloaded (d is its __dso_handle), and exit runs it with NULL. Every program
+ * comes here at its end, confined or not, and most have never registered a handler.
+ */
+EXPORT void __cxa_finalize(void *dso)
+{
 	if (dso) {
-		spin_lock(&registry_lock);
-		for (block = &first_block; block; block = block->next)
-			for (i = 0; i < BLOCK_HANDLERS; i++)
-				if (block->handler[i].id && block->handler[i].dso == dso)
-					block->handler[i].id = 0;
-		__atomic_add_fetch(&changes, 1, __ATOMIC_RELEASE);
-		spin_unlock(&registry_lock);
+		if (__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
+			handlers_remove(dso);
 		module_forget();
 	}
 	((void (*)(void *))real_get(HOOK___cxa_finalize))(dso);

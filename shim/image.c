@@ -179,13 +179,59 @@ static uint32_t *site_module(struct box_site *site, uint32_t i)
 	return i - site->frames < site->writes ? &site->write[i - site->frames].module : NULL;
 }
 
+/* What a run found that depends on its own circumstances: another one may fare better. */
+static bool is_circumstance(const struct box_site *site)
+{
+	if (site->state != BOX_SITE_REFUSED && site->state != BOX_SITE_DEMOTED)
+		return false;
+	switch (site->reason) {
+	case BOX_REASON_DEADLINE:
+	case BOX_REASON_UNKNOWN_STACK:
+	case BOX_REASON_TRACED:
+	case BOX_REASON_NO_PROC:
+	case BOX_REASON_NO_TWIN:
+	case BOX_REASON_NO_MEMORY:
+	case BOX_REASON_CLONE_FAILED:
+	case BOX_REASON_EXEC_FAILED:
+	case BOX_REASON_SECCOMP:
+	case BOX_REASON_FAULT:
+	case BOX_REASON_SUBREAPER:
+	case BOX_REASON_ENVIRONMENT:
+	case BOX_REASON_NO_TIMER:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The box knows the site already. What another process found against it, after this one had read the file,
+ * holds here too, whatever was learned here.
+ */
+static void site_take_refusal(struct box_site *known, const struct box_site *told)
+{
+	uint32_t state = __atomic_load_n(&known->state, __ATOMIC_ACQUIRE);
+
+	if (told->state != BOX_SITE_REFUSED && told->state != BOX_SITE_DEMOTED)
+		return;
+	if (state != BOX_SITE_LEARNING && state != BOX_SITE_PROMOTED)
+		return;
+	known->finding = told->finding;
+	memcpy(known->function, told->function, sizeof(known->function));
+	known->reason = told->reason;
+	__atomic_store_n(&known->state, state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : told->state,
+			 __ATOMIC_RELEASE);
+}
+
 /* Adds a site to the box, with the module numbers of the box. */
 static void site_add(const struct image *image, const struct box_site *stored)
 {
-	struct box_site site = *stored;
+	struct box_site site = *stored, *known;
 	const struct box_module *from;
 	uint32_t *module, i;
 
+	if (is_circumstance(stored))
+		return;
 	for (i = 0; (module = site_module(&site, i)); i++) {
 		if (!*module)
 			continue;
@@ -200,7 +246,9 @@ static void site_add(const struct image *image, const struct box_site *stored)
 	/* Runs that are too short to come to a re-audit have one now and then all the same. */
 	if (config.reaudit)
 		site.phase = (uint32_t)(hash_mix(sys_now(), site.key) % config.reaudit);
-	record_site(&site);
+	known = record_site(&site);
+	if (known)
+		site_take_refusal(known, &site);
 }
 
 bool image_is_ours(const struct image *image)
@@ -249,20 +297,12 @@ static bool has_build_ids(const struct box_site *site)
 	return site->frames > 0;
 }
 
-/* Is it worth keeping? What depends on the circumstances of one run is not. */
+/* Is it worth keeping? */
 static bool is_kept(const struct box_site *site)
 {
 	if (!site->ready || !site_valid(site, BOX_CAPACITY_MODULE) || !has_build_ids(site))
 		return false;
-	switch (site->state) {
-	case BOX_SITE_LEARNING:
-		return site->clean > 0;
-	case BOX_SITE_REFUSED:
-		return site->reason != BOX_REASON_NO_PROC && site->reason != BOX_REASON_NO_TWIN &&
-		       site->reason != BOX_REASON_NO_MEMORY;
-	default:
-		return true;
-	}
+	return site->state == BOX_SITE_LEARNING ? site->clean > 0 : !is_circumstance(site);
 }
 
 /* The image's number of a module of the box, plus one, adding it if need be; 0: no room. */

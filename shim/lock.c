@@ -14,6 +14,7 @@
 #include "module.h"
 #include "proc.h"
 #include "report.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 #include "unwind.h"
@@ -52,9 +53,12 @@ static bool mutex_held_by(const pthread_mutex_t *lock, uint32_t tid)
 
 static void lock_held_push(pthread_mutex_t *lock, uintptr_t where)
 {
-	struct thread *self = thread_self();
+	struct thread *self = thread_words.self;
 	uint32_t at;
 
+	/* A record for the thread costs system calls, for which the program's own filter may end it. */
+	if (UNLIKELY(!self) && !seccomp_confined())
+		self = thread_self();
 	if (UNLIKELY(!self))
 		return;
 	/* Counted first: a signal handler that locks and unlocks here uses the slots above. */

@@ -20,4 +20,7 @@ void profile_save_leaving(void);
 /* The same for those that go on: seldom enough not to be noticed. */
 void profile_save_soon(void);
 
+/* In a forked child: a thread that was saving stayed with the parent. */
+void profile_after_fork(void);
+
 #endif

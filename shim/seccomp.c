@@ -19,6 +19,7 @@
 
 #include "hook.h"
 #include "sys.h"
+#include "window.h"
 
 #include "poison.h"
 
@@ -105,28 +106,58 @@ static int try_out(void)
 	return got && WIFEXITED(status) ? 1 : -1;
 }
 
+bool seccomp_confined(void)
+{
+	return __atomic_load_n(&filter_added, __ATOMIC_RELAXED);
+}
+
+bool seccomp_forbids_extras(void)
+{
+	return seccomp_confined() || verdict < 0 || (!filtered_at_start && filter_mode() > 0);
+}
+
 bool seccomp_threatens(void)
 {
-	long mode = filter_mode();
+	long mode;
 
+	/* First: such a filter may end the process for asking. */
+	if (seccomp_confined())
+		return true;
+	mode = filter_mode();
 	if (mode <= 0)
 		return false;
-	if (mode != SECCOMP_MODE_FILTER || !filtered_at_start || filter_added)
+	if (mode != SECCOMP_MODE_FILTER || !filtered_at_start)
 		return true;
 	if (!verdict)
 		verdict = try_out();
 	return verdict <= 0;
 }
 
-/* In a window the trait of the row decides; elsewhere a filter is noticed. */
+/* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
+static bool memory_is_own(void)
+{
+	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT;
+}
+
+static void note_filter(void)
+{
+	if (seccomp_confined())
+		return;
+	/* While it may still be made. */
+	window_reserve();
+	__atomic_store_n(&filter_added, true, __ATOMIC_RELAXED);
+}
+
+/* In a window the trait of the row decides; where the memory is the process's own a filter is noticed. */
 static void note(enum hook hook, const struct hook_arguments *arguments, long number,
 		 long operation, uintptr_t where)
 {
 	if (thread_words.window)
 		hook_in_window(hook, arguments, where);
-	else if (number == SYS_seccomp ? operation != SECCOMP_GET_ACTION_AVAIL :
-					 number == SYS_prctl && operation == PR_SET_SECCOMP)
-		filter_added = true;
+	if (memory_is_own() &&
+	    (number == SYS_seccomp ? operation != SECCOMP_GET_ACTION_AVAIL :
+				     number == SYS_prctl && operation == PR_SET_SECCOMP))
+		note_filter();
 }
 
 EXPORT int prctl(int operation, ...)

@@ -16,4 +16,13 @@ void seccomp_init(void);
  */
 bool seccomp_threatens(void);
 
+/*
+ * Has the program added a filter of its own? Makes no system call. From then on the shim makes none that the
+ * program does not ask for, as far as it can: a filter may allow what the program is known to call.
+ */
+bool seccomp_confined(void);
+
+/* Must work be left undone that can be done without? For what is rare: may make one system call. */
+bool seccomp_forbids_extras(void);
+
 #endif

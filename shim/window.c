@@ -22,6 +22,7 @@
 #include "module.h"
 #include "profile.h"
 #include "record.h"
+#include "seccomp.h"
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
@@ -66,8 +67,14 @@ static struct window *window_take(struct thread *self)
 
 void window_set(struct window *window)
 {
-	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
+	sys_sigset mask;
 
+	/* The program's own filter need not let signals be blocked: vfork() does without. */
+	if (seccomp_confined()) {
+		thread_window(window);
+		return;
+	}
+	mask = sys_sigmask(SYS_SIGNALS_ALL);
 	thread_window(window);
 	sys_sigmask(mask);
 }
@@ -86,6 +93,14 @@ void window_give(struct window *window)
 	spin_unlock(&free_lock);
 }
 
+void window_reserve(void)
+{
+	struct window *window = window_take(thread_self());
+
+	if (window)
+		window_give(window);
+}
+
 /* How much of the stack to save: all of it, up to the cap. */
 static enum spork_reason stack_size(struct thread *self, uintptr_t stack, size_t *size)
 {
@@ -101,13 +116,14 @@ static enum spork_reason stack_size(struct thread *self, uintptr_t stack, size_t
 
 void window_record(const struct spawn_record *spawn)
 {
+	bool confined = seccomp_confined();
 	int error = errno;
 	uint64_t now = sys_now();
 	struct box_event event = {
 		.call = (uint16_t)spawn->call,
 		.tier = (uint16_t)spawn->tier,
-		.pid = (uint32_t)SYS(getpid),
-		.tid = (uint32_t)SYS(gettid),
+		.pid = confined ? 0 : (uint32_t)SYS(getpid),
+		.tid = confined ? 0 : (uint32_t)SYS(gettid),
 		.child = spawn->pid > 0 ? (uint32_t)spawn->pid : 0,
 		.site = record_site_index(spawn->site),
 		.time_ns = spawn->start_ns,
@@ -131,6 +147,7 @@ void window_locks_after_fork(void)
 	environ_after_fork();
 	memory_after_fork();
 	module_after_fork();
+	profile_after_fork();
 }
 
 void window_after_fork(uintptr_t from, const struct box_site *site)
@@ -140,7 +157,9 @@ void window_after_fork(uintptr_t from, const struct box_site *site)
 	RESET(thread_words.environ_held, 0);
 	window_locks_after_fork();
 	signal_forget();
-	lock_after_fork(from, record_site_index(site));
+	/* It may report what it finds. */
+	if (!seccomp_confined())
+		lock_after_fork(from, record_site_index(site));
 	thread_after_fork();
 }
 
@@ -199,6 +218,24 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 	return pid;
 }
 
+/*
+ * Under a filter that the program has added, which may end it for any call but those that glibc's fork makes:
+ * the call site is not looked up, and no orphaned lock looked for. Returns twice.
+ */
+static long fork_confined(const struct entry_registers *registers, struct spawn_record *spawn)
+{
+	spawn->reason = BOX_REASON_SECCOMP;
+	environ_hold();
+	spawn->pid = REAL(fork)();
+	if (!spawn->pid) {
+		window_after_fork(registers->pc, NULL);
+		return 0;
+	}
+	environ_release();
+	window_record(spawn);
+	return spawn->pid;
+}
+
 static struct window *open_vfork(const struct entry_registers *registers,
 				 struct spawn_record *spawn)
 {
@@ -208,8 +245,13 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	if (!window)
 		return NULL;
 	window->kind = WINDOW_VFORK;
+	/* As libc's: a filter that the program has added may know no other. */
+#ifdef SYS_vfork
+	window->number = SYS_vfork;
+#else
 	window->number = SYS_clone;
 	window->argument[0] = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
@@ -325,12 +367,19 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 {
 	struct window_opening opening = { 0, NULL };
 	struct spawn_record spawn = { .call = call };
-	struct site_visit visit;
+	struct site_visit visit = { 0 };
+	bool confined;
 
 	hook_init();
 	hook_enter(HOOK_fork, NULL);
 	spawn.start_ns = sys_now();
-	visit = site_visit(call, registers->pc);
+	confined = UNLIKELY(seccomp_confined()) && !thread_words.window;
+	if (confined && call == BOX_CALL_FORK) {
+		opening.result = fork_confined(registers, &spawn);
+		return opening;
+	}
+	if (!confined)
+		visit = site_visit(call, registers->pc);
 	spawn.site = visit.site;
 	spawn.shape = visit.shape;
 	spawn.extent = visit.extent;

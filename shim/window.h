@@ -150,6 +150,9 @@ void window_set(struct window *window);
 /* Gives a closed window's record back. */
 void window_give(struct window *window);
 
+/* Sees to it that the calling thread's next window needs no memory. */
+void window_reserve(void);
+
 /* Counts a spawn that returned; errno is kept. */
 struct spawn_record {
 	uint32_t call, tier, reason;

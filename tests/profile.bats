@@ -10,6 +10,10 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 }
 
+teardown() {
+	[ -z "${FOLDER-}" ] || rm -rf "$FOLDER"
+}
+
 # learn [PROG ARGS...]: a run that fills the profile
 learn() {
 	[ $# -gt 0 ] || set -- fork_exec 10
@@ -212,6 +216,130 @@ left_alone() {
 	assert_success
 	assert_line "5 spawns"
 	assert [ ! -e "$PROFILE" ]
+}
+
+@test "a relative path is refused: each executed program would take it for another file" {
+	run --separate-stderr preload "profile=app.profile" bash -c "'$VICTIMS/fork_exec' 5; (exit 0)"
+	assert_success
+	assert_line "5 spawns"
+	one_line "$stderr"
+	assert_regex "$stderr" "^spork: profile: app.profile is not an absolute path"
+	assert [ ! -e app.profile ]
+}
+
+@test "a site that another process demoted meanwhile stays demoted" {
+	local other
+
+	learn profile_demote
+	preload "profile=$PROFILE:reaudit=0" profile_demote "$PWD/ready" "$PWD/go" 3>&- &
+	other=$!
+	for _ in {1..500}; do
+		[ ! -e ready ] || break
+		sleep 0.01
+	done
+	record -q -s reaudit=2 -s log=none -p "$PROFILE" -- profile_demote leak
+	: >go
+	wait "$other"
+	spork sites -f json -O record.jsonl "$PROFILE"
+	assert_equal "$(query 'sorted(s["state"] for s in sites if "profile_demote" in s["id"])')" \
+		"$(printf 'demoted\npromoted')"
+	assert_equal "$(query '[s["reason"] for s in sites if s["state"] == "demoted"]')" writes-heap
+}
+
+@test "what a run finds by its own circumstances is not kept" {
+	cp /bin/true program
+	learn fork_exec 5 "$PWD/program"
+	rm program
+	learn fork_exec 60 "$PWD/program"
+	assert_equal "$(query 'site["state"]')" demoted
+	assert_equal "$(query 'site["reason"]')" exec-failed
+	cp /bin/true program
+	learn fork_exec 10 "$PWD/program"
+	assert_equal "$(query 'site["state"]')" promoted
+}
+
+@test "programs that run as another user say nothing about a profile that is not theirs" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	needs setpriv
+	local user=(setpriv --reuid=65534 --regid=65534 --clear-groups) profile
+
+	bounded "${user[@]}" cat "$SHIM" "$VICTIMS/fork_exec" >/dev/null 2>&1 ||
+		skip "other users cannot read the build"
+	# Those of bats are closed to others.
+	FOLDER=$(mktemp -d)
+	chmod 755 "$FOLDER"
+	profile=$FOLDER/app.profile
+	# No file yet, one that cannot be read, one that can, a folder that cannot be searched.
+	for mode in none 600 644 closed; do
+		case $mode in
+		600) record -s reaudit=0 -p "$profile" -- fork_exec 10 ;;
+		644) chmod 644 "$profile" ;;
+		closed) chmod 700 "$FOLDER" ;;
+		esac
+		run --separate-stderr preload "profile=$profile" "${user[@]}" "$VICTIMS/fork_exec" 5
+		assert_success
+		assert_line "5 spawns"
+		assert_equal "$stderr" ""
+	done
+	# It is told where the folder is one's own.
+	chmod 755 "$FOLDER"
+	chown 65534 "$FOLDER"
+	run --separate-stderr preload "profile=$profile" "${user[@]}" "$VICTIMS/fork_exec" 5
+	one_line "$stderr"
+}
+
+@test "nobody's file is taken for the lock" {
+	for name in tmp spork-new; do
+		echo "somebody's" >"$PROFILE.$name"
+		touch -d '1 hour ago' "$PROFILE.$name"
+	done
+	chmod 644 "$PROFILE.spork-new"
+	run --separate-stderr preload "profile=$PROFILE" fork_exec 5
+	assert_success
+	assert_equal "$stderr" ""
+	assert_equal "$(cat "$PROFILE.tmp" "$PROFILE.spork-new")" "$(printf "somebody's\nsomebody's")"
+	assert [ ! -e "$PROFILE" ]
+}
+
+@test "a lock that was left behind is no obstacle, be it from the past or from the future" {
+	for when in '1 minute ago' '1 hour'; do
+		rm -f "$PROFILE"
+		(umask 077 && : >"$PROFILE.spork-new")
+		touch -d "$when" "$PROFILE.spork-new"
+		run preload "profile=$PROFILE" fork_exec 5
+		assert_success
+		assert [ -s "$PROFILE" ]
+		assert [ ! -e "$PROFILE.spork-new" ]
+	done
+}
+
+@test "a lock in use is waited for, and left to its owner" {
+	(umask 077 && : >"$PROFILE.spork-new")
+	run --separate-stderr preload "profile=$PROFILE" fork_exec 5
+	assert_success
+	assert_equal "$stderr" ""
+	assert [ -e "$PROFILE.spork-new" ]
+	assert [ ! -e "$PROFILE" ]
+}
+
+@test "nothing is written to a program's descriptor 2 when saving fails" {
+	run bounded bash -c "ulimit -f 1; exec 2>data; LD_PRELOAD=$SHIM SPORK_OPTIONS=profile=$PROFILE \
+		$VICTIMS/fork_exec 5"
+	assert_success
+	assert [ ! -s data ]
+}
+
+@test "a program that confines itself is not ended for saving what it learned" {
+	run "$VICTIMS/seccomp_confined" exit 0
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	for what in exit fork vfork; do
+		rm -f "$PROFILE"
+		run --separate-stderr preload "profile=$PROFILE" seccomp_confined $what 5
+		assert_success
+		assert_line "confined"
+		assert_equal "$stderr" ""
+		assert [ ! -e "$PROFILE.spork-new" ]
+	done
 }
 
 @test "git profits from its second run on" {

@@ -385,7 +385,31 @@ deviates() {
 	same_as_bare seccomp_filter late 6
 	record -- seccomp_filter late 6
 	assert_equal "$(query 'site["by_tier"]["vfork"]')" 3
-	assert_equal "$(query 'site["by_tier"]["fork"]')" 9
+	# Its site is not looked up any more.
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 3
+	assert_equal "$(query 'summary["by_tier"]["fork"]')" 9
+}
+
+@test "seccomp: a program that confines itself is not ended for what the shim calls" {
+	run "$VICTIMS/seccomp_confined" exit 0
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	assert_success
+	for what in exit handlers fork vfork; do
+		for count in 0 5; do
+			same_as_bare seccomp_confined $what $count
+			SAME_RUN="-s locks=off" same_as_bare seccomp_confined $what $count
+		done
+	done
+}
+
+@test "seccomp: a child that confines itself is not ended for what the shim calls, audited or not" {
+	run "$VICTIMS/seccomp_confined" child 5
+	[ "$status" -ne 77 ] || skip "no seccomp filters here"
+	assert_success
+	assert_line "child 0: exit 5"
+	same_as_bare seccomp_confined child 5
+	record -- seccomp_confined child 5
+	assert [ "$(query 'summary["audits"]')" -gt 0 ]
 }
 
 @test "a child that changes its user unseen leaves its parent dumpable" {
