@@ -68,10 +68,8 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	return record_site(&fresh);
 }
 
-struct site_visit site_visit(uint32_t call, uintptr_t pc)
+struct site_visit site_visit(uint32_t call, const struct unwind_frame *frame, unsigned frames)
 {
-	struct unwind_frame frame[BOX_SITE_FRAMES];
-	unsigned frames = unwind(pc, frame, BOX_SITE_FRAMES);
 	uint64_t hash = hash_raw(call, frame, frames);
 	uint64_t *slot = &cache[hash % CACHE_SIZE];
 	uint64_t cached = __atomic_load_n(slot, __ATOMIC_ACQUIRE);

@@ -20,8 +20,8 @@ struct site_visit {
 	size_t extent;	       /* bytes from the caller's stack pointer to the last of them */
 };
 
-/* Looks up the site of the spawn call that returns to `pc`, adding it if it is new. */
-struct site_visit site_visit(uint32_t call, uintptr_t pc);
+/* Looks up the site of the spawn call with these frames, innermost first, adding it if it is new. */
+struct site_visit site_visit(uint32_t call, const struct unwind_frame *frame, unsigned frames);
 
 /*
  * Shall the child of this fork be audited? At most one child of a site is at a time; one that takes

@@ -367,7 +367,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 {
 	struct window_opening opening = { 0, NULL };
 	struct spawn_record spawn = { .call = call };
+	struct unwind_frame frame[BOX_SITE_FRAMES];
 	struct site_visit visit = { 0 };
+	unsigned frames = 0;
 	bool confined;
 
 	hook_init();
@@ -379,7 +381,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		return opening;
 	}
 	if (!confined)
-		visit = site_visit(call, registers->pc);
+		frames = unwind(registers->pc, frame, BOX_SITE_FRAMES);
+	if (frames)
+		visit = site_visit(call, frame, frames);
 	spawn.site = visit.site;
 	spawn.shape = visit.shape;
 	spawn.extent = visit.extent;
