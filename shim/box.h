@@ -242,8 +242,10 @@ struct box_process {
 	uint64_t pad[3];
 };
 
-/* A range that children at a site write; of no size: somewhere in its page, without changing it. Where `module` is zero it lies in thread-local storage, and
- * `offset` counts from the thread pointer (signed). */
+/*
+ * A range that children at a site write; of no size: somewhere in its page, without changing it. Where
+ * `module` is zero it lies in thread-local storage, and `offset` counts from the thread pointer (signed).
+ */
 struct box_write {
 	uint64_t offset;
 	uint32_t size;

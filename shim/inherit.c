@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Asks the kernel for all that execve() leaves as it is (POSIX.1-2024, execve; execve(2)). Has no state; runs
- * in a real fork's child, before it goes on to the program.
+ * Asks the kernel for what execve() leaves as it is (POSIX.1-2024, execve; execve(2)). Has no state; runs in
+ * a real fork's child, before it goes on to the program.
  */
 #include "inherit.h"
 

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /*
- * A hash of it: open descriptors that stay open, folders, umask, ids, mask and ignored signals, limits,
- * environment. Equal hashes, equal programs to be executed. For processes with one thread.
+ * A hash of what a handler may well change of it: open descriptors that stay open, folders, umask, ids, mask
+ * and ignored signals, limits, environment. Schedules, capabilities and timers are not looked at. For
+ * processes with one thread.
  */
 uint64_t inherit_hash(void);
 

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed memory, 64-byte aligned; NULL when there is none. `size` is at most MEMORY_CHUNK. Takes a spin lock. */
+/*
+ * Zeroed memory, 64-byte aligned; NULL when there is none. `size` is at most MEMORY_CHUNK. Takes a spin
+ * lock.
+ */
 void *memory_take(size_t size);
 
 /* Does the address lie in the shim's image or in its own memory? */

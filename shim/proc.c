@@ -104,15 +104,15 @@ bool proc_private(uintptr_t address)
 {
 	struct proc_maps maps;
 	struct proc_map map;
-	bool private = false;
+	bool alone = false;
 
 	if (proc_maps_open(&maps, 0))
 		return false;
 	while (proc_maps_next(&maps, &map))
 		if (address >= map.start && address < map.end)
-	private = map.private;
+			alone = map.private;
 	proc_maps_close(&maps);
-	return private;
+	return alone;
 }
 
 long proc_status(const char *name)

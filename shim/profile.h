@@ -5,7 +5,7 @@
 #ifndef SPORK_PROFILE_H
 #define SPORK_PROFILE_H
 
-/* Adds what the file that the options name knows to the box's sites. Once, single-threaded, after record_init(). */
+/* Adds what the file that the options name knows to the box's sites. Once, after record_init(). */
 void profile_init(void);
 
 /*

@@ -5,7 +5,8 @@
  *
  * dlsym would do it, but it takes the loader's lock, allocates when it finds nothing, and leaves its
  * error for the program's next dlerror(); and the first to ask may be malloc, called by ld.so before any
- * constructor, or a child in its window. So the tables of the loaded objects are read here: DT_GNU_HASH, else DT_HASH.
+ * constructor, or a child in its window. So the tables of the loaded objects are read here: DT_GNU_HASH, else
+ * DT_HASH.
  */
 #include "real.h"
 

@@ -167,8 +167,7 @@ static struct box_header *open_memory(const struct box_header *wanted)
 	struct rlimit limit;
 	long fd = -1;
 
-	/* Growing a memfd past RLIMIT_FSIZE raises SIGXFSZ. */
-	/* A seccomp filter may end the process for it. */
+	/* A seccomp filter may end the process for it, and growing it past RLIMIT_FSIZE raises SIGXFSZ. */
 	if (SYS(prctl, PR_GET_SECCOMP) <= 0 && !getrlimit(RLIMIT_FSIZE, &limit) &&
 	    limit.rlim_cur >= wanted->size)
 		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);

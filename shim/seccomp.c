@@ -38,7 +38,10 @@ void seccomp_init(void)
 	filtered_at_start = filter_mode() == SECCOMP_MODE_FILTER;
 }
 
-/* What audits and windows call, in a process that may die of it. A trap must not reach the program's handler. */
+/*
+ * What audits, windows and profiles call, in a process that may die of it. A trap must not reach the
+ * program's handler.
+ */
 static void probe(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };

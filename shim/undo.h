@@ -41,8 +41,8 @@ struct undo {
 };
 
 /*
- * Saves errno, environ, the dumpable flag, `stack_size` bytes from `stack` up, and what the site's children are known to
- * write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why
+ * Saves errno, environ, the dumpable flag, `stack_size` bytes from `stack` up, and what the site's children
+ * are known to write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why
  * it cannot.
  */
 enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, uintptr_t stack,
