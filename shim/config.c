@@ -208,7 +208,8 @@ const char *config_variable(char *const *environment, const char *name)
 	size_t size = strlen(name);
 
 	for (; environment && *environment; environment++)
-		if (!strncmp(*environment, name, size) && (*environment)[size] == '=')
+		if (**environment == *name && !strncmp(*environment, name, size) &&
+		    (*environment)[size] == '=')
 			return *environment + size + 1;
 	return NULL;
 }

@@ -141,7 +141,8 @@ char *const *environment_keep(char *const *environment, void *room)
 	size_t count = 0;
 
 	for (; environment && *environment; environment++)
-		if (strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
+		if (**environment != PRELOAD[0] ||
+		    strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
 			kept[count++] = *environment;
 	if (!has_options && options[sizeof(OPTIONS) - 1])
 		kept[count++] = options;
