@@ -67,7 +67,7 @@ static enum spork_reason open_reason(int folder, const char *path, int flags)
 
 	if (flags & O_TRUNC)
 		return BOX_REASON_EFFECT;
-	if (!path || fstatat(folder, path, &status, 0))
+	if (!path || !sys_stat(folder, path, 0, &status))
 		return flags & O_CREAT ? BOX_REASON_EFFECT : BOX_REASON_NONE;
 	if (S_ISFIFO(status.st_mode))
 		return BOX_REASON_BLOCKS;
@@ -167,7 +167,8 @@ static enum spork_reason raw_reason(long number, long first)
 	switch (number) {
 	case SYS_getdents64:
 		/* A /proc/self/fd that the child opened itself, to close what is there. */
-		return !fstat((int)first, &folder) && !stat("/proc/self/fd", &own) &&
+		return sys_stat((int)first, "", AT_EMPTY_PATH, &folder) &&
+				       sys_stat(AT_FDCWD, "/proc/self/fd", 0, &own) &&
 				       folder.st_ino == own.st_ino && folder.st_dev == own.st_dev ?
 			       BOX_REASON_NONE :
 			       BOX_REASON_EFFECT;
