@@ -135,6 +135,8 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 {
 	struct site_writes *writes = &audit->writes;
 	struct box_write *last = writes->count ? &writes->write[writes->count - 1] : NULL;
+	/* A gap in static data, which comes back by pages, is no matter. */
+	uint64_t gap = module ? 7 : WRITE_GAP;
 	struct box_write write;
 
 	write = (struct box_write){ .module = module,
@@ -144,7 +146,7 @@ static void write_add(struct audit *audit, uint32_t module, uint64_t offset, uin
 		return;
 	/* relative to the thread pointer, `end` may be zero */
 	if (end != offset && last && last->module == module && last->size &&
-	    offset - last->offset - last->size < 8) {
+	    offset - last->offset - last->size <= gap) {
 		last->size = (uint32_t)(end - last->offset);
 		return;
 	}
@@ -191,10 +193,8 @@ static void stack_add(struct audit *audit, uintptr_t start, uintptr_t end)
 		find(audit, BOX_REASON_WRITES_STACK, start);
 		return;
 	}
-	start &= ~(uintptr_t)(WRITE_UNIT - 1);
-	end = (end + WRITE_UNIT - 1) & ~(uintptr_t)(WRITE_UNIT - 1);
-	offset = (uint32_t)(start - audit->stack);
-	size = (uint32_t)(end - start);
+	offset = (uint32_t)(WRITE_LOW(start) - audit->stack);
+	size = (uint32_t)(WRITE_HIGH(end) - WRITE_LOW(start));
 	if (site_knows_stack(audit->window->site, offset, size))
 		return;
 	if (writes->stack_count == BOX_SITE_STACK) {

@@ -12,6 +12,7 @@
 #include "module.h"
 #include "real.h"
 #include "record.h"
+#include "site.h"
 #include "sys.h"
 #include "undo.h"
 
@@ -73,50 +74,49 @@ static uint64_t build(void)
 	return hash_mix(shim.key, libc.key);
 }
 
+/* Tables of that many records, one behind the other; where they end. */
+static uint64_t tables_of(struct counts counts, struct box_table *table)
+{
+	uint64_t offset = BOX_HEADER_SIZE;
+	int i;
+
+	memset(table, 0, BOX_TABLE_COUNT * sizeof(*table));
+	table[BOX_TABLE_MODULE].capacity = counts.modules;
+	table[BOX_TABLE_SITE].capacity = counts.sites;
+	for (i = 0; i < BOX_TABLE_COUNT; i++) {
+		table[i].stride = record_stride((enum spork_table)i);
+		table[i].used = table[i].capacity;
+		table[i].offset = offset;
+		offset += (uint64_t)table[i].stride * table[i].capacity;
+	}
+	return offset;
+}
+
 static void layout(struct image *image, struct counts counts)
 {
 	struct box_header *header = image->header;
-	uint64_t offset = BOX_HEADER_SIZE;
-	int i;
 
 	header->magic = SPORK_PROFILE_MAGIC;
 	header->version = SPORK_BOX_VERSION;
 	header->header_size = BOX_HEADER_SIZE;
 	header->build = build();
-	for (i = 0; i < BOX_TABLE_COUNT; i++) {
-		struct box_table *table = &header->table[i];
-
-		table->stride = record_stride((enum spork_table)i);
-		table->capacity = i == BOX_TABLE_MODULE ? counts.modules :
-				  i == BOX_TABLE_SITE	? counts.sites :
-							  0;
-		table->used = table->capacity;
-		table->offset = offset;
-		offset += (uint64_t)table->stride * table->capacity;
-	}
-	header->size = offset;
+	header->size = tables_of(counts, header->table);
 }
 
 bool image_valid(const struct image *image)
 {
 	const struct box_header *header = image->header;
-	uint64_t offset = BOX_HEADER_SIZE;
-	int i;
+	struct box_table table[BOX_TABLE_COUNT];
+	struct counts counts;
 
 	if (image->size < BOX_HEADER_SIZE || image->size % 8 ||
 	    header->magic != SPORK_PROFILE_MAGIC || header->version != SPORK_BOX_VERSION ||
 	    header->size != image->size || header->checksum != checksum(header))
 		return false;
-	for (i = 0; i < BOX_TABLE_COUNT; i++) {
-		const struct box_table *table = &header->table[i];
-
-		if (table->stride != record_stride((enum spork_table)i) ||
-		    table->offset != offset || table->used != table->capacity)
-			return false;
-		offset += (uint64_t)table->stride * table->capacity;
-	}
-	return offset == image->size && !header->table[BOX_TABLE_PROCESS].used &&
-	       !header->table[BOX_TABLE_VIOLATION].used && !header->table[BOX_TABLE_EVENT].used;
+	counts.modules = header->table[BOX_TABLE_MODULE].capacity;
+	counts.sites = header->table[BOX_TABLE_SITE].capacity;
+	return tables_of(counts, table) == image->size &&
+	       !memcmp(table, header->table, sizeof(table));
 }
 
 static bool site_valid(const struct box_site *site, uint32_t modules)
@@ -202,25 +202,6 @@ static bool is_circumstance(const struct box_site *site)
 	default:
 		return false;
 	}
-}
-
-/*
- * The box knows the site already. What another process found against it, after this one had read the file,
- * holds here too, whatever was learned here.
- */
-static void site_take_refusal(struct box_site *known, const struct box_site *told)
-{
-	uint32_t state = __atomic_load_n(&known->state, __ATOMIC_ACQUIRE);
-
-	if (told->state != BOX_SITE_REFUSED && told->state != BOX_SITE_DEMOTED)
-		return;
-	if (state != BOX_SITE_LEARNING && state != BOX_SITE_PROMOTED)
-		return;
-	known->finding = told->finding;
-	memcpy(known->function, told->function, sizeof(known->function));
-	known->reason = told->reason;
-	__atomic_store_n(&known->state, state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : told->state,
-			 __ATOMIC_RELEASE);
 }
 
 /* Adds a site to the box, with the module numbers of the box. */

@@ -142,8 +142,8 @@ bool site_knows(const struct box_site *site, const struct box_write *write)
 
 	for (i = 0; i < site->writes && i < BOX_SITE_WRITES; i++) {
 		const struct box_write *known = &site->write[i];
-		uint64_t unit = WRITE_UNIT - 1, low = known->offset & ~unit;
-		uint64_t size = ((known->offset + known->size + unit) & ~unit) - low;
+		uint64_t low = WRITE_LOW(known->offset);
+		uint64_t size = WRITE_HIGH(known->offset + known->size) - low;
 
 		if (known->module == write->module && write->offset - low <= size &&
 		    size - (write->offset - low) >= write->size)
@@ -285,6 +285,21 @@ void site_refuse_for(struct box_site *site, enum spork_reason reason, const char
 		RECORD_ADD(changes, 1);
 	}
 	site_audit_cancel(site);
+}
+
+void site_take_refusal(struct box_site *known, const struct box_site *told)
+{
+	uint32_t state = __atomic_load_n(&known->state, __ATOMIC_ACQUIRE);
+
+	if (told->state != BOX_SITE_REFUSED && told->state != BOX_SITE_DEMOTED)
+		return;
+	if (state != BOX_SITE_LEARNING && state != BOX_SITE_PROMOTED)
+		return;
+	known->finding = told->finding;
+	memcpy(known->function, told->function, sizeof(known->function));
+	known->reason = told->reason;
+	__atomic_store_n(&known->state, state == BOX_SITE_PROMOTED ? BOX_SITE_DEMOTED : told->state,
+			 __ATOMIC_RELEASE);
 }
 
 void site_upgraded(struct box_site *site, enum spork_reason reason)

@@ -61,7 +61,7 @@ bool site_audit_writes(struct box_site *site, const struct site_writes *writes);
 /* And its transitions were added: the audit counts, and the site is promoted when there were enough. */
 void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
-/* Is the range within what was learned? By whole words: of a value, other bytes may change next time. */
+/* Is the range within what was learned, rounded to WRITE_UNIT? */
 bool site_knows(const struct box_site *site, const struct box_write *write);
 /* The same for bytes of the stack from the caller's stack pointer on. */
 bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t size);
@@ -81,6 +81,12 @@ void site_refuse(struct box_site *site, enum spork_reason reason);
 /* The same where it is known which function was called from where (NULL: none), or what was written. */
 void site_refuse_for(struct box_site *site, enum spork_reason reason, const char *function,
 		     uintptr_t where);
+
+/*
+ * The site is known already: what another process found against it, after this one had read the profile, holds
+ * here too, whatever was learned here.
+ */
+void site_take_refusal(struct box_site *known, const struct box_site *told);
 
 /* Counts a spawn at a promoted site that takes a real fork all the same. */
 void site_fallback(struct box_site *site, enum spork_reason reason);

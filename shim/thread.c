@@ -283,8 +283,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
-	if (thread_words
-		    .self) /* a forked child still has its parent's, and nobody to ask for it until now */
+	/* A forked child's record still has its parent's, which nobody could ask for until now. */
+	if (thread_words.self)
 		thread_words.self->tid = (uint32_t)SYS(gettid);
 	start = REAL(malloc)(sizeof(*start));
 	if (!start)

@@ -90,8 +90,8 @@ static enum spork_reason save_writes(struct undo *undo, const struct box_site *s
 			start &= ~(page - 1);
 			end = (end + !write.size + page - 1) & ~(page - 1);
 		} else {
-			start &= ~(uintptr_t)(WRITE_UNIT - 1);
-			end = (end + WRITE_UNIT - 1) & ~(uintptr_t)(WRITE_UNIT - 1);
+			start = WRITE_LOW(start);
+			end = WRITE_HIGH(end);
 		}
 		if (!save_range(undo, start, end))
 			return BOX_REASON_WRITES_MANY;

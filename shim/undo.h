@@ -15,13 +15,15 @@
 
 #define UNDO_STACK ((size_t)128 << 10)
 /* What children write, and what larger pages add to that: static data is saved by whole pages. */
+#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN + 4 * (ARCH_PAGE_MAX - 4096))
+
 /*
  * What is learned is rounded to this: other bytes of a value may change next time. Not to more, since what
  * lies next to it may be another thread's to change meanwhile.
  */
 #define WRITE_UNIT 4
-
-#define UNDO_BYTES ((size_t)BOX_SITE_WRITTEN + 4 * (ARCH_PAGE_MAX - 4096))
+#define WRITE_LOW(start) ((start) & ~((__typeof__(start))WRITE_UNIT - 1))
+#define WRITE_HIGH(end) WRITE_LOW((end) + WRITE_UNIT - 1)
 
 struct undo {
 	uintptr_t stack; /* lowest address saved: the caller's stack pointer */
@@ -42,8 +44,8 @@ struct undo {
 
 /*
  * Saves errno, environ, the dumpable flag, `stack_size` bytes from `stack` up, and what the site's children
- * are known to write. `environ_shared` is the caller's to set before. All signals are blocked. BOX_REASON_NONE, or why
- * it cannot.
+ * are known to write. `environ_shared` is the caller's to set before. All signals are blocked.
+ * BOX_REASON_NONE, or why it cannot.
  */
 enum spork_reason undo_save(struct undo *undo, const struct site_visit *visit, uintptr_t stack,
 			    size_t stack_size);

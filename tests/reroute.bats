@@ -467,11 +467,13 @@ deviates() {
 }
 
 @test "other threads' words in the forking thread's storage and stack stay theirs; a stack that was given is left alone" {
-	for where in tls beside pool; do
+	for where in tls between beside pool; do
 		same_as_bare fork_words $where 100
 	done
-	record -- fork_words tls 100
-	promoted
+	for where in tls between; do
+		record -- fork_words $where 100
+		promoted
+	done
 	record -- fork_words pool 10
 	stays_refused '^unknown-stack$'
 }

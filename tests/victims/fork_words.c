@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork_words WHERE [COUNT]: while COUNT children execute, another thread counts in memory of the forking
- * thread: thread-local storage (tls), a word beside one that the children write (beside). Or the forking
+ * thread: thread-local storage (tls), there between two words that the children write (between), a word
+ * of the stack beside one that they write (beside). Or the forking
  * thread runs on a stack in memory of the program's, below which there are its data, and children change
  * them (pool). The parent's words are its own, every one.
  */
@@ -13,6 +14,11 @@
 
 static char *const args[] = { "/bin/true", NULL };
 static __thread atomic_int local;
+static __thread struct {
+	volatile int before;
+	atomic_int word;
+	volatile int after;
+} between;
 static const char *where;
 static int count;
 static volatile int stop;
@@ -40,6 +46,8 @@ static __attribute__((noinline)) void spawn(struct pair *pair)
 	pair->pid = fork();
 	if (pair->pid == 0) {
 		pair->pid = -1;
+		if (!strcmp(where, "between"))
+			between.before = between.after = -1;
 		execv(args[0], args);
 		_exit(127);
 	}
@@ -109,7 +117,9 @@ int main(int argc, char **argv)
 	if (!strcmp(where, "pool"))
 		run_on_pool();
 	else
-		count_beside(!strcmp(where, "tls") ? &local : NULL);
+		count_beside(!strcmp(where, "tls")     ? &local :
+			     !strcmp(where, "between") ? &between.word :
+							 NULL);
 	printf("%s: %d faults\n", where, victim_faults);
 	return victim_faults != 0;
 }
