@@ -158,12 +158,22 @@ one_line() {
 	[ "$(printf '%s\n' "$1" | grep -c .)" -eq 1 ] || fail "not one line: $1"
 }
 
-# The setup of tests that start servers: a folder of the test's own, and until.sh there for their scripts.
-server_setup() {
+# A folder of the test's own to work in, for programs whose output must not depend on where and when
+work_setup() {
 	mkdir "$BATS_TEST_TMPDIR/work"
 	cd "$BATS_TEST_TMPDIR/work" || return
-	PATH=$PATH:/usr/sbin:/sbin
 	export HOME=$PWD LC_ALL=C TZ=UTC
+}
+
+# script NAME: stdin into a file
+script() {
+	cat >"$1"
+}
+
+# The setup of tests that start servers: a folder of the test's own, and until.sh there for their scripts.
+server_setup() {
+	work_setup || return
+	PATH=$PATH:/usr/sbin:/sbin
 	cat >until.sh <<-'END'
 		# soon CONDITION: waits until it is true, for ten seconds at most
 		soon() {

@@ -7,14 +7,7 @@
 load helper
 
 setup() {
-	mkdir "$BATS_TEST_TMPDIR/work"
-	cd "$BATS_TEST_TMPDIR/work" || return
-	export HOME=$PWD LC_ALL=C TZ=UTC
-}
-
-# script NAME: stdin into a file
-script() {
-	cat >"$1"
+	work_setup
 }
 
 @test "perl" {

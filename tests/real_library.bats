@@ -7,9 +7,8 @@
 load helper
 
 setup() {
-	mkdir "$BATS_TEST_TMPDIR/work"
-	cd "$BATS_TEST_TMPDIR/work" || return
-	export HOME=$PWD LC_ALL=C TZ=UTC QT_LOGGING_RULES='*.debug=false'
+	work_setup
+	export QT_LOGGING_RULES='*.debug=false'
 }
 
 # binding MODULE: Python's own and this one, or the test is skipped, aloud

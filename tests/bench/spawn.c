@@ -20,56 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
+
 #define WARMUP 10
-#define PAGE 4096
 
 extern char **environ;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static size_t bytes_of(const char *text)
-{
-	char *end;
-	size_t bytes = strtoull(text, &end, 10);
-
-	switch (*end) {
-	case 'G':
-		return bytes << 30;
-	case 'M':
-		return bytes << 20;
-	case 'K':
-		return bytes << 10;
-	default:
-		return bytes;
-	}
-}
-
-static void fill(size_t bytes)
-{
-	char *memory;
-	size_t at;
-
-	if (!bytes)
-		return;
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		fail("mmap");
-	madvise(memory, bytes, MADV_NOHUGEPAGE);
-	for (at = 0; at < bytes; at += PAGE)
-		memory[at] = 1;
-}
 
 static void *idle(void *unused)
 {
@@ -191,7 +146,8 @@ int main(int argc, char **argv)
 	total = calloc((size_t)runs, sizeof(*total));
 	if (!held || !total)
 		fail("calloc");
-	fill(rss);
+	if (rss)
+		fill(rss);
 	for (i = 0; i < threads; i++) {
 		pthread_t thread;
 

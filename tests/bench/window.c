@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096
+#include "bench.h"
+
 #define WARMUP 10
 #define TOUCHED 64 /* pages that the parent writes after a spawn */
 
@@ -32,20 +33,6 @@ static void *libc;
 static int runs = 200;
 static char *memory;
 static size_t memory_size;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -69,27 +56,10 @@ static double *values_new(void)
 	return values;
 }
 
-static size_t bytes_of(const char *text)
+/* At least what is written after each spawn. */
+static void fill_memory(void)
 {
-	char *end;
-	size_t bytes = strtoull(text, &end, 10);
-
-	return bytes << (*end == 'G' ? 30 : *end == 'M' ? 20 : *end == 'K' ? 10 : 0);
-}
-
-static void fill(void)
-{
-	size_t at;
-
-	if (memory_size < TOUCHED * PAGE)
-		memory_size = TOUCHED * PAGE;
-	memory =
-		mmap(NULL, memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		fail("mmap");
-	madvise(memory, memory_size, MADV_NOHUGEPAGE);
-	for (at = 0; at < memory_size; at += PAGE)
-		memory[at] = 1;
+	memory = fill(memory_size < TOUCHED * PAGE ? TOUCHED * PAGE : memory_size);
 }
 
 static void reap(pid_t pid)
@@ -174,7 +144,7 @@ static void measure_floor(void)
 	pid_t (*const spawn[2])(void) = { spawn_fork, spawn_clone };
 	int i, way;
 
-	fill();
+	fill_memory();
 	for (i = -WARMUP; i < runs; i++)
 		for (way = 0; way < 2; way++) {
 			uint64_t began = now_ns();
@@ -198,7 +168,7 @@ static void measure_refused(void)
 	void (*const exiter[2])(int) = { _exit, (void (*)(int))dlsym(libc, "_exit") };
 	int i, way;
 
-	fill();
+	fill_memory();
 	for (i = -WARMUP; i < runs; i++)
 		for (way = 0; way < 2; way++) {
 			uint64_t began = now_ns();
