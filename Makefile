@@ -87,6 +87,9 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 $(O)/shim/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# An entry of a held lock tells its caller's frame pointer.
+$(O)/shim/lock.o $(O)/shim/hidden.o: SHIM_CFLAGS += -fno-omit-frame-pointer
+
 $(O)/shim/%.o: shim/%.S $(O)/flags
 	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

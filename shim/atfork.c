@@ -9,10 +9,12 @@
  */
 #include "atfork.h"
 
+#include "gate.h"
 #include "hook.h"
 #include "inherit.h"
 #include "memory.h"
 #include "module.h"
+#include "orphan.h"
 #include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
@@ -122,8 +124,16 @@ static void atfork_child(void)
 
 static void set_prepare(void)
 {
+	gate_close();
 	if (thread_words.atfork_mode == ATFORK_FULL)
 		atfork_prepare();
+	gate_settle();
+}
+
+static void set_parent(void)
+{
+	gate_open();
+	atfork_parent();
 }
 
 /* Do child handlers matter to a program that the child executes? A window would go without them. */
@@ -156,6 +166,8 @@ uint64_t atfork_key(void)
 static void set_child(void)
 {
 	window_locks_after_fork();
+	gate_after_fork();
+	orphan_find();
 	if (thread_words.atfork_watch && atfork_key())
 		atfork_child_watched();
 	else
@@ -255,5 +267,5 @@ void atfork_init(void)
 			HOOK___register_atfork);
 
 	if (real)
-		real(set_prepare, atfork_parent, set_child, NULL);
+		real(set_prepare, set_parent, set_child, NULL);
 }

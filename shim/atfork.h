@@ -13,6 +13,9 @@ enum atfork_mode {
 	ATFORK_PREPARED, /* the prepare handlers, for a window that gave way to a real fork */
 };
 
+/* Whose handlers the calling thread runs: thread_words.atfork_phase. */
+enum atfork_phase { ATFORK_NONE, ATFORK_PREPARE, ATFORK_PARENT, ATFORK_CHILD };
+
 /* Of a fork that is audited: thread_words.atfork_watch. */
 enum atfork_watch {
 	ATFORK_IGNORED,

@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 2
+#define SPORK_BOX_VERSION 3
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -149,12 +149,15 @@ enum spork_lock_type {
 	BOX_LOCK_HIDDEN,
 };
 
+enum spork_phase { BOX_PHASE_NONE, BOX_PHASE_PREPARE, BOX_PHASE_PARENT, BOX_PHASE_CHILD };
+
 enum spork_table {
 	BOX_TABLE_PROCESS,
 	BOX_TABLE_MODULE,
 	BOX_TABLE_SITE,
 	BOX_TABLE_VIOLATION,
 	BOX_TABLE_EVENT,
+	BOX_TABLE_GATE,
 	BOX_TABLE_COUNT
 };
 
@@ -203,6 +206,11 @@ struct box_header {
 	uint64_t changes;   /* of what is known of sites; those that the profile has */
 	uint64_t saved;
 	uint64_t saved_ns;		 /* when, on CLOCK_MONOTONIC */
+	uint64_t locks_lost;		 /* locks that no table had room for */
+	uint64_t gate_forks;		 /* forks that closed the gate */
+	uint64_t gate_waits;		 /* and had to wait, and how long */
+	uint64_t gate_wait_ns;
+	uint64_t gate_limits;		 /* and went on, at the limit, while locks were held */
 	uint64_t wanted[BOX_HOOKS / 64]; /* bits of functions that some process looked up: real.c */
 	uint32_t profile;		 /* how it stands with it: profile.c */
 	uint32_t pad;
@@ -303,8 +311,14 @@ struct box_violation {
 	uint32_t lock_type;	    /* enum spork_lock_type */
 	uint32_t holder_tid;	    /* zero: unknown */
 	char holder_name[BOX_NAME]; /* thread name */
+	uint32_t holder_ended;	    /* it had ended, and left the lock locked */
+	uint32_t phase;		    /* enum spork_phase: of the atfork handler concerned */
 	struct box_frame lock;	    /* the lock's own address */
-	struct box_frame acquired;  /* where its holder took it */
+	struct box_frame origin;    /* where the lock was initialised */
+	struct box_frame handler;   /* the atfork handler concerned */
+	uint32_t acquired_frames;
+	uint32_t pad;
+	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
 	uint32_t call;		    /* enum spork_call + 1 of the fork concerned; zero: none */
 	uint32_t site;		    /* site index + 1 */
 	uint32_t stack_frames, fork_frames;
@@ -330,6 +344,16 @@ struct box_event {
 	uint32_t pad[3];
 };
 
+/* A place where locks are taken that ran into the limit of the gate. */
+struct box_gate {
+	uint32_t ready;
+	uint32_t lock_type;	   /* enum spork_lock_type */
+	uint64_t limits;	   /* how often */
+	struct box_frame acquired; /* the place */
+	struct box_frame lock;	   /* the first lock taken there that did */
+};
+
+#define BOX_CAPACITY_GATE 256
 #define BOX_CAPACITY_PROCESS 16384
 #define BOX_CAPACITY_MODULE 2048
 #define BOX_CAPACITY_SITE 1024

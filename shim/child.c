@@ -278,7 +278,7 @@ void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_
 
 	if (thread_words.window)
 		hook_in_window(hook, arguments, where);
-	function = real_get(hook);
+	function = real_target(hook);
 	return function ? function : (void *)missing;
 }
 

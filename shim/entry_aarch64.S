@@ -239,7 +239,8 @@ FUNCTION \name
 	br	x16
 1:	bti	j
 	mov	w16, #hook_index
-	b	stub_check
+	movk	w16, #hot_index, lsl #16
+	b	stub_check_hot
 END \name
 	.data
 	.quad	1b
@@ -262,6 +263,25 @@ FUNCTION stub_check
 	cbz	x17, stub_slow
 	br	x17
 END stub_check
+
+/* The same where a body may stand before the next definition: the hot row is 16 bits up. */
+FUNCTION stub_check_hot
+	lsr	w17, w16, #16
+	and	w16, w16, #0xffff
+	adrp	x10, :gottprel:thread_words
+	ldr	x10, [x10, :gottprel_lo12:thread_words]
+	mrs	x9, tpidr_el0
+	ldr	x9, [x9, x10]
+	cbnz	x9, stub_slow
+	adrp	x9, real_table
+	add	x9, x9, :lo12:real_table
+	ldr	x9, [x9, w16, uxtw #3]
+	cbz	x9, stub_slow
+	adrp	x9, stub_hot_next
+	add	x9, x9, :lo12:stub_hot_next
+	ldr	x16, [x9, w17, uxtw #3]
+	br	x16
+END stub_check_hot
 
 /* In a window, or called before the constructor: w16 is the row. */
 #define ARGUMENTS 16
@@ -304,11 +324,12 @@ FUNCTION stub_slow
 	br	x16
 END stub_slow
 
-#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(symbol)
-#define HOOK_entry(symbol) .set hook_index, hook_index + 1
-#define HOOK_body(symbol) .set hook_index, hook_index + 1
-#define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
-#define HOOK_hot(symbol) HOT symbol; .set hook_index, hook_index + 1
+#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
+#define HOOK_entry(id) .set hook_index, hook_index + 1
+#define HOOK_body(id) .set hook_index, hook_index + 1
+#define HOOK_stub(id) STUB id; .set hook_index, hook_index + 1
+#define HOOK_hot(id) HOT id; .set hook_index, hook_index + 1
+#define HOOK_lock(id) HOOK_hot(id)
 #include "hooks.def"
 
 /* Every indirect target here is a landing pad: NT_GNU_PROPERTY_TYPE_0, FEATURE_1_AND, BTI. */

@@ -255,8 +255,8 @@ stub_hot:
 	endbr64
 	mov	stub_hot(%rip), %r11
 	jmp	*(8 * hot_index)(%r11)
-1:	mov	$hook_index, %r11d
-	jmp	stub_check
+1:	mov	$(hook_index | hot_index << 16), %r11d
+	jmp	stub_check_hot
 	.cfi_endproc
 	.size	\name, . - \name
 	.data
@@ -292,6 +292,41 @@ stub_check:
 	jmp	stub_slow
 	.cfi_endproc
 	.size	stub_check, . - stub_check
+
+/* The same where a body may stand before the next definition: %r11 is the row, and the hot row 16 bits up. */
+	.type	stub_check_hot, @function
+	.p2align 4
+stub_check_hot:
+	.cfi_startproc
+	push	%rax
+	.cfi_adjust_cfa_offset 8
+	push	%rcx
+	.cfi_adjust_cfa_offset 8
+	movzwl	%r11w, %ecx
+	mov	thread_words@gottpoff(%rip), %rax
+	cmpq	$0, %fs:(%rax)
+	jne	1f
+	lea	real_table(%rip), %rax
+	cmpq	$0, (%rax, %rcx, 8)
+	je	1f
+	shr	$16, %r11
+	lea	stub_hot_next(%rip), %rax
+	mov	(%rax, %r11, 8), %r11
+	pop	%rcx
+	.cfi_remember_state
+	.cfi_adjust_cfa_offset -8
+	pop	%rax
+	.cfi_adjust_cfa_offset -8
+	jmp	*%r11
+	.cfi_restore_state
+1:	mov	%ecx, %r11d
+	pop	%rcx
+	.cfi_adjust_cfa_offset -8
+	pop	%rax
+	.cfi_adjust_cfa_offset -8
+	jmp	stub_slow
+	.cfi_endproc
+	.size	stub_check_hot, . - stub_check_hot
 
 /* In a window, or called before the constructor: %r11 is the row. */
 	.type	stub_slow, @function
@@ -345,11 +380,24 @@ stub_slow:
 	.cfi_endproc
 	.size	stub_slow, . - stub_slow
 
-#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(symbol)
-#define HOOK_entry(symbol) .set hook_index, hook_index + 1
-#define HOOK_body(symbol) .set hook_index, hook_index + 1
-#define HOOK_stub(symbol) STUB symbol; .set hook_index, hook_index + 1
-#define HOOK_hot(symbol) HOT symbol; .set hook_index, hook_index + 1
+#define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
+#define HOOK_entry(id) .set hook_index, hook_index + 1
+#define HOOK_body(id) .set hook_index, hook_index + 1
+#define HOOK_stub(id) STUB id; .set hook_index, hook_index + 1
+#define HOOK_hot(id) HOT id; .set hook_index, hook_index + 1
+#define HOOK_lock(id) HOOK_hot(id)
 #include "hooks.def"
+
+/* Condition variables before 2.3.2 were others. */
+.macro OLD_COND function
+	.symver pthread_cond_\function, pthread_cond_\function@@@GLIBC_2.3.2
+	.symver pthread_cond_\function\()_2_2_5, pthread_cond_\function@GLIBC_2.2.5, remove
+.endm
+	OLD_COND wait
+	OLD_COND timedwait
+	OLD_COND init
+	OLD_COND destroy
+	OLD_COND signal
+	OLD_COND broadcast
 
 	.section .note.GNU-stack, "", @progbits

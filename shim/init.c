@@ -8,6 +8,7 @@
 #include "config.h"
 #include "environment.h"
 #include "hook.h"
+#include "lock.h"
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
@@ -35,6 +36,7 @@ void hook_init(void)
 	unwind_init();
 	environment_init();
 	atfork_init();
+	lock_init();
 	state = INIT_DONE;
 	errno = error;
 }

@@ -1,220 +1,387 @@
 // SPDX-License-Identifier: MIT
 /*
- * Owns the held locks of each thread (in its thread record) and, in a forked child, the table of orphans.
+ * The hooks of everything that is a lock. Those of mutexes are on the fast path of every threaded program:
+ * an entry in the thread's own array, one load of lock_attention, and libc's function; no atomic operation. A
+ * fork pays for that: see gate.c and orphan.c.
  *
- * The fast path of a lock hook is a store of the lock and of the return address in the thread's own
- * record; no atomic operation. A forked child finds the records of its parent's threads in the memory it
- * inherited, as they were at the fork, and asks the lock itself for its owner, so that a record made
- * half-way, or a lock released inside pthread_cond_wait, is never taken for an orphan.
+ * Reached through the hot stubs (hooks.def), so that a child in a window has left it before it comes here, and
+ * with locks=off nobody does.
  */
 #include "lock.h"
 
+#include <semaphore.h>
+#include <threads.h>
+
 #include "config.h"
+#include "gate.h"
+#include "handler.h"
 #include "hook.h"
-#include "module.h"
-#include "proc.h"
-#include "report.h"
-#include "seccomp.h"
+#include "libc_lock.h"
+#include "origin.h"
+#include "orphan.h"
 #include "sys.h"
-#include "thread.h"
-#include "unwind.h"
 
 #include "poison.h"
 
-struct orphan {
-	pthread_mutex_t *lock;
-	uintptr_t where;
-	uint32_t holder;
-	char holder_name[BOX_NAME];
-	uint32_t site; /* of the fork */
-	uint32_t fork_frames;
-	struct box_frame fork[BOX_STACK_FRAMES];
-};
+uint32_t lock_attention __attribute__((visibility("hidden")));
 
-#define ORPHANS 256
-
-static struct orphan orphans[ORPHANS];
-static uint32_t orphan_count;
-
-#define KIND_ROBUST 16
-#define KIND_PROCESS_SHARED 128 /* set in every robust mutex, too */
-
-static bool mutex_held_by(const pthread_mutex_t *lock, uint32_t tid)
+void lock_attention_set(enum lock_attention which, bool on)
 {
-	/* A record may be stale, and its memory unmapped: a lock that another thread released. */
-	if (!sys_readable(lock) || !sys_readable((const char *)(lock + 1) - 8))
-		return false;
-	if (!lock->__data.__lock || (uint32_t)lock->__data.__owner != tid)
-		return false;
-	if (!(lock->__data.__kind & KIND_PROCESS_SHARED))
-		return true;
-	return (lock->__data.__kind & KIND_ROBUST) && proc_private((uintptr_t)lock);
+	if (on)
+		__atomic_or_fetch(&lock_attention, (uint32_t)which, __ATOMIC_SEQ_CST);
+	else if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & (uint32_t)which)
+		__atomic_and_fetch(&lock_attention, ~(uint32_t)which, __ATOMIC_SEQ_CST);
 }
 
-static void lock_held_push(pthread_mutex_t *lock, uintptr_t where)
+uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_caller caller,
+		     bool waits)
 {
-	struct thread *self = thread_words.self;
-	uint32_t at;
-
-	/* A record for the thread costs system calls, for which the program's own filter may end it. */
-	if (UNLIKELY(!self) && !seccomp_confined())
-		self = thread_self();
-	if (UNLIKELY(!self))
-		return;
-	/* Counted first: a signal handler that locks and unlocks here uses the slots above. */
-	at = self->held_count;
-	self->held_count = at + 1;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (LIKELY(at < THREAD_HELD)) {
-		self->held[at].lock = lock;
-		self->held[at].where = where;
-	}
-}
-
-static void lock_held_pop(const pthread_mutex_t *lock)
-{
-	struct thread *self = thread_words.self;
-	uint32_t count, at;
-
-	if (UNLIKELY(!self || !self->held_count))
-		return;
-	count = self->held_count < THREAD_HELD ? self->held_count : THREAD_HELD;
-	for (at = count; at; at--)
-		if (self->held[at - 1].lock == lock) {
-			for (; at < count; at++)
-				self->held[at - 1] = self->held[at];
-			self->held_count--;
-			return;
-		}
-	if (self->held_count > THREAD_HELD)
-		self->held_count--;
-}
-
-static void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
-{
-	memset(violation, 0, sizeof(*violation));
-	violation->lock_type = BOX_LOCK_MUTEX;
-	violation->holder_tid = orphan->holder;
-	memcpy(violation->holder_name, orphan->holder_name, sizeof(violation->holder_name));
-	module_frame((uintptr_t)orphan->lock, &violation->lock);
-	module_frame(orphan->where, &violation->acquired);
-	violation->call = BOX_CALL_FORK + 1;
-	violation->site = orphan->site;
-	violation->fork_frames = orphan->fork_frames;
-	memcpy(violation->fork, orphan->fork, sizeof(violation->fork));
-}
-
-static void orphan_add(const struct thread_held *held, uint32_t holder, uintptr_t from,
-		       uint32_t site)
-{
-	struct box_violation violation;
-	struct orphan *orphan;
-
-	uint32_t i;
-
-	if (orphan_count == ORPHANS)
-		return;
-	for (i = 0; i < orphan_count; i++)
-		if (orphans[i].lock == held->lock && orphans[i].holder == holder)
-			return; /* taken more than once, or inherited from the parent's own list */
-	orphan = &orphans[orphan_count];
-	orphan->lock = held->lock;
-	orphan->where = held->where;
-	orphan->holder = holder;
-	orphan->site = site;
-	proc_thread_name((uint32_t)SYS(getppid), holder, orphan->holder_name);
-	orphan->fork_frames = unwind_box(from, orphan->fork);
-	orphan_count++;
-	orphan_describe(orphan, &violation);
-	violation.kind = BOX_VIOLATION_ORPHANED_LOCK;
-	report_violation(&violation);
-}
-
-void lock_after_fork(uintptr_t from, uint32_t site)
-{
-	const struct thread *thread, *self = thread_words.self;
-	uint32_t count, i;
 	int error = errno;
 
-	for (thread = thread_first(); thread; thread = thread->next) {
-		if (!thread->used || thread == self)
-			continue;
-		count = thread->held_count < THREAD_HELD ? thread->held_count : THREAD_HELD;
-		for (i = 0; i < count; i++)
-			if (thread->held[i].lock &&
-			    mutex_held_by(thread->held[i].lock, thread->tid))
-				orphan_add(&thread->held[i], thread->tid, from, site);
+	while (__atomic_load_n(&lock_attention, __ATOMIC_ACQUIRE) & ATTEND_GATE &&
+	       held_outermost(at) && gate_stops()) {
+		held_drop(at, lock);
+		gate_wait();
+		at = held_push(lock, kind, caller);
 	}
+	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
+		orphan_check(lock, kind);
 	errno = error;
+	return at;
 }
 
-/* The child is about to block for ever on `lock`, if it is an orphan still. */
-static void orphan_check(pthread_mutex_t *lock)
+/* The lock call came back: `got` it or not. */
+static inline __attribute__((always_inline)) void taken(uint32_t at, const void *lock, bool got)
 {
-	struct box_violation violation;
-	uint32_t i;
+	struct held *held = held_same(at, lock);
 
-	for (i = 0; i < orphan_count; i++)
-		if (orphans[i].lock == lock && mutex_held_by(lock, orphans[i].holder))
-			break;
-	if (i == orphan_count)
+	if (!held)
 		return;
-	orphan_describe(&orphans[i], &violation);
-	violation.kind = BOX_VIOLATION_ORPHAN_DEADLOCK;
-	violation.stack_frames = unwind_box(0, violation.stack);
-	report_violation(&violation);
-	if (config.on_orphan == ON_ORPHAN_ABORT)
-		REAL(abort)();
-	if (config.on_orphan == ON_ORPHAN_REPAIR) {
-		/* As pthread_mutex_init leaves it, but of the same kind. */
-		lock->__data.__lock = 0;
-		lock->__data.__count = 0;
-		lock->__data.__owner = 0;
-		lock->__data.__nusers = 0;
-		memset(&lock->__data.__list, 0, sizeof(lock->__data.__list));
-	}
+	if (got)
+		held->flags |= HELD_TAKEN;
+	else
+		held_drop(at, lock);
 }
 
-#define RETURN_ADDRESS ((uintptr_t)__builtin_return_address(0))
+#define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
 
-/* Keeps the result of a lock call. EOWNERDEAD is success: a robust mutex whose holder died. */
-static int lock_taken(pthread_mutex_t *lock, int result, uintptr_t where)
+/*
+ * ACQUIRE(id, kind, waits, got, lock, (parameters), (arguments)): a hook that asks for a lock; `got` tells
+ * by `result` whether it did.
+ */
+#define ACQUIRE(id, kind, waits, got, lock, parameters, arguments)                                 \
+	int lock_##id parameters;                                                                  \
+	int lock_##id parameters                                                                   \
+	{                                                                                          \
+		struct held_caller caller = HELD_CALLER;                                           \
+		void *object = (void *)(uintptr_t)(lock);                                          \
+		uint32_t at = held_push(object, kind, caller);                                     \
+		int result;                                                                        \
+                                                                                                   \
+		if (lock_attended())                                                               \
+			at = lock_attend(at, object, kind, caller, waits);                         \
+		result = NEXT(id) arguments;                                                       \
+		taken(at, object, got);                                                            \
+		return result;                                                                     \
+	}
+
+/* RELEASE(id, type): a hook that gives one back. */
+#define RELEASE(id, type)                                                                          \
+	int lock_##id(type *lock);                                                                 \
+	int lock_##id(type *lock)                                                                  \
+	{                                                                                          \
+		void *object = (void *)(uintptr_t)(lock);                                          \
+		uint32_t at = held_find(object);                                                   \
+		int result;                                                                        \
+                                                                                                   \
+		if (UNLIKELY(at == HELD_NONE) || lock_attended())                                  \
+			handler_release(at, object);                                               \
+		result = NEXT(id)(lock);                                                           \
+		if (LIKELY(!result))                                                               \
+			held_drop(at, object);                                                     \
+		return result;                                                                     \
+	}
+
+/* EOWNERDEAD is success: a robust mutex whose holder died. */
+#define GOT_MUTEX (!result || result == EOWNERDEAD)
+#define GOT (!result)
+#define TRIES false
+
+/* Anything but a plain mutex in a quiet process. */
+static __attribute__((noinline)) int mutex_lock_attended(pthread_mutex_t *lock, uint32_t at,
+							 struct held_caller caller)
 {
-	if (LIKELY(!result || result == EOWNERDEAD) && config.locks)
-		lock_held_push(lock, where);
+	int result;
+
+	if (lock_attended())
+		at = lock_attend(at, lock, HELD_MUTEX, caller, true);
+	result = NEXT(pthread_mutex_lock)(lock);
+	taken(at, lock, GOT_MUTEX);
 	return result;
 }
 
-EXPORT int pthread_mutex_lock(pthread_mutex_t *lock)
+static __attribute__((noinline)) int mutex_lock_unready(pthread_mutex_t *lock,
+							struct held_caller caller)
 {
-	hook_enter(HOOK_pthread_mutex_lock, NULL);
-	if (UNLIKELY(orphan_count))
-		orphan_check(lock);
-	return lock_taken(lock, REAL(pthread_mutex_lock)(lock), RETURN_ADDRESS);
+	return mutex_lock_attended(lock, held_push(lock, HELD_MUTEX, caller), caller);
 }
 
-EXPORT int pthread_mutex_trylock(pthread_mutex_t *lock)
+int lock_pthread_mutex_lock(pthread_mutex_t *lock);
+
+/* A plain mutex cannot fail to be taken, and keeps its owner: nothing is left to do when it is. */
+int lock_pthread_mutex_lock(pthread_mutex_t *lock)
 {
-	hook_enter(HOOK_pthread_mutex_trylock, NULL);
-	return lock_taken(lock, REAL(pthread_mutex_trylock)(lock), RETURN_ADDRESS);
+	struct held_caller caller = HELD_CALLER;
+	struct thread *self = thread_words.self;
+	uint32_t at;
+
+	if (UNLIKELY(!held_ready(self)))
+		return mutex_lock_unready(lock, caller);
+	at = held_push_at(self, lock, HELD_MUTEX, caller);
+	if (lock_attended() || UNLIKELY(lock->__data.__kind))
+		return mutex_lock_attended(lock, at, caller);
+	return NEXT(pthread_mutex_lock)(lock);
 }
 
-EXPORT int pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec *until)
+ACQUIRE(pthread_mutex_trylock, HELD_MUTEX, TRIES, GOT_MUTEX, lock, (pthread_mutex_t * lock), (lock))
+ACQUIRE(pthread_mutex_timedlock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
+	(pthread_mutex_t * lock, const struct timespec *until), (lock, until))
+ACQUIRE(pthread_mutex_clocklock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
+	(pthread_mutex_t * lock, clockid_t clock, const struct timespec *until),
+	(lock, clock, until))
+RELEASE(pthread_mutex_unlock, pthread_mutex_t)
+
+ACQUIRE(mtx_lock, HELD_MUTEX, true, GOT, lock, (mtx_t * lock), (lock))
+ACQUIRE(mtx_trylock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock), (lock))
+ACQUIRE(mtx_timedlock, HELD_MUTEX, TRIES, GOT, lock,
+	(mtx_t * lock, const struct timespec *until), (lock, until))
+RELEASE(mtx_unlock, mtx_t)
+
+ACQUIRE(pthread_rwlock_rdlock, HELD_READ, true, GOT, lock, (pthread_rwlock_t * lock), (lock))
+ACQUIRE(pthread_rwlock_tryrdlock, HELD_READ, TRIES, GOT, lock, (pthread_rwlock_t * lock), (lock))
+ACQUIRE(pthread_rwlock_timedrdlock, HELD_READ, TRIES, GOT, lock,
+	(pthread_rwlock_t * lock, const struct timespec *until), (lock, until))
+ACQUIRE(pthread_rwlock_clockrdlock, HELD_READ, TRIES, GOT, lock,
+	(pthread_rwlock_t * lock, clockid_t clock, const struct timespec *until),
+	(lock, clock, until))
+ACQUIRE(pthread_rwlock_wrlock, HELD_WRITE, true, GOT, lock, (pthread_rwlock_t * lock), (lock))
+ACQUIRE(pthread_rwlock_trywrlock, HELD_WRITE, TRIES, GOT, lock, (pthread_rwlock_t * lock), (lock))
+ACQUIRE(pthread_rwlock_timedwrlock, HELD_WRITE, TRIES, GOT, lock,
+	(pthread_rwlock_t * lock, const struct timespec *until), (lock, until))
+ACQUIRE(pthread_rwlock_clockwrlock, HELD_WRITE, TRIES, GOT, lock,
+	(pthread_rwlock_t * lock, clockid_t clock, const struct timespec *until),
+	(lock, clock, until))
+RELEASE(pthread_rwlock_unlock, pthread_rwlock_t)
+
+ACQUIRE(pthread_spin_lock, HELD_SPIN, true, GOT, lock, (pthread_spinlock_t * lock), (lock))
+ACQUIRE(pthread_spin_trylock, HELD_SPIN, TRIES, GOT, lock, (pthread_spinlock_t * lock), (lock))
+RELEASE(pthread_spin_unlock, pthread_spinlock_t)
+
+/*
+ * A semaphore is a lock while those who wait for it post it. One that others post is a signal, and so is one
+ * that a thread waits for twice; it is left alone from then on.
+ */
+#define SEM_ACQUIRE(id, waits, parameters, arguments)                                              \
+	int lock_##id parameters;                                                                  \
+	int lock_##id parameters                                                                   \
+	{                                                                                          \
+		struct held_caller caller = HELD_CALLER;                                           \
+		uint32_t at = HELD_NONE;                                                           \
+		int result;                                                                        \
+                                                                                                   \
+		if (origin_use(lock) != ORIGIN_SIGNAL && !semaphore_is_mine(lock))                 \
+			at = held_push(lock, HELD_SEM, caller);                                    \
+		if (lock_attended() && at != HELD_NONE)                                            \
+			at = lock_attend(at, lock, HELD_SEM, caller, waits);                       \
+		result = NEXT(id) arguments;                                                       \
+		taken(at, lock, GOT);                                                              \
+		return result;                                                                     \
+	}
+
+static bool semaphore_is_mine(sem_t *lock)
 {
-	hook_enter(HOOK_pthread_mutex_timedlock, NULL);
-	return lock_taken(lock, REAL(pthread_mutex_timedlock)(lock, until), RETURN_ADDRESS);
+	uint32_t at = held_find(lock);
+
+	if (at == HELD_NONE)
+		return false;
+	origin_used(lock, ORIGIN_SIGNAL);
+	held_drop(at, lock);
+	return true;
 }
 
-EXPORT int pthread_mutex_clocklock(pthread_mutex_t *lock, clockid_t clock,
-				   const struct timespec *until)
+SEM_ACQUIRE(sem_wait, true, (sem_t * lock), (lock))
+SEM_ACQUIRE(sem_trywait, TRIES, (sem_t * lock), (lock))
+SEM_ACQUIRE(sem_timedwait, TRIES, (sem_t * lock, const struct timespec *until), (lock, until))
+SEM_ACQUIRE(sem_clockwait, TRIES, (sem_t * lock, clockid_t clock, const struct timespec *until),
+	    (lock, clock, until))
+
+int lock_sem_post(sem_t *lock);
+
+int lock_sem_post(sem_t *lock)
 {
-	hook_enter(HOOK_pthread_mutex_clocklock, NULL);
-	return lock_taken(lock, REAL(pthread_mutex_clocklock)(lock, clock, until), RETURN_ADDRESS);
+	uint32_t at = held_find(lock);
+	int result;
+
+	origin_used(lock, at == HELD_NONE ? ORIGIN_SIGNAL : ORIGIN_LOCK);
+	result = NEXT(sem_post)(lock);
+	held_drop(at, lock);
+	return result;
 }
 
-EXPORT int pthread_mutex_unlock(pthread_mutex_t *lock)
+/*
+ * The mutex is given back while its thread waits, and taken again before it goes on, without passing the gate:
+ * see gate.c. A version of its own for programs from before 2.3.2, whose condition variables are others.
+ */
+#define COND_WAIT(id, parameters, arguments)                                                       \
+	int lock_##id parameters;                                                                  \
+	int lock_##id parameters                                                                   \
+	{                                                                                          \
+		uint32_t at = held_find(lock);                                                     \
+		struct held *held = held_same(at, lock);                                           \
+		int result;                                                                        \
+                                                                                                   \
+		if (held)                                                                          \
+			held->flags |= HELD_WAITING;                                               \
+		result = NEXT(id) arguments;                                                       \
+		held = held_same(at, lock);                                                        \
+		if (held)                                                                          \
+			held->flags &= (uint8_t)~HELD_WAITING;                                     \
+		return result;                                                                     \
+	}
+
+COND_WAIT(pthread_cond_wait, (pthread_cond_t * cond, pthread_mutex_t *lock), (cond, lock))
+COND_WAIT(pthread_cond_timedwait,
+	  (pthread_cond_t * cond, pthread_mutex_t *lock, const struct timespec *until),
+	  (cond, lock, until))
+COND_WAIT(pthread_cond_clockwait,
+	  (pthread_cond_t * cond, pthread_mutex_t *lock, clockid_t clock,
+	   const struct timespec *until),
+	  (cond, lock, clock, until))
+COND_WAIT(cnd_wait, (cnd_t * cond, mtx_t *lock), (cond, lock))
+COND_WAIT(cnd_timedwait, (cnd_t * cond, mtx_t *lock, const struct timespec *until),
+	  (cond, lock, until))
+#if ARCH_OLD_VERSIONS
+extern __typeof__(pthread_cond_wait) pthread_cond_wait_2_2_5;
+extern __typeof__(pthread_cond_timedwait) pthread_cond_timedwait_2_2_5;
+
+COND_WAIT(pthread_cond_wait_2_2_5, (pthread_cond_t * cond, pthread_mutex_t *lock), (cond, lock))
+COND_WAIT(pthread_cond_timedwait_2_2_5,
+	  (pthread_cond_t * cond, pthread_mutex_t *lock, const struct timespec *until),
+	  (cond, lock, until))
+#endif
+
+/* The locks of streams may be taken again by their holder, and fork() opens them in the child. */
+#define FILE_ACQUIRE(id)                                                                           \
+	void lock_##id(FILE *lock);                                                                \
+	void lock_##id(FILE *lock)                                                                 \
+	{                                                                                          \
+		struct held_caller caller = HELD_CALLER;                                           \
+		uint32_t at = held_push(lock, HELD_FILE, caller);                                  \
+                                                                                                   \
+		if (lock_attended())                                                               \
+			at = lock_attend(at, lock, HELD_FILE, caller, true);                       \
+		NEXT(id)(lock);                                                                    \
+		taken(at, lock, true);                                                             \
+	}
+#define FILE_RELEASE(id)                                                                           \
+	void lock_##id(FILE *lock);                                                                \
+	void lock_##id(FILE *lock)                                                                 \
+	{                                                                                          \
+		uint32_t at = held_find(lock);                                                     \
+                                                                                                   \
+		NEXT(id)(lock);                                                                    \
+		held_drop(at, lock);                                                               \
+	}
+
+FILE_ACQUIRE(flockfile)
+FILE_RELEASE(funlockfile)
+ACQUIRE(ftrylockfile, HELD_FILE, TRIES, GOT, lock, (FILE * lock), (lock))
+
+/* A lock that is made anew is nobody's, whatever was there before. */
+static void made(void *lock, uintptr_t where, unsigned value)
 {
-	hook_enter(HOOK_pthread_mutex_unlock, NULL);
-	lock_held_pop(lock);
-	return REAL(pthread_mutex_unlock)(lock);
+	held_drop(held_find(lock), lock);
+	orphan_forget(lock);
+	origin_note(lock, where, value);
+}
+
+static void unmade(void *lock)
+{
+	orphan_forget(lock);
+	origin_forget(lock);
+}
+
+#define MAKE(id, value, parameters, arguments)                                                     \
+	int lock_##id parameters;                                                                  \
+	int lock_##id parameters                                                                   \
+	{                                                                                          \
+		int result = NEXT(id) arguments;                                                   \
+                                                                                                   \
+		if (!result)                                                                       \
+			made((void *)(uintptr_t)lock, CALLER, value);                              \
+		return result;                                                                     \
+	}
+#define UNMAKE(id, type)                                                                           \
+	int lock_##id(type *lock);                                                                 \
+	int lock_##id(type *lock)                                                                  \
+	{                                                                                          \
+		int result = NEXT(id)(lock);                                                       \
+                                                                                                   \
+		if (!result)                                                                       \
+			unmade((void *)(uintptr_t)lock);                                           \
+		return result;                                                                     \
+	}
+
+MAKE(pthread_mutex_init, 1, (pthread_mutex_t * lock, const pthread_mutexattr_t *attributes),
+     (lock, attributes))
+UNMAKE(pthread_mutex_destroy, pthread_mutex_t)
+MAKE(pthread_rwlock_init, 1, (pthread_rwlock_t * lock, const pthread_rwlockattr_t *attributes),
+     (lock, attributes))
+UNMAKE(pthread_rwlock_destroy, pthread_rwlock_t)
+MAKE(pthread_spin_init, 1, (pthread_spinlock_t * lock, int shared), (lock, shared))
+UNMAKE(pthread_spin_destroy, pthread_spinlock_t)
+MAKE(sem_init, shared ? 0 : value, (sem_t * lock, int shared, unsigned value),
+     (lock, shared, value))
+UNMAKE(sem_destroy, sem_t)
+MAKE(mtx_init, 1, (mtx_t * lock, int type), (lock, type))
+
+void lock_mtx_destroy(mtx_t *lock);
+
+void lock_mtx_destroy(mtx_t *lock)
+{
+	NEXT(mtx_destroy)(lock);
+	unmade(lock);
+}
+
+/* For libraries linked before 2.34 hid these names. */
+#define ALIAS(id, of) extern __typeof__(lock_##of) lock_##id __attribute__((alias("lock_" #of)));
+ALIAS(__pthread_mutex_lock, pthread_mutex_lock)
+ALIAS(__pthread_mutex_trylock, pthread_mutex_trylock)
+ALIAS(__pthread_mutex_unlock, pthread_mutex_unlock)
+ALIAS(__pthread_rwlock_rdlock, pthread_rwlock_rdlock)
+ALIAS(__pthread_rwlock_tryrdlock, pthread_rwlock_tryrdlock)
+ALIAS(__pthread_rwlock_wrlock, pthread_rwlock_wrlock)
+ALIAS(__pthread_rwlock_trywrlock, pthread_rwlock_trywrlock)
+ALIAS(__pthread_rwlock_unlock, pthread_rwlock_unlock)
+ALIAS(__pthread_mutex_init, pthread_mutex_init)
+ALIAS(__pthread_mutex_destroy, pthread_mutex_destroy)
+ALIAS(__pthread_rwlock_init, pthread_rwlock_init)
+ALIAS(__pthread_rwlock_destroy, pthread_rwlock_destroy)
+ALIAS(_IO_flockfile, flockfile)
+ALIAS(_IO_ftrylockfile, ftrylockfile)
+ALIAS(_IO_funlockfile, funlockfile)
+
+void lock_init(void)
+{
+	libc_lock_init();
+	if (!config.locks)
+		real_without_bodies();
+}
+
+void lock_after_fork(void)
+{
+	gate_after_fork();
+	if (!orphan_found())
+		orphan_find();
+	orphan_report();
 }

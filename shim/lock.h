@@ -1,17 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Held locks, and what a fork makes of them.
+ * What the hooks of locks look at besides the lock: one word, zero as a rule.
  */
 #ifndef SPORK_LOCK_H
 #define SPORK_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "held.h"
+
+enum lock_attention {
+	ATTEND_GATE = 1,    /* a fork waits for the other threads: gate.h */
+	ATTEND_ORPHANS = 2, /* this process has locks whose holders a fork left behind: orphan.h */
+	ATTEND_ORDER = 4,   /* the order in which locks are taken is kept: order.h */
+	ATTEND_HANDLER = 8, /* this process is a child that runs atfork handlers: handler.h */
+};
+
+extern uint32_t lock_attention;
+
+/* Sets or clears one of them. */
+void lock_attention_set(enum lock_attention which, bool on);
+
+static inline __attribute__((always_inline)) bool lock_attended(void)
+{
+	return UNLIKELY(__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) != 0);
+}
+
 /*
- * In the child of a real fork, after its atfork handlers and before thread_after_fork(): finds the locks
- * that other threads held, and reports them. `from` is the return address of the fork,
- * `site` its index in the box plus one.
+ * The entry at `at` was pushed, and somebody wants to know before the lock is asked for; `waits`: until it is
+ * there. Returns the entry's index, which may be another after a wait at the gate.
  */
-void lock_after_fork(uintptr_t from, uint32_t site);
+uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_caller caller,
+		     bool waits);
+
+/* Sets the hooks up once the options are known: with locks=off they are libc's functions. */
+void lock_init(void);
+
+/* A forked child: nobody holds the gate, and its own handlers are over. */
+void lock_after_fork(void);
 
 #endif

@@ -29,19 +29,26 @@ static const struct {
 
 _Static_assert(HOOK_COUNT <= BOX_HOOKS, "box_header.wanted");
 
-/* The hot ones, in their order. */
-static const uint16_t hot_rows[] = {
+/* The bodies of lock.c, which are called as what they stand for. */
 #define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
-#define HOOK_hot(id) HOOK_##id,
+#define HOOK_hot(id)
 #define HOOK_entry(id)
 #define HOOK_body(id)
 #define HOOK_stub(id)
+#define HOOK_lock(id) extern char lock_##id[];
+#include "hooks.def"
+
+/* The hot ones, in their order, and the body that stands before the next definition. */
+static struct {
+	uint32_t hook;
+	void *body;
+} hot_rows[] = {
+#undef HOOK_hot
+#undef HOOK_lock
+#define HOOK_hot(id) { HOOK_##id, NULL },
+#define HOOK_lock(id) { HOOK_##id, lock_##id },
 #include "hooks.def"
 #undef HOOK
-#undef HOOK_hot
-#undef HOOK_entry
-#undef HOOK_body
-#undef HOOK_stub
 };
 
 #include "poison.h"
@@ -212,10 +219,34 @@ void *real_find(enum hook hook)
 
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
 	for (i = 0; function && i < COUNT(hot_rows); i++)
-		if (hot_rows[i] == hook)
-			__atomic_store_n(&stub_hot_next[i], function, __ATOMIC_RELAXED);
+		if (hot_rows[i].hook == hook)
+			__atomic_store_n(&stub_hot_next[i],
+					 hot_rows[i].body ? hot_rows[i].body : function,
+					 __ATOMIC_RELEASE);
 	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
 	return function;
+}
+
+void *real_target(enum hook hook)
+{
+	void *function = real_get(hook);
+	unsigned i;
+
+	for (i = 0; function && i < COUNT(hot_rows); i++)
+		if (hot_rows[i].hook == hook && hot_rows[i].body)
+			return hot_rows[i].body;
+	return function;
+}
+
+void real_without_bodies(void)
+{
+	unsigned i;
+
+	for (i = 0; i < COUNT(hot_rows); i++) {
+		if (hot_rows[i].body && real_table[hot_rows[i].hook])
+			stub_hot_next[i] = real_table[hot_rows[i].hook];
+		hot_rows[i].body = NULL;
+	}
 }
 
 const char *real_name(enum hook hook)

@@ -25,6 +25,12 @@ extern void *stub_hot_next[], *stub_hot_slow[], **stub_hot;
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
 
+/* What a call of the program's goes on to: the body of a row of kind `lock`, or the next definition, or NULL. */
+void *real_target(enum hook hook);
+
+/* The rows of kind `lock` jump to the next definition from now on. While the process has one thread. */
+void real_without_bodies(void);
+
 /* The symbol of a row. */
 const char *real_name(enum hook hook);
 

@@ -27,6 +27,7 @@ static const struct {
 	[BOX_TABLE_SITE] = { sizeof(struct box_site), BOX_CAPACITY_SITE },
 	[BOX_TABLE_VIOLATION] = { sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
 	[BOX_TABLE_EVENT] = { sizeof(struct box_event), BOX_CAPACITY_EVENT },
+	[BOX_TABLE_GATE] = { sizeof(struct box_gate), BOX_CAPACITY_GATE },
 };
 
 /* Takes what is recorded before there is a box: counters work, tables have no room. */
@@ -320,6 +321,24 @@ void record_event(const struct box_event *event)
 	RECORD_ADD(spawn_ns[event->call], event->duration_ns);
 	if (record)
 		publish(record, event, sizeof(*event));
+}
+
+void record_gate(const struct box_gate *gate)
+{
+	uint32_t count = record_used(BOX_TABLE_GATE), i;
+	struct box_gate *record;
+
+	for (i = 0; i < count; i++) {
+		record = ready(BOX_TABLE_GATE, i);
+		if (record && record->acquired.module == gate->acquired.module &&
+		    record->acquired.offset == gate->acquired.offset)
+			break;
+	}
+	record = i < count ? ready(BOX_TABLE_GATE, i) : reserve(BOX_TABLE_GATE, &i);
+	if (record && !record->ready)
+		publish(record, gate, sizeof(*gate));
+	if (record)
+		__atomic_add_fetch(&record->limits, 1, __ATOMIC_RELAXED);
 }
 
 static void record_process(void)

@@ -28,6 +28,9 @@ bool record_violation(const struct box_violation *violation);
 
 void record_event(const struct box_event *event);
 
+/* Counts a place where a lock is taken that was held when the gate's limit was reached. */
+void record_gate(const struct box_gate *gate);
+
 /*
  * Record `index` (plus one) of a table; NULL where there can be none. Other processes write the box too:
  * what is in a record is not to be trusted, but where it is, is.

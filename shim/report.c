@@ -145,7 +145,8 @@ void report_violation(struct box_violation *violation)
 	uint64_t hash = hash_mix(0, violation->kind);
 
 	hash = hash_frames(hash, &violation->lock, violation->lock.module ? 1 : 0);
-	hash = hash_frames(hash, &violation->acquired, 1);
+	hash = hash_frames(hash, violation->acquired, violation->acquired_frames ? 1 : 0);
+	hash = hash_frames(hash, &violation->handler, violation->handler.addr ? 1 : 0);
 	hash = hash_frames(hash, violation->stack, violation->stack_frames);
 	hash = hash_frames(hash, violation->fork, violation->fork_frames);
 	violation->hash = hash;

@@ -185,7 +185,10 @@ EXPORT int daemon(int nochdir, int noclose)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_daemon, BOX_CALL_DAEMON, BOX_TIER_FORK);
 	long before = SYS(getpid);
-	int result = ENVIRON_HELD(REAL(daemon)(nochdir, noclose));
+	int result;
+
+	thread_words.fork_from = CALLER;
+	result = ENVIRON_HELD(REAL(daemon)(nochdir, noclose));
 
 	if (SYS(getpid) != before)
 		window_after_fork(CALLER, NULL);
@@ -200,6 +203,7 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 	int pid;
 
 	environ_hold();
+	thread_words.fork_from = CALLER;
 	pid = REAL(forkpty)(primary, name, terminal, size);
 	if (!pid) {
 		window_after_fork(CALLER, NULL);

@@ -166,7 +166,7 @@ static void text_holder(struct text *text, const struct box_violation *violation
 	text_bounded(text, violation->holder_name, sizeof(violation->holder_name));
 	text_string(text, "' (tid=");
 	text_decimal(text, violation->holder_tid);
-	text_string(text, ")");
+	text_string(text, violation->holder_ended ? "), which had ended" : ")");
 }
 
 void text_message(struct text *text, const struct box_violation *violation)
@@ -230,9 +230,13 @@ void text_violation(struct text *text, const struct box_violation *violation)
 	text_string(text, ")\n  ");
 	text_message(text, violation);
 	text_string(text, ":\n");
-	if (violation->acquired.addr) {
-		text_stack(text, &violation->acquired, 1);
-		summary = &violation->acquired;
+	if (violation->acquired_frames) {
+		text_stack(text, violation->acquired, violation->acquired_frames);
+		summary = &violation->acquired[0];
+	}
+	if (violation->origin.addr) {
+		text_string(text, "  The lock was initialised here:\n");
+		text_stack(text, &violation->origin, 1);
 	}
 	if (violation->fork_frames) {
 		text_string(text, "  The fork was here:\n");

@@ -9,8 +9,11 @@
 #include "thread.h"
 
 #include <link.h>
+#include <sys/single_threaded.h>
 
 #include "environ.h"
+#include "gate.h"
+#include "held.h"
 #include "hook.h"
 #include "memory.h"
 #include "proc.h"
@@ -19,6 +22,8 @@
 #include "window.h"
 
 #include "poison.h"
+
+_Static_assert(sizeof(struct held) == THREAD_HELD_SIZE, "struct thread");
 
 __thread struct thread_words thread_words __attribute__((visibility("hidden")));
 
@@ -67,6 +72,8 @@ static struct thread *thread_claim(void)
 	thread = memory_take(sizeof(*thread));
 	if (!thread)
 		return NULL;
+	thread->held = (struct held *)thread->held_first;
+	thread->held_capacity = THREAD_HELD;
 	thread->used = 1;
 	thread->next = thread_first();
 	while (!__atomic_compare_exchange_n(&threads, &thread->next, thread, false,
@@ -84,7 +91,6 @@ struct thread *thread_self(void)
 	self = thread_claim();
 	if (self) {
 		self->tid = (uint32_t)SYS(gettid);
-		self->held_count = 0;
 		self->stack_low = self->stack_high = 0;
 		self->stack_given = false;
 		thread_words.self = self;
@@ -94,7 +100,8 @@ struct thread *thread_self(void)
 
 static void thread_release(struct thread *thread)
 {
-	thread->held_count = 0;
+	held_forget(thread);
+	thread->ended = false;
 	__atomic_store_n(&thread->used, 0, __ATOMIC_RELEASE);
 }
 
@@ -250,7 +257,9 @@ static void thread_end(void *unused)
 		environ_release();
 	thread_words.ended = 1;
 	thread_words.self = NULL;
-	if (self)
+	if (self && held_leave(self))
+		self->ended = true;
+	else if (self)
 		thread_release(self);
 }
 
@@ -283,6 +292,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
+	if (__libc_single_threaded)
+		gate_prepare();
 	/* A forked child's record still has its parent's, which nobody could ask for until now. */
 	if (thread_words.self)
 		thread_words.self->tid = (uint32_t)SYS(gettid);

@@ -14,25 +14,26 @@
 
 struct window;
 
-#define THREAD_HELD 64
+struct held;
 
-struct thread_held {
-	void *lock;
-	uintptr_t where; /* return address of the call that took it */
-};
+/* Entries that a record has room for before held.c finds it a larger array. */
+#define THREAD_HELD 16
+#define THREAD_HELD_SIZE 32
 
 /* In the shim's own memory, so that a forked child can read what the other threads held. */
 struct thread {
 	uint32_t used;
 	uint32_t tid;
-	uint32_t held_count; /* may pass THREAD_HELD: what is past it is only counted */
-	uint32_t pad;
+	uint32_t held_count; /* see held.h */
+	uint32_t held_capacity;
+	struct held *held;
+	bool ended; /* it left locks behind: the record tells whose they were */
 	uintptr_t stack_low; /* zero: not looked up yet */
 	bool stack_given;    /* by the program, which knows what else is there */
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
 	struct thread *next;
 	struct window *spare; /* a free window record, kept for the next spawn */
-	struct thread_held held[THREAD_HELD];
+	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];
 };
 
 /*
@@ -47,6 +48,9 @@ struct thread_words {
 	uint32_t atfork_mode;  /* enum atfork_mode */
 	uint32_t atfork_watch; /* enum atfork_watch */
 	uint32_t environ_held; /* how often this thread holds environ */
+	uint32_t atfork_phase; /* enum atfork_phase: whose handlers it runs */
+	uint32_t fork_site;    /* of the fork that it makes: index in the box plus one */
+	uintptr_t fork_from;   /* and its return address */
 };
 
 extern __thread struct thread_words thread_words;

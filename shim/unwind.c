@@ -111,6 +111,16 @@ uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintpt
 	return climb.found;
 }
 
+uint32_t unwind_from(uintptr_t pc, uintptr_t stack, uintptr_t frame_pointer,
+		     struct box_frame *frame, uint32_t capacity)
+{
+	(void)stack;
+	(void)frame_pointer;
+	(void)capacity;
+	module_frame(pc, &frame[0]);
+	return 1;
+}
+
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame)
 {
 	struct unwind_frame found[BOX_STACK_FRAMES];

@@ -31,6 +31,13 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity);
 uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintptr_t *word),
 			  void *data);
 
+/*
+ * The stack of another thread, from a call it made, which returns to `pc` with these pointers; its memory is the
+ * caller's own copy. At least one frame.
+ */
+uint32_t unwind_from(uintptr_t pc, uintptr_t stack, uintptr_t frame_pointer,
+		     struct box_frame *frame, uint32_t capacity);
+
 /* As unwind(), as frames of the box, at most BOX_STACK_FRAMES. */
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);
 

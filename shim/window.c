@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
+#include "orphan.h"
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
@@ -157,9 +158,14 @@ void window_after_fork(uintptr_t from, const struct box_site *site)
 	RESET(thread_words.environ_held, 0);
 	window_locks_after_fork();
 	signal_forget();
+	/* A process that was made without running handlers has not noted where. */
+	if (!orphan_found()) {
+		thread_words.fork_from = from;
+		thread_words.fork_site = record_site_index(site);
+	}
 	/* It may report what it finds. */
 	if (!seccomp_confined())
-		lock_after_fork(from, record_site_index(site));
+		lock_after_fork();
 	thread_after_fork();
 }
 
@@ -186,6 +192,8 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		thread_words.atfork_watch = ATFORK_WATCHED;
 	real_find_wanted();
 	environ_hold();
+	thread_words.fork_from = registers->pc;
+	thread_words.fork_site = record_site_index(spawn->site);
 	pid = REAL(fork)();
 	watch = thread_words.atfork_watch;
 	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
@@ -225,6 +233,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 static long fork_confined(const struct entry_registers *registers, struct spawn_record *spawn)
 {
 	spawn->reason = BOX_REASON_SECCOMP;
+	thread_words.fork_from = registers->pc;
 	environ_hold();
 	spawn->pid = REAL(fork)();
 	if (!spawn->pid) {

@@ -29,6 +29,7 @@ static const struct {
 	[BOX_TABLE_VIOLATION] = { "violation", sizeof(struct box_violation),
 				  BOX_CAPACITY_VIOLATION },
 	[BOX_TABLE_EVENT] = { "event", sizeof(struct box_event), BOX_CAPACITY_EVENT },
+	[BOX_TABLE_GATE] = { "gate", sizeof(struct box_gate), BOX_CAPACITY_GATE },
 };
 
 _Static_assert(offsetof(struct box_header, magic) == 0,
@@ -219,6 +220,7 @@ static void records_check(struct box *box)
 		TERMINATE(violation->text);
 		CLAMP(violation->stack_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->fork_frames, BOX_STACK_FRAMES);
+		CLAMP(violation->acquired_frames, BOX_STACK_FRAMES);
 	}
 }
 
@@ -236,6 +238,7 @@ int box_load(struct box *box, int fd)
 		[BOX_TABLE_MODULE] = box->module,
 		[BOX_TABLE_SITE] = box->site,
 		[BOX_TABLE_VIOLATION] = box->violation,
+		[BOX_TABLE_GATE] = box->gate,
 	};
 	struct stat status;
 	size_t got;
@@ -272,6 +275,7 @@ int box_load(struct box *box, int fd)
 	box->module = tables_read[BOX_TABLE_MODULE];
 	box->site = tables_read[BOX_TABLE_SITE];
 	box->violation = tables_read[BOX_TABLE_VIOLATION];
+	box->gate = tables_read[BOX_TABLE_GATE];
 	records_check(box);
 	if (!fstat(fd, &status) && (uint64_t)status.st_size < header->size && !box->partial) {
 		box->partial = true;

@@ -113,16 +113,23 @@ static void json_frame(const struct view *view, struct json *json, const struct 
 	json_close(json, '}');
 }
 
-static void json_stack(const struct view *view, struct json *json, const struct box_frame *frame,
-		       uint32_t frames)
+/* The frames as an array, under this key. */
+static void json_frames(const struct view *view, struct json *json, const char *key,
+			const struct box_frame *frame, uint32_t frames)
 {
 	uint32_t i;
 
-	json_key(json, "stack");
+	json_key(json, key);
 	json_open(json, '[');
 	for (i = 0; i < frames; i++)
 		json_frame(view, json, &frame[i]);
 	json_close(json, ']');
+}
+
+static void json_stack(const struct view *view, struct json *json, const struct box_frame *frame,
+		       uint32_t frames)
+{
+	json_frames(view, json, "stack", frame, frames);
 }
 
 /* "module+0xoffset" of the innermost frame. */
@@ -265,10 +272,18 @@ static void json_lock(const struct view *view, struct json *json,
 	json_key_string(json, "holder_name",
 			violation->holder_name[0] ? violation->holder_name : NULL);
 	json_key(json, "acquired");
-	if (violation->acquired.addr)
-		json_frame(view, json, &violation->acquired);
+	if (violation->acquired_frames)
+		json_frame(view, json, &violation->acquired[0]);
 	else
 		json_null(json);
+	json_frames(view, json, "acquired_stack", violation->acquired, violation->acquired_frames);
+	json_key(json, "initialised");
+	if (violation->origin.addr)
+		json_frame(view, json, &violation->origin);
+	else
+		json_null(json);
+	json_key(json, "holder_ended");
+	json_bool(json, violation->holder_ended);
 	json_close(json, '}');
 }
 

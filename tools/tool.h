@@ -101,6 +101,7 @@ struct box {
 	struct box_module *module;
 	struct box_site *site;
 	struct box_violation *violation;
+	struct box_gate *gate;
 	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table */
 	uint64_t dropped;		 /* records that found their table full */
 	bool partial;			 /* something was missing or damaged */

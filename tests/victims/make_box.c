@@ -123,7 +123,8 @@ static void violation_fill(struct box_violation *violation, const struct self *s
 	violation->holder_tid = 4702;
 	strcpy(violation->holder_name, "wor\"\nker\xff");
 	violation->lock = frame(self, (uint64_t)(uintptr_t)cache_lock);
-	violation->acquired = frame(self, cache_get());
+	violation->acquired[0] = frame(self, cache_get());
+	violation->acquired_frames = 1;
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = 1;
 	violation->stack_frames = 2;

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the gate. A thread writes its entry and then looks at the gate; the fork closes the gate and then looks at
+ * the entries. That takes a barrier on both sides, which would be most of the cost of a lock: membarrier(2) makes
+ * the fork pay for both.
+ *
+ * Entries of other threads are read here while they change, so the locks they name are never looked at: the memory
+ * may be gone. Only the mutexes that threads come back to from a condition are, while everybody stands still.
+ */
+#include "gate.h"
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/single_threaded.h>
+
+#include "config.h"
+#include "hook.h"
+#include "libc_lock.h"
+#include "lock.h"
+#include "module.h"
+#include "origin.h"
+#include "record.h"
+#include "seccomp.h"
+#include "sys.h"
+
+#include "poison.h"
+
+#define GATE_OPEN 0
+#define GATE_CLOSED 1
+
+static uint32_t gate;		   /* a futex word */
+static const struct thread *owner; /* the thread that closed it, or is about to */
+static uint64_t limit_ns;	   /* when those that wait at it go on all the same */
+
+/* How long the fork itself may take: nobody must take a lock while the kernel copies. */
+#define FORK_LIMIT_NS 1000000000ULL
+
+/* Places where locks are taken that were held at the limit, and how often. */
+#define EXEMPT_LIMITS 3
+static struct {
+	uintptr_t where;
+	uint32_t limits;
+} places[64];
+
+/* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
+static pthread_mutex_t *settled[64];
+static uint32_t settled_count;
+
+static bool barrier(void)
+{
+	long result = SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+
+	if (result == -EPERM && !SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0))
+		result = SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+	return !result;
+}
+
+void gate_prepare(void)
+{
+	if (config.gate && config.locks && !seccomp_confined())
+		SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
+}
+
+static uint32_t *place_limits(uintptr_t where, bool make)
+{
+	uint32_t i;
+
+	for (i = 0; i < COUNT(places) && places[i].where; i++)
+		if (places[i].where == where)
+			return &places[i].limits;
+	if (!make || i == COUNT(places))
+		return NULL;
+	places[i].where = where;
+	return &places[i].limits;
+}
+
+static bool exempt(uintptr_t where)
+{
+	const uint32_t *limits = place_limits(where, false);
+
+	return limits && *limits >= EXEMPT_LIMITS;
+}
+
+/* The fork waits while another thread has such an entry. */
+enum entry_state { ENTRY_QUIET, ENTRY_BUSY, ENTRY_EXEMPT };
+
+static enum entry_state entry_state(const struct held *held)
+{
+	void *lock = __atomic_load_n(&held->lock, __ATOMIC_ACQUIRE);
+
+	if (!lock || held->flags & HELD_WAITING)
+		return ENTRY_QUIET;
+	/* Who waits for a lock of the caller's cannot get it before the fork is over. */
+	if (held_search(lock) != HELD_NONE)
+		return ENTRY_QUIET;
+	/* Who waits for a semaphore waits for an event, as a rule. */
+	if (held->kind == HELD_SEM &&
+	    (!(held->flags & HELD_TAKEN) || origin_use(lock) == ORIGIN_SIGNAL))
+		return ENTRY_QUIET;
+	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
+}
+
+/* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
+static enum entry_state look(const struct thread *self, void (*each)(const struct held *))
+{
+	enum entry_state state = ENTRY_QUIET, one;
+	const struct thread *thread;
+	const struct held *held;
+	uint32_t count, i;
+
+	for (thread = thread_first(); thread; thread = thread->next) {
+		if (!__atomic_load_n(&thread->used, __ATOMIC_ACQUIRE) || thread == self ||
+		    thread->ended)
+			continue;
+		count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
+		if (!count)
+			continue;
+		held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE);
+		for (i = 0; i < count; i++) {
+			one = entry_state(&held[i]);
+			if (one == ENTRY_BUSY && each)
+				each(&held[i]);
+			if (one == ENTRY_BUSY || state == ENTRY_QUIET)
+				state = one;
+		}
+	}
+	return state;
+}
+
+static void note_limit(const struct held *held)
+{
+	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
+	uint32_t *limits = place_limits(held->where, true);
+
+	if (limits)
+		++*limits;
+	module_frame(held->where, &record.acquired);
+	module_frame((uintptr_t)held->lock, &record.lock);
+	record_gate(&record);
+}
+
+/* Waits until no other thread holds anything, or the limit is reached. */
+static enum entry_state wait_quiet(const struct thread *self)
+{
+	const struct timespec pause = { .tv_nsec = 50000 };
+	enum entry_state state = look(self, NULL);
+	uint64_t start;
+	unsigned tries;
+
+	if (state != ENTRY_BUSY)
+		return state;
+	start = sys_now();
+	for (tries = 0; state == ENTRY_BUSY && sys_now() < limit_ns; tries++) {
+		if (tries < 50)
+			SYS(sched_yield);
+		else
+			SYS(nanosleep, &pause, NULL);
+		state = look(self, NULL);
+	}
+	if (state == ENTRY_BUSY) {
+		state = look(self, note_limit);
+		RECORD_ADD(gate_limits, 1);
+	}
+	RECORD_ADD(gate_waits, 1);
+	RECORD_ADD(gate_wait_ns, sys_now() - start);
+	return state;
+}
+
+static bool claim(const struct thread *self)
+{
+	const struct thread *other = NULL;
+
+	if (__atomic_compare_exchange_n(&owner, &other, self, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return true;
+	/* Whoever closed it never came back: a handler that jumped out, or a thread that was ended. */
+	return sys_now() > __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE) + FORK_LIMIT_NS &&
+	       __atomic_compare_exchange_n(&owner, &other, self, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+void gate_close(void)
+{
+	const struct thread *self;
+
+	if (!config.gate || !config.locks || __libc_single_threaded || seccomp_confined())
+		return;
+	self = thread_self();
+	if (!self || __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == self)
+		return;
+	if (!claim(self)) {
+		if (self->held_count)
+			return;
+		gate_wait();
+		if (!claim(self))
+			return;
+	}
+	__atomic_store_n(&limit_ns, sys_now() + config.gate * 1000000ULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&gate, GATE_CLOSED, __ATOMIC_SEQ_CST);
+	lock_attention_set(ATTEND_GATE, true);
+	RECORD_ADD(gate_forks, 1);
+	if (!barrier()) {
+		gate_open();
+		return;
+	}
+	wait_quiet(self);
+}
+
+/* A mutex of a kind that is given back by one store, in whichever process. */
+static bool plain(const pthread_mutex_t *mutex)
+{
+	return !(mutex->__data.__kind & ~PTHREAD_MUTEX_ADAPTIVE_NP);
+}
+
+/* False: its waiter is back already. */
+static bool settle(pthread_mutex_t *mutex)
+{
+	uint32_t i;
+
+	if (!plain(mutex) || held_search(mutex) != HELD_NONE || settled_count == COUNT(settled))
+		return true;
+	for (i = 0; i < settled_count; i++)
+		if (settled[i] == mutex)
+			return true;
+	if (REAL(pthread_mutex_trylock)(mutex))
+		return false;
+	settled[settled_count++] = mutex;
+	return true;
+}
+
+static bool settle_all(const struct thread *self)
+{
+	const struct thread *thread;
+	bool all = true;
+	uint32_t i;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		for (i = 0; thread != self && thread->used && i < thread->held_count; i++) {
+			const struct held *held = &thread->held[i];
+
+			if (held->lock && held->flags & HELD_WAITING && held->kind == HELD_MUTEX)
+				all &= settle(held->lock);
+		}
+	return all;
+}
+
+void gate_settle(void)
+{
+	const struct thread *self = thread_words.self;
+
+	if (!self || __atomic_load_n(&owner, __ATOMIC_ACQUIRE) != self)
+		return;
+	/* Threads that came back from a wait for a condition hold its mutex, until they give it back. */
+	while (wait_quiet(self) == ENTRY_QUIET && !settle_all(self) && sys_now() < limit_ns)
+		SYS(sched_yield);
+	__atomic_store_n(&limit_ns, sys_now() + FORK_LIMIT_NS, __ATOMIC_RELEASE);
+}
+
+void gate_open(void)
+{
+	if (__atomic_load_n(&owner, __ATOMIC_ACQUIRE) != thread_words.self || !thread_words.self)
+		return;
+	while (settled_count)
+		REAL(pthread_mutex_unlock)(settled[--settled_count]);
+	lock_attention_set(ATTEND_GATE, false);
+	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&owner, NULL, __ATOMIC_RELEASE);
+	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, INT32_MAX);
+}
+
+void gate_after_fork(void)
+{
+	/* Their owner is the parent's thread, by its id: the child cannot unlock them. */
+	while (settled_count)
+		libc_lock_remake(HELD_MUTEX, settled[--settled_count]);
+	lock_attention_set(ATTEND_GATE, false);
+	RESET(gate, GATE_OPEN);
+	RESET(owner, NULL);
+}
+
+bool gate_stops(void)
+{
+	return __atomic_load_n(&gate, __ATOMIC_ACQUIRE) == GATE_CLOSED &&
+	       __atomic_load_n(&owner, __ATOMIC_ACQUIRE) != thread_words.self &&
+	       sys_now() < __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
+}
+
+void gate_wait(void)
+{
+	uint64_t now, until;
+
+	while (gate_stops()) {
+		now = sys_now();
+		until = __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
+		if (now < until) {
+			struct timespec wait = { .tv_sec = (time_t)((until - now) / 1000000000),
+						 .tv_nsec = (long)((until - now) % 1000000000) };
+
+			SYS(futex, &gate, FUTEX_WAIT_PRIVATE, GATE_CLOSED, &wait);
+		}
+	}
+}

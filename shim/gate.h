@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The gate: before a fork, the other threads are led out of their critical sections, so that the child inherits
+ * no lock that nobody will give back.
+ *
+ * While it is closed a thread that holds nothing stops before its next lock; one that holds locks goes on until
+ * it has given them back. Nobody waits for anybody without a limit: a program whose handlers wait for its threads
+ * loses no more than the time of the option `gate`.
+ */
+#ifndef SPORK_GATE_H
+#define SPORK_GATE_H
+
+#include <stdbool.h>
+
+/* Makes the kernel ready for the gate, which is fast while the process has one thread: before it makes another. */
+void gate_prepare(void);
+
+/*
+ * The calling thread is about to fork: closes the gate, before its prepare handlers, and waits for the others
+ * until they hold nothing, or the limit is reached. Does nothing where the process has one thread, where the caller
+ * has closed it already, or where another fork has: that one's wait serves both.
+ */
+void gate_close(void);
+
+/*
+ * After the prepare handlers, which may have waited for other threads: waits for them again, and takes the mutexes
+ * of those that wait for a condition, which come back to them without passing the gate.
+ */
+void gate_settle(void);
+
+/* In the parent after the fork, before its handlers. */
+void gate_open(void);
+
+/* In the child: gives back what gate_settle() took; the gate is open. */
+void gate_after_fork(void);
+
+/* Does the gate stop the caller, which holds nothing? Not one that forks itself. */
+bool gate_stops(void);
+
+/* Waits until it is open, or the limit is reached. The caller has no entry for what it is about to take. */
+void gate_wait(void);
+
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the arrays of held locks, apart from the fast path in held.h. An array starts inside its thread's
+ * record and moves to a larger one when it is full; it is never given back, and serves the record's next thread.
+ */
+#include "held.h"
+
+#include "libc_lock.h"
+#include "memory.h"
+#include "record.h"
+#include "seccomp.h"
+#include "sys.h"
+
+#include "poison.h"
+
+#define HELD_LIMIT (MEMORY_CHUNK / sizeof(struct held))
+
+bool held_by(const struct held *held, uint32_t tid)
+{
+	if (held->flags & HELD_WAITING || held->kind == HELD_MUTEX)
+		return libc_lock_held((enum held_kind)held->kind, held->lock, tid);
+	return held->flags & HELD_TAKEN &&
+	       libc_lock_held((enum held_kind)held->kind, held->lock, tid);
+}
+
+static bool readable(const struct held *held)
+{
+	return held->kind == HELD_HIDDEN ||
+	       (sys_readable(held->lock) &&
+		sys_readable((const char *)held->lock +
+			     libc_lock_size((enum held_kind)held->kind) - 8));
+}
+
+/*
+ * Closes the gaps, and drops what another thread has unlocked since, or a longjmp has left behind. Locks that the
+ * thread waits for are below no other, so all that is here and not held is stale.
+ */
+static void compact(struct thread *self)
+{
+	uint32_t from, to = 0;
+
+	for (from = 0; from < self->held_count; from++) {
+		struct held *held = &self->held[from];
+
+		if (!held->lock || !readable(held) || !held_by(held, self->tid))
+			continue;
+		if (from != to)
+			self->held[to] = *held;
+		to++;
+	}
+	for (from = to; from < self->held_count; from++)
+		self->held[from].lock = NULL;
+	self->held_count = to;
+}
+
+static bool grow(struct thread *self)
+{
+	uint32_t capacity = self->held_capacity * 4;
+	struct held *larger = capacity > HELD_LIMIT ? NULL : memory_take(capacity * sizeof(*larger));
+
+	if (!larger)
+		return false;
+	memcpy(larger, self->held, self->held_count * sizeof(*larger));
+	__atomic_store_n(&self->held, larger, __ATOMIC_RELEASE);
+	__atomic_store_n(&self->held_capacity, capacity, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool held_room(void)
+{
+	struct thread *self = thread_words.self;
+	int error = errno;
+	sys_sigset mask;
+	bool room;
+
+	/* A record, and memory, cost system calls, for which the program's own filter may end it. */
+	if (seccomp_confined())
+		return false;
+	if (!self)
+		self = thread_self();
+	if (!self)
+		return false;
+	if (held_ready(self))
+		return true;
+	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	compact(self);
+	room = self->held_count < self->held_capacity - self->held_capacity / 4 || grow(self);
+	sys_sigmask(mask);
+	if (!room)
+		RECORD_ADD(locks_lost, 1);
+	errno = error;
+	return room;
+}
+
+uint32_t held_search(const void *lock)
+{
+	const struct thread *self = thread_words.self;
+	uint32_t at;
+
+	if (self)
+		for (at = self->held_count; at; at--)
+			if (self->held[at - 1].lock == lock)
+				return at - 1;
+	return HELD_NONE;
+}
+
+bool held_leave(struct thread *thread)
+{
+	uint32_t at;
+
+	for (at = 0; at < thread->held_count; at++) {
+		struct held *held = &thread->held[at];
+
+		/* A semaphore or a reader's lock may be given back by anyone; these two say whose they are. */
+		if (held->lock && (held->kind == HELD_MUTEX || held->kind == HELD_WRITE) &&
+		    readable(held) && held_by(held, thread->tid))
+			continue;
+		held->lock = NULL;
+	}
+	compact(thread);
+	return thread->held_count;
+}
+
+void held_forget(struct thread *thread)
+{
+	uint32_t at;
+
+	for (at = 0; at < thread->held_count; at++)
+		thread->held[at].lock = NULL;
+	thread->held_count = 0;
+}

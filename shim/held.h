@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The locks that a thread holds: an array in its record, written by that thread alone.
+ *
+ * An entry is there from before the lock is asked for until after it was given back, so that whoever looks at
+ * the arrays of other threads, a fork that waits for them or a child that inherited them, never misses a lock.
+ * Whether it is held, or waited for, the lock itself is asked (libc_lock.h).
+ */
+#ifndef SPORK_HELD_H
+#define SPORK_HELD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+#include "thread.h"
+
+enum held_kind {
+	HELD_MUTEX, /* pthread_mutex_t, mtx_t */
+	HELD_READ,  /* pthread_rwlock_t */
+	HELD_WRITE,
+	HELD_SPIN,
+	HELD_SEM,
+	HELD_FILE,   /* flockfile: fork opens these in the child (glibc's fresetlockfiles) */
+	HELD_HIDDEN, /* `lock` is a struct hidden_lock: see hidden.h */
+};
+
+enum held_flag {
+	HELD_TAKEN = 1,	  /* the call that asked for it came back with it */
+	HELD_WAITING = 2, /* given back for a while, inside pthread_cond_wait */
+};
+
+/* Where a call came from: enough to unwind from there later, from a copy of the stack. */
+struct held_caller {
+	uintptr_t where; /* return address */
+	uintptr_t stack; /* pointer after the return */
+	int32_t frame;	 /* frame pointer, from `stack` on */
+};
+
+struct held {
+	void *lock; /* NULL: free, though below the count */
+	uintptr_t where, stack;
+	int32_t frame; /* these three: struct held_caller */
+	uint8_t kind;  /* enum held_kind */
+	uint8_t flags; /* enum held_flag */
+	uint16_t handler; /* the prepare handler that took it: its place in the order, plus one */
+};
+
+/* Only in a function with a frame of its own, which all that include this are built with. */
+#define HELD_CALLER                                                                                \
+	((struct held_caller){ (uintptr_t)__builtin_return_address(0),                             \
+			       (uintptr_t)__builtin_dwarf_cfa(),                                   \
+			       (int32_t)(*(uintptr_t *)__builtin_frame_address(0) -                \
+					 (uintptr_t)__builtin_dwarf_cfa()) })
+
+#define HELD_NONE UINT32_MAX
+
+/* Makes room for one more entry: a record for the thread, a larger array. False: this one is only counted. */
+bool held_room(void);
+
+static inline __attribute__((always_inline)) uint32_t
+held_push_at(struct thread *self, void *lock, enum held_kind kind, struct held_caller caller)
+{
+	uint32_t at = self->held_count;
+	struct held *held;
+
+	/* Counted first: a signal handler that locks and unlocks here uses the entries above. */
+	self->held_count = at + 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	held = &self->held[at];
+	held->where = caller.where;
+	held->stack = caller.stack;
+	held->frame = caller.frame;
+	held->kind = (uint8_t)kind;
+	held->flags = 0;
+	held->handler = 0;
+	__atomic_store_n(&held->lock, lock, __ATOMIC_RELEASE);
+	/* Before the gate is looked at: see gate.h. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return at;
+}
+
+/* May the next entry be pushed without held_room()? */
+static inline __attribute__((always_inline)) bool held_ready(const struct thread *self)
+{
+	return LIKELY(self && self->held_count < self->held_capacity);
+}
+
+/* The caller is about to ask for `lock`. Returns the entry's index, HELD_NONE if there is no room for it. */
+static inline __attribute__((always_inline)) uint32_t held_push(void *lock, enum held_kind kind,
+								struct held_caller caller)
+{
+	if (UNLIKELY(!held_ready(thread_words.self)) && !held_room())
+		return HELD_NONE;
+	return held_push_at(thread_words.self, lock, kind, caller);
+}
+
+/* The caller's innermost entry for this lock; HELD_NONE: it holds none that is known. */
+uint32_t held_search(const void *lock);
+
+static inline __attribute__((always_inline)) uint32_t held_find(const void *lock)
+{
+	const struct thread *self = thread_words.self;
+
+	if (LIKELY(self && self->held_count && self->held[self->held_count - 1].lock == lock))
+		return self->held_count - 1;
+	return held_search(lock);
+}
+
+/*
+ * The entry that was pushed at `at` for this lock, where a signal handler may have moved it meanwhile; NULL: there
+ * is none any more.
+ */
+static inline __attribute__((always_inline)) struct held *held_same(uint32_t at, const void *lock)
+{
+	const struct thread *self = thread_words.self;
+
+	if (UNLIKELY(at == HELD_NONE || !self))
+		return NULL;
+	if (UNLIKELY(at >= self->held_count || self->held[at].lock != lock)) {
+		at = held_search(lock);
+		if (at == HELD_NONE)
+			return NULL;
+	}
+	return &self->held[at];
+}
+
+/* That entry is done with. */
+static inline __attribute__((always_inline)) void held_drop(uint32_t at, const void *lock)
+{
+	struct held *held = held_same(at, lock);
+	struct thread *self = thread_words.self;
+
+	if (UNLIKELY(!held))
+		return;
+	__atomic_store_n(&held->lock, NULL, __ATOMIC_RELEASE);
+	at = (uint32_t)(held - self->held);
+	if (UNLIKELY(at + 1 != self->held_count))
+		return;
+	while (UNLIKELY(at && !self->held[at - 1].lock))
+		at--;
+	self->held_count = at;
+}
+
+/* The caller holds nothing but the entry at this index. */
+static inline bool held_outermost(uint32_t at)
+{
+	return at == 0;
+}
+
+/* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
+bool held_by(const struct held *held, uint32_t tid);
+
+/*
+ * The thread ends. True: it leaves locks behind that are locked for good; its record has to stay, to say whose
+ * they were.
+ */
+bool held_leave(struct thread *thread);
+
+/* In a forked child, where only the caller is left: drops what `thread` had. */
+void held_forget(struct thread *thread);
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See libc_lock.h. Calls nothing but what it asks the kernel; may run anywhere.
+ */
+#include "libc_lock.h"
+
+#include <semaphore.h>
+
+#include "proc.h"
+#include "real.h"
+#include "sys.h"
+
+#include "poison.h"
+
+/* glibc's nptl/pthreadP.h */
+#define MUTEX_TYPE 3
+#define MUTEX_ROBUST 16
+#define MUTEX_INHERIT 32
+#define MUTEX_PROTECT 64
+#define MUTEX_SHARED 128 /* set in every robust mutex, too */
+#define FUTEX_TID 0x3fffffff
+
+#define READER_SHIFT 3 /* PTHREAD_RWLOCK_READER_SHIFT */
+
+/* sysdeps/nptl/internaltypes.h, struct new_sem where 64-bit atomics exist: the value is the low half. */
+struct semaphore {
+	uint32_t value, waiters;
+	int shared;
+};
+
+_Static_assert(sizeof(struct semaphore) <= sizeof(sem_t), "struct new_sem");
+
+static int spin_free;
+
+void libc_lock_init(void)
+{
+	pthread_spinlock_t spin = 0;
+
+	REAL(pthread_spin_init)(&spin, PTHREAD_PROCESS_PRIVATE);
+	spin_free = (int)spin;
+}
+
+size_t libc_lock_size(enum held_kind kind)
+{
+	switch (kind) {
+	case HELD_MUTEX:
+		return sizeof(pthread_mutex_t);
+	case HELD_READ:
+	case HELD_WRITE:
+		return sizeof(pthread_rwlock_t);
+	case HELD_SEM:
+		return sizeof(sem_t);
+	default:
+		return 8;
+	}
+}
+
+static bool mutex_held(const pthread_mutex_t *mutex, uint32_t tid)
+{
+	uint32_t word = (uint32_t)__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED);
+
+	if (!word)
+		return false;
+	if (mutex->__data.__kind & (MUTEX_ROBUST | MUTEX_INHERIT))
+		return (word & FUTEX_TID) == tid;
+	return (uint32_t)__atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED) == tid;
+}
+
+bool libc_lock_held(enum held_kind kind, const void *lock, uint32_t tid)
+{
+	const pthread_rwlock_t *rwlock = lock;
+
+	switch (kind) {
+	case HELD_MUTEX:
+		return mutex_held(lock, tid);
+	case HELD_READ:
+		return __atomic_load_n(&rwlock->__data.__readers, __ATOMIC_RELAXED) >> READER_SHIFT;
+	case HELD_WRITE:
+		return (uint32_t)__atomic_load_n(&rwlock->__data.__cur_writer, __ATOMIC_RELAXED) ==
+		       tid;
+	case HELD_SPIN:
+		return __atomic_load_n((const int *)lock, __ATOMIC_RELAXED) != spin_free;
+	case HELD_SEM:
+		return !__atomic_load_n(&((const struct semaphore *)lock)->value, __ATOMIC_RELAXED);
+	default:
+		return true;
+	}
+}
+
+bool libc_lock_shared(enum held_kind kind, const void *lock)
+{
+	const pthread_mutex_t *mutex = lock;
+
+	switch (kind) {
+	case HELD_MUTEX:
+		if (!(mutex->__data.__kind & MUTEX_SHARED))
+			return false;
+		return !(mutex->__data.__kind & MUTEX_ROBUST) || !proc_private((uintptr_t)lock);
+	case HELD_READ:
+	case HELD_WRITE:
+		return ((const pthread_rwlock_t *)lock)->__data.__shared;
+	case HELD_SPIN:
+		return !proc_private((uintptr_t)lock);
+	case HELD_SEM:
+		return ((const struct semaphore *)lock)->shared;
+	default:
+		return false;
+	}
+}
+
+bool libc_lock_owned(enum held_kind kind, const void *lock)
+{
+	int type;
+
+	if (kind == HELD_WRITE)
+		return true;
+	if (kind != HELD_MUTEX)
+		return false;
+	type = ((const pthread_mutex_t *)lock)->__data.__kind;
+	if (type & (MUTEX_ROBUST | MUTEX_INHERIT | MUTEX_PROTECT))
+		return true;
+	type &= MUTEX_TYPE;
+	return type == PTHREAD_MUTEX_RECURSIVE || type == PTHREAD_MUTEX_ERRORCHECK;
+}
+
+void libc_lock_remake(enum held_kind kind, void *lock)
+{
+	pthread_mutex_t *mutex = lock;
+	pthread_rwlock_t *rwlock = lock;
+
+	switch (kind) {
+	case HELD_MUTEX:
+		mutex->__data.__lock = 0;
+		mutex->__data.__count = 0;
+		mutex->__data.__owner = 0;
+		mutex->__data.__nusers = 0;
+		memset(&mutex->__data.__list, 0, sizeof(mutex->__data.__list));
+		break;
+	case HELD_READ:
+	case HELD_WRITE:
+		rwlock->__data.__readers = 0;
+		rwlock->__data.__writers = 0;
+		rwlock->__data.__wrphase_futex = 0;
+		rwlock->__data.__writers_futex = 0;
+		rwlock->__data.__cur_writer = 0;
+		break;
+	case HELD_SPIN:
+		__atomic_store_n((int *)lock, spin_free, __ATOMIC_RELEASE);
+		break;
+	case HELD_SEM:
+		((struct semaphore *)lock)->value = 1;
+		((struct semaphore *)lock)->waiters = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+enum spork_lock_type libc_lock_type(enum held_kind kind)
+{
+	switch (kind) {
+	case HELD_MUTEX:
+		return BOX_LOCK_MUTEX;
+	case HELD_READ:
+	case HELD_WRITE:
+		return BOX_LOCK_RWLOCK;
+	case HELD_SPIN:
+		return BOX_LOCK_SPIN;
+	case HELD_SEM:
+		return BOX_LOCK_SEM;
+	case HELD_HIDDEN:
+		return BOX_LOCK_HIDDEN;
+	default:
+		return BOX_LOCK_NONE;
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What libc's lock objects say of themselves, and how they are made open again. The layouts are those of
+ * glibc 2.25 and later (bits/struct_mutex.h, bits/struct_rwlock.h, semaphore.h's new_sem). The lock must be readable.
+ */
+#ifndef SPORK_LIBC_LOCK_H
+#define SPORK_LIBC_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "box.h"
+#include "held.h"
+
+/* Bytes from the lock's address on that are read here; eight at least. */
+size_t libc_lock_size(enum held_kind kind);
+
+/* Is it locked, so far as it tells, by this thread? A lock that keeps no owner: by anybody. */
+bool libc_lock_held(enum held_kind kind, const void *lock, uint32_t tid);
+
+/* Was it made to be shared between processes, whose threads fork does not take away? */
+bool libc_lock_shared(enum held_kind kind, const void *lock);
+
+/* Does it keep the id of its owner, which a forked child does not have, so that the child cannot unlock it? */
+bool libc_lock_owned(enum held_kind kind, const void *lock);
+
+/* Makes it unlocked, of the kind that it was. Only where no other thread can reach it. */
+void libc_lock_remake(enum held_kind kind, void *lock);
+
+enum spork_lock_type libc_lock_type(enum held_kind kind);
+
+/* Learns what an unlocked spin lock looks like on this machine. */
+void libc_lock_init(void);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where locks were initialised, by address; and what semaphores are used for. A lock that was initialised in
+ * place (PTHREAD_MUTEX_INITIALIZER) is not here: its symbol names it.
+ *
+ * No function here takes a lock or waits. A full table forgets what comes, and counts it.
+ */
+#ifndef SPORK_ORIGIN_H
+#define SPORK_ORIGIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* `lock` was initialised by the call that returns to `where`; `value` is a semaphore's, 1 for all else. */
+void origin_note(const void *lock, uintptr_t where, unsigned value);
+
+/* It was destroyed. */
+void origin_forget(const void *lock);
+
+/* The return address of the call that initialised it; zero: not known. */
+uintptr_t origin_of(const void *lock);
+
+enum origin_use {
+	ORIGIN_UNKNOWN, /* a semaphore that was not seen in use */
+	ORIGIN_LOCK,	/* posted by those who waited for it */
+	ORIGIN_SIGNAL,	/* posted by others, or by those who wait: nobody holds it */
+};
+
+/* What the semaphore is used for; and that it was seen used so. A signal it stays. */
+enum origin_use origin_use(const void *semaphore);
+void origin_used(const void *semaphore, enum origin_use use);
+
+#endif

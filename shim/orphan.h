@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks that a fork left locked for good in its child, because their holders stayed behind in the parent.
+ */
+#ifndef SPORK_ORPHAN_H
+#define SPORK_ORPHAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "held.h"
+
+struct orphan {
+	struct held held;
+	uint32_t holder; /* thread id in the parent */
+	uint32_t fork;	 /* which of the forks above this process left it */
+	bool ended;	 /* the holder had ended before the fork */
+	bool told;	 /* as orphaned-lock */
+	bool gone;	 /* initialised anew, or destroyed, or repaired */
+	char name[BOX_NAME]; /* of the holder, once it was looked up */
+};
+
+/*
+ * First thing in the child of a real fork, before any handler: finds what the other threads held. Where the fork
+ * was, thread_words.fork_from and fork_site tell.
+ */
+void orphan_find(void);
+
+/* Did it, for the fork that is being made? One that ran no handlers has not. */
+bool orphan_found(void);
+
+/* After its handlers: reports those that are still held. */
+void orphan_report(void);
+
+/*
+ * The caller is about to wait for `lock`, as `kind`. If it is an orphan still, and nobody is left to give it
+ * back: reports it, and does what on_orphan says.
+ */
+void orphan_check(void *lock, enum held_kind kind);
+
+/* The lock is initialised anew, or destroyed: no orphan any more. */
+void orphan_forget(const void *lock);
+
+/* The orphan with this address, or NULL. */
+struct orphan *orphan_of(const void *lock);
+
+/* What a report says of it; the caller adds kind and stack. */
+void orphan_describe(const struct orphan *orphan, struct box_violation *violation);
+
+#endif
