@@ -46,7 +46,7 @@ WARNINGS := -Wall -Wextra -Wstrict-prototypes -Wshadow $(if $(filter 1,$(WERROR)
 COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
-	-fno-stack-protector -fasynchronous-unwind-tables
+	-fno-stack-protector -fasynchronous-unwind-tables -fno-tree-vectorize
 SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
@@ -86,9 +86,6 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 
 $(O)/shim/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-
-# An entry of a held lock tells its caller's frame pointer.
-$(O)/shim/lock.o $(O)/shim/hidden.o: SHIM_CFLAGS += -fno-omit-frame-pointer
 
 $(O)/shim/%.o: shim/%.S $(O)/flags
 	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -205,10 +205,10 @@ struct box_header {
 	uint64_t fallbacks; /* spawns at a promoted site that took a real fork after all */
 	uint64_t changes;   /* of what is known of sites; those that the profile has */
 	uint64_t saved;
-	uint64_t saved_ns;		 /* when, on CLOCK_MONOTONIC */
-	uint64_t locks_lost;		 /* locks that no table had room for */
-	uint64_t gate_forks;		 /* forks that closed the gate */
-	uint64_t gate_waits;		 /* and had to wait, and how long */
+	uint64_t saved_ns;   /* when, on CLOCK_MONOTONIC */
+	uint64_t locks_lost; /* locks that no table had room for */
+	uint64_t gate_forks; /* forks that closed the gate */
+	uint64_t gate_waits; /* and had to wait, and how long */
 	uint64_t gate_wait_ns;
 	uint64_t gate_limits;		 /* and went on, at the limit, while locks were held */
 	uint64_t wanted[BOX_HOOKS / 64]; /* bits of functions that some process looked up: real.c */
@@ -319,8 +319,8 @@ struct box_violation {
 	uint32_t acquired_frames;
 	uint32_t pad;
 	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
-	uint32_t call;		    /* enum spork_call + 1 of the fork concerned; zero: none */
-	uint32_t site;		    /* site index + 1 */
+	uint32_t call; /* enum spork_call + 1 of the fork concerned; zero: none */
+	uint32_t site; /* site index + 1 */
 	uint32_t stack_frames, fork_frames;
 	struct box_frame stack[BOX_STACK_FRAMES]; /* where it happened, innermost first */
 	struct box_frame fork[BOX_STACK_FRAMES]; /* where the process was forked, innermost first */

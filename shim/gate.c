@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/single_threaded.h>
+#include <sys/uio.h>
 
 #include "config.h"
 #include "hook.h"
@@ -100,6 +101,23 @@ static enum entry_state entry_state(const struct held *held)
 	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
 }
 
+/*
+ * Is the thread still inside the call that gives back the mutex it has no entry for any more? The mutex may be
+ * gone by now, so the kernel reads it.
+ */
+static bool leaving(const struct thread *thread)
+{
+	const struct held *left = held_left(thread);
+	pthread_mutex_t mutex;
+	struct iovec to = { &mutex, sizeof(mutex) }, from = { NULL, sizeof(mutex) };
+
+	if (!left)
+		return false;
+	from.iov_base = left->lock;
+	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == sizeof(mutex) &&
+	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+}
+
 /* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
 static enum entry_state look(const struct thread *self, void (*each)(const struct held *))
 {
@@ -113,8 +131,8 @@ static enum entry_state look(const struct thread *self, void (*each)(const struc
 		    thread->ended)
 			continue;
 		count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
-		if (!count)
-			continue;
+		if (leaving(thread))
+			state = ENTRY_BUSY;
 		held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE);
 		for (i = 0; i < count; i++) {
 			one = entry_state(&held[i]);

@@ -27,8 +27,8 @@ static bool readable(const struct held *held)
 {
 	return held->kind == HELD_HIDDEN ||
 	       (sys_readable(held->lock) &&
-		sys_readable((const char *)held->lock +
-			     libc_lock_size((enum held_kind)held->kind) - 8));
+		sys_readable((const char *)held->lock + libc_lock_size((enum held_kind)held->kind) -
+			     8));
 }
 
 /*
@@ -55,14 +55,15 @@ static void compact(struct thread *self)
 
 static bool grow(struct thread *self)
 {
-	uint32_t capacity = self->held_capacity * 4;
-	struct held *larger = capacity > HELD_LIMIT ? NULL : memory_take(capacity * sizeof(*larger));
+	uint32_t capacity = (self->held_capacity + 1) * 4;
+	struct held *larger = capacity > HELD_LIMIT ? NULL :
+						      memory_take(capacity * sizeof(*larger));
 
 	if (!larger)
 		return false;
-	memcpy(larger, self->held, self->held_count * sizeof(*larger));
-	__atomic_store_n(&self->held, larger, __ATOMIC_RELEASE);
-	__atomic_store_n(&self->held_capacity, capacity, __ATOMIC_RELEASE);
+	memcpy(larger + 1, self->held, self->held_count * sizeof(*larger));
+	__atomic_store_n(&self->held, larger + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&self->held_capacity, capacity - 1, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -102,6 +103,28 @@ uint32_t held_search(const void *lock)
 			if (self->held[at - 1].lock == lock)
 				return at - 1;
 	return HELD_NONE;
+}
+
+void held_drop(uint32_t at, const void *lock)
+{
+	struct held *held = held_same(at, lock);
+	struct thread *self = thread_words.self;
+
+	if (!held)
+		return;
+	__atomic_store_n(&held->lock, NULL, __ATOMIC_RELEASE);
+	for (at = self->held_count; at && !self->held[at - 1].lock; at--)
+		;
+	self->held_count = at;
+}
+
+bool held_outermost(uint32_t at)
+{
+	const struct thread *self = thread_words.self;
+
+	for (; at && at != HELD_NONE && !self->held[at - 1].lock; at--)
+		;
+	return !at;
 }
 
 bool held_leave(struct thread *thread)

@@ -34,24 +34,28 @@ enum held_flag {
 struct held_caller {
 	uintptr_t where; /* return address */
 	uintptr_t stack; /* pointer after the return */
-	int32_t frame;	 /* frame pointer, from `stack` on */
+	uint32_t frame;	 /* frame pointer, its low half: it is near `stack`, or of no use */
 };
 
 struct held {
 	void *lock; /* NULL: free, though below the count */
 	uintptr_t where, stack;
-	int32_t frame; /* these three: struct held_caller */
-	uint8_t kind;  /* enum held_kind */
-	uint8_t flags; /* enum held_flag */
+	uint32_t frame;	  /* these three: struct held_caller */
+	uint8_t kind;	  /* enum held_kind */
+	uint8_t flags;	  /* enum held_flag */
 	uint16_t handler; /* the prepare handler that took it: its place in the order, plus one */
 };
 
-/* Only in a function with a frame of its own, which all that include this are built with. */
+/* In the hook itself: the compiler gives it a frame of its own for this. */
 #define HELD_CALLER                                                                                \
 	((struct held_caller){ (uintptr_t)__builtin_return_address(0),                             \
 			       (uintptr_t)__builtin_dwarf_cfa(),                                   \
-			       (int32_t)(*(uintptr_t *)__builtin_frame_address(0) -                \
-					 (uintptr_t)__builtin_dwarf_cfa()) })
+			       (uint32_t) * (uintptr_t *)__builtin_frame_address(0) })
+
+static inline uintptr_t held_frame_pointer(const struct held *held)
+{
+	return held->stack + (uintptr_t)(intptr_t)(int32_t)(held->frame - (uint32_t)held->stack);
+}
 
 #define HELD_NONE UINT32_MAX
 
@@ -98,15 +102,6 @@ static inline __attribute__((always_inline)) uint32_t held_push(void *lock, enum
 /* The caller's innermost entry for this lock; HELD_NONE: it holds none that is known. */
 uint32_t held_search(const void *lock);
 
-static inline __attribute__((always_inline)) uint32_t held_find(const void *lock)
-{
-	const struct thread *self = thread_words.self;
-
-	if (LIKELY(self && self->held_count && self->held[self->held_count - 1].lock == lock))
-		return self->held_count - 1;
-	return held_search(lock);
-}
-
 /*
  * The entry that was pushed at `at` for this lock, where a signal handler may have moved it meanwhile; NULL: there
  * is none any more.
@@ -126,27 +121,54 @@ static inline __attribute__((always_inline)) struct held *held_same(uint32_t at,
 }
 
 /* That entry is done with. */
-static inline __attribute__((always_inline)) void held_drop(uint32_t at, const void *lock)
-{
-	struct held *held = held_same(at, lock);
-	struct thread *self = thread_words.self;
+void held_drop(uint32_t at, const void *lock);
 
-	if (UNLIKELY(!held))
+/*
+ * The same for the innermost entry, the `count`th, after a call in which signal handlers may have pushed others and
+ * dropped them again. Entries of locks given back out of turn may now be the innermost: held_outermost() knows.
+ */
+static inline __attribute__((always_inline)) void held_pop(uint32_t count, const void *lock)
+{
+	struct thread *self = thread_words.self;
+	struct held *held = &self->held[count - 1];
+
+	if (UNLIKELY(held->lock != lock || self->held_count != count)) {
+		held_drop(count - 1, lock);
 		return;
+	}
 	__atomic_store_n(&held->lock, NULL, __ATOMIC_RELEASE);
-	at = (uint32_t)(held - self->held);
-	if (UNLIKELY(at + 1 != self->held_count))
-		return;
-	while (UNLIKELY(at && !self->held[at - 1].lock))
-		at--;
-	self->held_count = at;
+	self->held_count = count - 1;
+}
+
+/*
+ * The same for a plain mutex, before it is given back: the entry stays behind, one above the last, until the next
+ * takes its place, and the mutex tells whether it is held still. So its hook ends in a jump.
+ */
+static inline __attribute__((always_inline)) void held_pop_plain(struct thread *self)
+{
+	self->held_count--;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* The entry that held_pop_plain() left, or NULL. */
+static inline const struct held *held_left(const struct thread *thread)
+{
+	uint32_t count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
+	const struct held *held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE) + count;
+
+	return count < thread->held_capacity && held->lock && held->kind == HELD_MUTEX ? held :
+											 NULL;
+}
+
+/* Is `lock` the innermost entry, so that held_pop() will do? There is always an entry below the first. */
+static inline __attribute__((always_inline)) bool held_innermost(const struct thread *self,
+								 const void *lock)
+{
+	return LIKELY(self && self->held[(size_t)self->held_count - 1].lock == lock);
 }
 
 /* The caller holds nothing but the entry at this index. */
-static inline bool held_outermost(uint32_t at)
-{
-	return at == 0;
-}
+bool held_outermost(uint32_t at);
 
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);

@@ -23,7 +23,7 @@
 
 #include "poison.h"
 
-uint32_t lock_attention __attribute__((visibility("hidden")));
+uint32_t lock_attention;
 
 void lock_attention_set(enum lock_attention which, bool on)
 {
@@ -85,20 +85,38 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 		return result;                                                                     \
 	}
 
-/* RELEASE(id, type): a hook that gives one back. */
-#define RELEASE(id, type)                                                                          \
-	int lock_##id(type *lock);                                                                 \
-	int lock_##id(type *lock)                                                                  \
+/*
+ * RELEASE(name, id, type): a hook, lock_NAME, that gives one back. As a rule it is the innermost, and nobody is curious.
+ */
+#define RELEASE(name, id, type)                                                                    \
+	static __attribute__((noinline)) int release_##name(type *lock)                            \
 	{                                                                                          \
 		void *object = (void *)(uintptr_t)(lock);                                          \
-		uint32_t at = held_find(object);                                                   \
+		uint32_t at = held_search(object);                                                 \
 		int result;                                                                        \
                                                                                                    \
-		if (UNLIKELY(at == HELD_NONE) || lock_attended())                                  \
+		if (at == HELD_NONE || lock_attended())                                            \
 			handler_release(at, object);                                               \
 		result = NEXT(id)(lock);                                                           \
-		if (LIKELY(!result))                                                               \
+		if (!result)                                                                       \
 			held_drop(at, object);                                                     \
+		return result;                                                                     \
+	}                                                                                          \
+                                                                                                   \
+	int lock_##name(type *lock);                                                               \
+	int lock_##name(type *lock)                                                                \
+	{                                                                                          \
+		void *object = (void *)(uintptr_t)(lock);                                          \
+		const struct thread *self = thread_words.self;                                     \
+		uint32_t count;                                                                    \
+		int result;                                                                        \
+                                                                                                   \
+		if (UNLIKELY(!held_innermost(self, object)) || lock_attended())                    \
+			return release_##name(lock);                                               \
+		count = self->held_count;                                                          \
+		result = NEXT(id)(lock);                                                           \
+		if (LIKELY(!result))                                                               \
+			held_pop(count, object);                                                   \
 		return result;                                                                     \
 	}
 
@@ -108,22 +126,26 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 #define TRIES false
 
 /* Anything but a plain mutex in a quiet process. */
-static __attribute__((noinline)) int mutex_lock_attended(pthread_mutex_t *lock, uint32_t at,
-							 struct held_caller caller)
+static __attribute__((noinline)) int mutex_lock_attended(pthread_mutex_t *lock, uint32_t at)
 {
+	struct held *held = held_same(at, lock);
 	int result;
 
-	if (lock_attended())
-		at = lock_attend(at, lock, HELD_MUTEX, caller, true);
+	if (held && lock_attended())
+		at = lock_attend(at, lock, HELD_MUTEX,
+				 (struct held_caller){ held->where, held->stack, held->frame },
+				 true);
 	result = NEXT(pthread_mutex_lock)(lock);
 	taken(at, lock, GOT_MUTEX);
 	return result;
 }
 
-static __attribute__((noinline)) int mutex_lock_unready(pthread_mutex_t *lock,
-							struct held_caller caller)
+static __attribute__((noinline)) int mutex_lock_unready(pthread_mutex_t *lock, uintptr_t where,
+							uintptr_t stack, uint32_t frame)
 {
-	return mutex_lock_attended(lock, held_push(lock, HELD_MUTEX, caller), caller);
+	struct held_caller caller = { where, stack, frame };
+
+	return mutex_lock_attended(lock, held_push(lock, HELD_MUTEX, caller));
 }
 
 int lock_pthread_mutex_lock(pthread_mutex_t *lock);
@@ -136,10 +158,10 @@ int lock_pthread_mutex_lock(pthread_mutex_t *lock)
 	uint32_t at;
 
 	if (UNLIKELY(!held_ready(self)))
-		return mutex_lock_unready(lock, caller);
+		return mutex_lock_unready(lock, caller.where, caller.stack, caller.frame);
 	at = held_push_at(self, lock, HELD_MUTEX, caller);
 	if (lock_attended() || UNLIKELY(lock->__data.__kind))
-		return mutex_lock_attended(lock, at, caller);
+		return mutex_lock_attended(lock, at);
 	return NEXT(pthread_mutex_lock)(lock);
 }
 
@@ -149,13 +171,26 @@ ACQUIRE(pthread_mutex_timedlock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 ACQUIRE(pthread_mutex_clocklock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 	(pthread_mutex_t * lock, clockid_t clock, const struct timespec *until),
 	(lock, clock, until))
-RELEASE(pthread_mutex_unlock, pthread_mutex_t)
+RELEASE(pthread_mutex_unlock_owned, pthread_mutex_unlock, pthread_mutex_t)
+
+int lock_pthread_mutex_unlock(pthread_mutex_t *lock);
+
+int lock_pthread_mutex_unlock(pthread_mutex_t *lock)
+{
+	struct thread *self = thread_words.self;
+
+	if (UNLIKELY(!held_innermost(self, lock)) || lock_attended() ||
+	    UNLIKELY(lock->__data.__kind))
+		return lock_pthread_mutex_unlock_owned(lock);
+	held_pop_plain(self);
+	return NEXT(pthread_mutex_unlock)(lock);
+}
 
 ACQUIRE(mtx_lock, HELD_MUTEX, true, GOT, lock, (mtx_t * lock), (lock))
 ACQUIRE(mtx_trylock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock), (lock))
-ACQUIRE(mtx_timedlock, HELD_MUTEX, TRIES, GOT, lock,
-	(mtx_t * lock, const struct timespec *until), (lock, until))
-RELEASE(mtx_unlock, mtx_t)
+ACQUIRE(mtx_timedlock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock, const struct timespec *until),
+	(lock, until))
+RELEASE(mtx_unlock, mtx_unlock, mtx_t)
 
 ACQUIRE(pthread_rwlock_rdlock, HELD_READ, true, GOT, lock, (pthread_rwlock_t * lock), (lock))
 ACQUIRE(pthread_rwlock_tryrdlock, HELD_READ, TRIES, GOT, lock, (pthread_rwlock_t * lock), (lock))
@@ -171,11 +206,11 @@ ACQUIRE(pthread_rwlock_timedwrlock, HELD_WRITE, TRIES, GOT, lock,
 ACQUIRE(pthread_rwlock_clockwrlock, HELD_WRITE, TRIES, GOT, lock,
 	(pthread_rwlock_t * lock, clockid_t clock, const struct timespec *until),
 	(lock, clock, until))
-RELEASE(pthread_rwlock_unlock, pthread_rwlock_t)
+RELEASE(pthread_rwlock_unlock, pthread_rwlock_unlock, pthread_rwlock_t)
 
 ACQUIRE(pthread_spin_lock, HELD_SPIN, true, GOT, lock, (pthread_spinlock_t * lock), (lock))
 ACQUIRE(pthread_spin_trylock, HELD_SPIN, TRIES, GOT, lock, (pthread_spinlock_t * lock), (lock))
-RELEASE(pthread_spin_unlock, pthread_spinlock_t)
+RELEASE(pthread_spin_unlock, pthread_spin_unlock, pthread_spinlock_t)
 
 /*
  * A semaphore is a lock while those who wait for it post it. One that others post is a signal, and so is one
@@ -200,7 +235,7 @@ RELEASE(pthread_spin_unlock, pthread_spinlock_t)
 
 static bool semaphore_is_mine(sem_t *lock)
 {
-	uint32_t at = held_find(lock);
+	uint32_t at = held_search(lock);
 
 	if (at == HELD_NONE)
 		return false;
@@ -219,7 +254,7 @@ int lock_sem_post(sem_t *lock);
 
 int lock_sem_post(sem_t *lock)
 {
-	uint32_t at = held_find(lock);
+	uint32_t at = held_search(lock);
 	int result;
 
 	origin_used(lock, at == HELD_NONE ? ORIGIN_SIGNAL : ORIGIN_LOCK);
@@ -236,7 +271,7 @@ int lock_sem_post(sem_t *lock)
 	int lock_##id parameters;                                                                  \
 	int lock_##id parameters                                                                   \
 	{                                                                                          \
-		uint32_t at = held_find(lock);                                                     \
+		uint32_t at = held_search(lock);                                                   \
 		struct held *held = held_same(at, lock);                                           \
 		int result;                                                                        \
                                                                                                    \
@@ -287,7 +322,7 @@ COND_WAIT(pthread_cond_timedwait_2_2_5,
 	void lock_##id(FILE *lock);                                                                \
 	void lock_##id(FILE *lock)                                                                 \
 	{                                                                                          \
-		uint32_t at = held_find(lock);                                                     \
+		uint32_t at = held_search(lock);                                                   \
                                                                                                    \
 		NEXT(id)(lock);                                                                    \
 		held_drop(at, lock);                                                               \
@@ -300,7 +335,7 @@ ACQUIRE(ftrylockfile, HELD_FILE, TRIES, GOT, lock, (FILE * lock), (lock))
 /* A lock that is made anew is nobody's, whatever was there before. */
 static void made(void *lock, uintptr_t where, unsigned value)
 {
-	held_drop(held_find(lock), lock);
+	held_drop(held_search(lock), lock);
 	orphan_forget(lock);
 	origin_note(lock, where, value);
 }

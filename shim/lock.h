@@ -17,7 +17,7 @@ enum lock_attention {
 	ATTEND_HANDLER = 8, /* this process is a child that runs atfork handlers: handler.h */
 };
 
-extern uint32_t lock_attention;
+extern uint32_t lock_attention __attribute__((visibility("hidden")));
 
 /* Sets or clears one of them. */
 void lock_attention_set(enum lock_attention which, bool on);

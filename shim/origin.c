@@ -32,8 +32,8 @@ static struct origin *slots(bool make)
 		return found;
 	found = memory_take(MEMORY_CHUNK);
 	/* Who comes second loses a chunk of address space, which is never touched. */
-	if (found &&
-	    !__atomic_compare_exchange_n(&table, &none, found, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (found && !__atomic_compare_exchange_n(&table, &none, found, false, __ATOMIC_ACQ_REL,
+						  __ATOMIC_ACQUIRE))
 		found = none;
 	return found;
 }

@@ -113,10 +113,12 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 		/* taken more than once, or by several readers, or an orphan of the parent's */
 		if (!known->gone)
 			return;
-		*known = (struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+		*known =
+			(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
 		return;
 	}
-	orphans[count] = (struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+	orphans[count] =
+		(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
 	*slot = (uint16_t)++count;
 }
 
@@ -130,9 +132,12 @@ void orphan_find(void)
 	if (seccomp_confined())
 		return;
 	for (thread = thread_first(); thread; thread = thread->next) {
+		const struct held *left = held_left(thread);
+
 		if (!thread->used || thread == self)
 			continue;
-		for (i = 0; i < thread->held_count; i++) {
+
+		for (i = 0; i < thread->held_count + !!left; i++) {
 			const struct held *held = &thread->held[i];
 
 			/* fork() opens the locks of streams */
@@ -172,9 +177,8 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 	memcpy(violation->holder_name, orphan->name, sizeof(violation->holder_name));
 	module_frame((uintptr_t)held->lock, &violation->lock);
 	module_frame(origin_of(held->lock), &violation->origin);
-	violation->acquired_frames =
-		unwind_from(held->where, held->stack, held->stack + (uintptr_t)held->frame,
-			    violation->acquired, BOX_STACK_FRAMES);
+	violation->acquired_frames = unwind_from(held->where, held->stack, held_frame_pointer(held),
+						 violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = fork->site;
 	violation->fork_frames = fork->frames;

@@ -16,7 +16,7 @@
 #include "record.h"
 #include "sys.h"
 
-void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
+void *real_table[HOOK_COUNT];
 
 /* Arrays, not pointers: several hundred of them would be relocated at every start of a program. */
 static const struct {

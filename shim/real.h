@@ -14,13 +14,15 @@ enum hook {
 	HOOK_COUNT
 };
 
-extern void *real_table[HOOK_COUNT];
+extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
 
 /*
  * Where the hot rows of hooks.def jump: `stub_hot` is the table in force, of the next definitions or, while
  * a window is open, of the ways into stub_check. Switched by thread_window() alone.
  */
-extern void *stub_hot_next[], *stub_hot_slow[], **stub_hot;
+extern void *stub_hot_next[] __attribute__((visibility("hidden")));
+extern void *stub_hot_slow[] __attribute__((visibility("hidden")));
+extern void **stub_hot __attribute__((visibility("hidden")));
 
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);

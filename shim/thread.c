@@ -25,9 +25,9 @@
 
 _Static_assert(sizeof(struct held) == THREAD_HELD_SIZE, "struct thread");
 
-__thread struct thread_words thread_words __attribute__((visibility("hidden")));
+__thread struct thread_words thread_words;
 
-uint32_t window_count __attribute__((visibility("hidden")));
+uint32_t window_count;
 static struct spin count_lock;
 
 static struct thread *threads;
@@ -72,8 +72,9 @@ static struct thread *thread_claim(void)
 	thread = memory_take(sizeof(*thread));
 	if (!thread)
 		return NULL;
-	thread->held = (struct held *)thread->held_first;
-	thread->held_capacity = THREAD_HELD;
+	/* The first entry is never used: held.h looks at the one below the last. */
+	thread->held = (struct held *)thread->held_first + 1;
+	thread->held_capacity = THREAD_HELD - 1;
 	thread->used = 1;
 	thread->next = thread_first();
 	while (!__atomic_compare_exchange_n(&threads, &thread->next, thread, false,

@@ -27,7 +27,7 @@ struct thread {
 	uint32_t held_count; /* see held.h */
 	uint32_t held_capacity;
 	struct held *held;
-	bool ended; /* it left locks behind: the record tells whose they were */
+	bool ended;	     /* it left locks behind: the record tells whose they were */
 	uintptr_t stack_low; /* zero: not looked up yet */
 	bool stack_given;    /* by the program, which knows what else is there */
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
@@ -53,13 +53,13 @@ struct thread_words {
 	uintptr_t fork_from;   /* and its return address */
 };
 
-extern __thread struct thread_words thread_words;
+extern __thread struct thread_words thread_words __attribute__((visibility("hidden")));
 
 /*
  * How many threads of the process are in a window; while it is zero the stubs look no further. Changed with
  * `window` by thread_window() alone.
  */
-extern uint32_t window_count;
+extern uint32_t window_count __attribute__((visibility("hidden")));
 
 /*
  * The calling thread enters a window, or leaves one for that it was opened in (NULL: none). All signals are

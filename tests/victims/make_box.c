@@ -171,7 +171,7 @@ static size_t layout(struct box_header *header)
 {
 	static const uint32_t strides[] = {
 		sizeof(struct box_process),   sizeof(struct box_module), sizeof(struct box_site),
-		sizeof(struct box_violation), sizeof(struct box_event),
+		sizeof(struct box_violation), sizeof(struct box_event),	 sizeof(struct box_gate),
 	};
 	size_t at = BOX_HEADER_SIZE;
 	int i;
