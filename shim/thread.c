@@ -118,8 +118,10 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 			found = self->stack_high > stack_pointer && self->stack_high <= map.end &&
 				map.readable && map.writable &&
 				(map.stack || (pointer >= self->stack_high && pointer < map.end));
-			if (found)
+			if (found) {
 				self->stack_low = map.start;
+				self->stack_end = map.stack ? map.end : pointer;
+			}
 		}
 	proc_maps_close(&maps);
 	return found;

@@ -26,6 +26,7 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "walk.h"
 
 #include "poison.h"
 
@@ -363,6 +364,22 @@ static bool is_exception(const struct box_site *site, enum spork_reason reason)
 	       !is_audit(reason);
 }
 
+/* The innermost frames, the short way where it leads. */
+static unsigned caller_frames(const struct entry_registers *registers, struct unwind_frame *frame)
+{
+	const struct thread *self = thread_words.self;
+	unsigned count = 0;
+
+	/* Its stack has bounds once a window was opened. */
+	if (self && !self->stack_given && registers->stack >= self->stack_low &&
+	    registers->stack < self->stack_high)
+		count = walk_stack(&(struct walk_start){ registers->pc, registers->stack,
+							 registers->frame_pointer,
+							 self->stack_end },
+				   frame, BOX_SITE_FRAMES);
+	return count ? count : unwind(registers->pc, frame, BOX_SITE_FRAMES);
+}
+
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
 {
 	struct window_opening opening = { 0, NULL };
@@ -381,7 +398,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		return opening;
 	}
 	if (!confined)
-		frames = unwind(registers->pc, frame, BOX_SITE_FRAMES);
+		frames = caller_frames(registers, frame);
 	if (frames)
 		visit = site_visit(call, frame, frames);
 	spawn.site = visit.site;
