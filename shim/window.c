@@ -120,11 +120,12 @@ void window_record(const struct spawn_record *spawn)
 	bool confined = seccomp_confined();
 	int error = errno;
 	uint64_t now = sys_now();
+	uint32_t pid = confined ? 0 : (uint32_t)SYS(getpid);
 	struct box_event event = {
 		.call = (uint16_t)spawn->call,
 		.tier = (uint16_t)spawn->tier,
-		.pid = confined ? 0 : (uint32_t)SYS(getpid),
-		.tid = confined ? 0 : (uint32_t)SYS(gettid),
+		.pid = pid,
+		.tid = confined || __libc_single_threaded ? pid : (uint32_t)SYS(gettid),
 		.child = spawn->pid > 0 ? (uint32_t)spawn->pid : 0,
 		.site = record_site_index(spawn->site),
 		.time_ns = spawn->start_ns,
