@@ -157,6 +157,8 @@ static bool read_common(struct reader *reader, struct table *table)
 		return false;
 	while (read_bytes(reader, 1))
 		;
+	if (reader->bad)
+		return false;
 	table->code_unit = read_unsigned(reader);
 	table->data_unit = read_signed(reader);
 	link = version == 1 ? read_bytes(reader, 1) : read_unsigned(reader);

@@ -85,7 +85,7 @@ struct thread *thread_self(void)
 	if (self) {
 		self->tid = (uint32_t)SYS(gettid);
 		self->held_count = 0;
-		self->stack_low = self->stack_high = 0;
+		self->stack_low = self->stack_high = self->stack_end = 0;
 		self->stack_given = false;
 		thread_words.self = self;
 	}
@@ -267,6 +267,8 @@ static void *thread_start(void *data)
 	self = thread_self();
 	if (self) {
 		self->stack_high = (uintptr_t)__builtin_frame_address(0);
+		/* libc's own stacks end in the thread's storage. */
+		self->stack_end = sys_thread_pointer();
 		self->stack_given = start.stack_given;
 	}
 	pthread_cleanup_push(thread_end, NULL);
