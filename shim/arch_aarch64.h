@@ -54,8 +54,10 @@ static inline bool arch_shadow_stack(void)
 	return !feature;
 }
 
-/* The register number of the frame pointer, for the unwinder. */
+/* Register numbers of the unwinder (AADWARF64, 4.1); the return address is in x30. */
 #define ARCH_FRAME_POINTER 29
+#define ARCH_LINK 30
+#define ARCH_STACK_POINTER 31
 
 /*
  * A function that calls others saves x30 wherever it likes; one that keeps a frame record (AAPCS64, 6.4.6;

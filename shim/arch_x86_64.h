@@ -43,8 +43,10 @@ static inline bool arch_shadow_stack(void)
 	return pointer != 0;
 }
 
-/* The register number of the frame pointer, for the unwinder. */
+/* Register numbers of the unwinder (psABI, figure 3.36); the return address counts as one. */
 #define ARCH_FRAME_POINTER 6
+#define ARCH_STACK_POINTER 7
+#define ARCH_LINK 16
 
 /* The call pushed it: it lies just below the caller's stack pointer. */
 static inline uintptr_t arch_return_slot(uintptr_t low, uintptr_t high, uintptr_t frame_pointer)

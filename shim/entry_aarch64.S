@@ -21,10 +21,11 @@
 #define SIGKILL 9
 #define PR_SET_PDEATHSIG 1
 
-/* struct entry_registers, padded to keep the stack aligned */
+/* struct entry_registers */
 #define REG_X19 0
 #define REG_STACK 8
 #define REG_PC 16
+#define REG_FRAME_POINTER 24
 #define REG_SIZE 32
 
 	.text
@@ -68,6 +69,7 @@ FUNCTION spawn_entry
 	add	x9, sp, #REG_SIZE
 	stp	x9, x30, [sp, #REG_STACK]
 	.cfi_rel_offset x30, REG_PC
+	str	x29, [sp, #REG_FRAME_POINTER]
 	mov	x0, sp
 	bl	window_open
 	cbnz	x1, 1f

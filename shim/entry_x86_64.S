@@ -24,7 +24,8 @@
 #define REG_R12 0
 #define REG_STACK 8
 #define REG_PC 16
-#define REG_SIZE 24
+#define REG_FRAME_POINTER 24
+#define REG_SIZE 40
 
 	.text
 	.hidden thread_words
@@ -63,6 +64,7 @@ spawn_entry:
 	mov	%rax, REG_STACK(%rsp)
 	mov	REG_SIZE(%rsp), %rax
 	mov	%rax, REG_PC(%rsp)
+	mov	%rbp, REG_FRAME_POINTER(%rsp)
 	mov	%rsp, %rdi
 	call	window_open
 	test	%rdx, %rdx

@@ -20,12 +20,16 @@
 #include "seccomp.h"
 #include "sys.h"
 #include "unwind.h"
+#include "walk.h"
 
 #include "poison.h"
 
 /* A power of two, and so many that both tables fit a chunk each. */
 #define ORPHANS 16384
 #define SLOTS (2 * ORPHANS)
+
+/* Bytes of a stack of unknown extent that are looked at for frames. */
+#define STACK_GUESS 65536
 
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
@@ -94,6 +98,17 @@ struct orphan *orphan_of(const void *lock)
 	return at ? &orphans[at - 1] : NULL;
 }
 
+static struct orphan orphan_new(const struct held *held, const struct thread *holder, uint32_t fork)
+{
+	return (struct orphan){
+		.held = *held,
+		.holder = holder->tid,
+		.fork = fork,
+		.ended = holder->ended,
+		.stack_end = holder->stack_high,
+	};
+}
+
 static void add(const struct held *held, const struct thread *holder, uint32_t fork)
 {
 	uint16_t *slot;
@@ -113,12 +128,10 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 		/* taken more than once, or by several readers, or an orphan of the parent's */
 		if (!known->gone)
 			return;
-		*known =
-			(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+		*known = orphan_new(held, holder, fork);
 		return;
 	}
-	orphans[count] =
-		(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+	orphans[count] = orphan_new(held, holder, fork);
 	*slot = (uint16_t)++count;
 }
 
@@ -165,20 +178,52 @@ static bool orphaned(const struct orphan *orphan)
 	       !libc_lock_shared((enum held_kind)orphan->held.kind, orphan->held.lock);
 }
 
+/* Names of holders, which may have ended when one is asked for again. */
+static void holder_name(uint32_t tid, char name[BOX_NAME])
+{
+	static struct {
+		uint32_t tid;
+		char name[BOX_NAME];
+	} names[64];
+	uint32_t at = tid % COUNT(names);
+
+	if (names[at].tid != tid) {
+		proc_thread_name((uint32_t)SYS(getppid), tid, names[at].name);
+		names[at].tid = tid;
+	}
+	memcpy(name, names[at].name, sizeof(names[at].name));
+}
+
+/* How far the holder's stack can be read: to its end, where that is known, or a few pages. */
+static uintptr_t stack_end(const struct orphan *orphan)
+{
+	uintptr_t stack = orphan->held.stack, end = stack & -(uintptr_t)ARCH_PAGE_MAX;
+
+	if (orphan->ended)
+		return stack;
+	if (orphan->stack_end > stack)
+		return orphan->stack_end;
+	while (end < stack + STACK_GUESS && sys_readable((const void *)end))
+		end += ARCH_PAGE_MAX;
+	return end;
+}
+
 void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
 	const struct held *held = &orphan->held;
+	struct walk_start start;
 
 	memset(violation, 0, sizeof(*violation));
 	violation->lock_type = libc_lock_type((enum held_kind)held->kind);
 	violation->holder_tid = orphan->holder;
 	violation->holder_ended = orphan->ended;
-	memcpy(violation->holder_name, orphan->name, sizeof(violation->holder_name));
+	holder_name(orphan->holder, violation->holder_name);
 	module_frame((uintptr_t)held->lock, &violation->lock);
 	module_frame(origin_of(held->lock), &violation->origin);
-	violation->acquired_frames = unwind_from(held->where, held->stack, held_frame_pointer(held),
-						 violation->acquired, BOX_STACK_FRAMES);
+	start = (struct walk_start){ held->where, held->stack, held_frame_pointer(held),
+				     stack_end(orphan) };
+	violation->acquired_frames = unwind_left(&start, violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = fork->site;
 	violation->fork_frames = fork->frames;
@@ -187,8 +232,6 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 
 static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
-	if (!orphan->name[0])
-		proc_thread_name((uint32_t)SYS(getppid), orphan->holder, orphan->name);
 	orphan_describe(orphan, violation);
 	violation->kind = kind;
 	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK)

@@ -14,10 +14,10 @@ struct orphan {
 	struct held held;
 	uint32_t holder;     /* thread id in the parent */
 	uint32_t fork;	     /* which of the forks above this process left it */
+	uintptr_t stack_end; /* of its stack; zero: not known */
 	bool ended;	     /* the holder had ended before the fork */
 	bool told;	     /* as orphaned-lock */
 	bool gone;	     /* initialised anew, or destroyed, or repaired */
-	char name[BOX_NAME]; /* of the holder, once it was looked up */
 };
 
 /*

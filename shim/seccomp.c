@@ -121,16 +121,12 @@ bool seccomp_forbids_extras(void)
 
 bool seccomp_threatens(void)
 {
-	long mode;
-
 	/* First: such a filter may end the process for asking. */
 	if (seccomp_confined())
 		return true;
-	mode = filter_mode();
-	if (mode <= 0)
-		return false;
-	if (mode != SECCOMP_MODE_FILTER || !filtered_at_start)
-		return true;
+	/* Who was under a filter stays so: no need to ask (kernel/seccomp.c, seccomp_may_assign_mode). */
+	if (!filtered_at_start)
+		return filter_mode() > 0;
 	if (!verdict)
 		verdict = try_out();
 	return verdict <= 0;

@@ -92,7 +92,7 @@ struct thread *thread_self(void)
 	self = thread_claim();
 	if (self) {
 		self->tid = (uint32_t)SYS(gettid);
-		self->stack_low = self->stack_high = 0;
+		self->stack_low = self->stack_high = self->stack_end = 0;
 		self->stack_given = false;
 		thread_words.self = self;
 	}
@@ -115,7 +115,8 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 
 	if (self->stack_given)
 		return false;
-	if (stack_pointer >= self->stack_low && stack_pointer < self->stack_high)
+	/* A thread starts with an upper bound alone, and a coroutine's stack may lie anywhere below. */
+	if (self->stack_low && stack_pointer >= self->stack_low && stack_pointer < self->stack_high)
 		return true;
 	if (proc_maps_open(&maps, 0))
 		return false;
@@ -126,8 +127,10 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 			found = self->stack_high > stack_pointer && self->stack_high <= map.end &&
 				map.readable && map.writable &&
 				(map.stack || (pointer >= self->stack_high && pointer < map.end));
-			if (found)
+			if (found) {
 				self->stack_low = map.start;
+				self->stack_end = map.stack ? map.end : pointer;
+			}
 		}
 	proc_maps_close(&maps);
 	return found;
@@ -275,6 +278,8 @@ static void *thread_start(void *data)
 	self = thread_self();
 	if (self) {
 		self->stack_high = (uintptr_t)__builtin_frame_address(0);
+		/* libc's own stacks end in the thread's storage. */
+		self->stack_end = sys_thread_pointer();
 		self->stack_given = start.stack_given;
 	}
 	pthread_cleanup_push(thread_end, NULL);

@@ -31,6 +31,7 @@ struct thread {
 	uintptr_t stack_low; /* zero: not looked up yet */
 	bool stack_given;    /* by the program, which knows what else is there */
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
+	uintptr_t stack_end; /* up to here all of it may be read */
 	struct thread *next;
 	struct window *spare; /* a free window record, kept for the next spawn */
 	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];

@@ -9,6 +9,7 @@
 
 #include "module.h"
 #include "sys.h"
+#include "walk.h"
 
 #include "poison.h"
 
@@ -111,14 +112,19 @@ uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintpt
 	return climb.found;
 }
 
-uint32_t unwind_from(uintptr_t pc, uintptr_t stack, uintptr_t frame_pointer,
-		     struct box_frame *frame, uint32_t capacity)
+uint32_t unwind_left(const struct walk_start *start, struct box_frame *frame, uint32_t capacity)
 {
-	(void)stack;
-	(void)frame_pointer;
-	(void)capacity;
-	module_frame(pc, &frame[0]);
-	return 1;
+	struct unwind_frame found[BOX_STACK_FRAMES];
+	unsigned count, i;
+	bool complete;
+
+	count = walk_stack(start, found, capacity < COUNT(found) ? capacity : COUNT(found),
+			   &complete);
+	if (!count)
+		found[count++].pc = start->pc;
+	for (i = 0; i < count; i++)
+		module_frame(found[i].pc, &frame[i]);
+	return count;
 }
 
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame)

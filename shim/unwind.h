@@ -10,6 +10,8 @@
 
 #include "box.h"
 
+struct walk_start;
+
 struct unwind_frame {
 	uintptr_t pc;	 /* return address */
 	uintptr_t stack; /* stack pointer in that frame, at the call */
@@ -32,11 +34,10 @@ uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintpt
 			  void *data);
 
 /*
- * The stack of another thread, from a call it made, which returns to `pc` with these pointers; its memory is the
- * caller's own copy. At least one frame.
+ * The stack of another thread, as this process has it since its fork: from a call which returns to start->pc. The
+ * frames after the first are a guess where the function that made the call has returned since. At least one.
  */
-uint32_t unwind_from(uintptr_t pc, uintptr_t stack, uintptr_t frame_pointer,
-		     struct box_frame *frame, uint32_t capacity);
+uint32_t unwind_left(const struct walk_start *start, struct box_frame *frame, uint32_t capacity);
 
 /* As unwind(), as frames of the box, at most BOX_STACK_FRAMES. */
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);

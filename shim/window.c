@@ -27,6 +27,7 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "walk.h"
 
 #include "poison.h"
 
@@ -120,11 +121,12 @@ void window_record(const struct spawn_record *spawn)
 	bool confined = seccomp_confined();
 	int error = errno;
 	uint64_t now = sys_now();
+	uint32_t pid = confined ? 0 : (uint32_t)SYS(getpid);
 	struct box_event event = {
 		.call = (uint16_t)spawn->call,
 		.tier = (uint16_t)spawn->tier,
-		.pid = confined ? 0 : (uint32_t)SYS(getpid),
-		.tid = confined ? 0 : (uint32_t)SYS(gettid),
+		.pid = pid,
+		.tid = confined || __libc_single_threaded ? pid : (uint32_t)SYS(gettid),
 		.child = spawn->pid > 0 ? (uint32_t)spawn->pid : 0,
 		.site = record_site_index(spawn->site),
 		.time_ns = spawn->start_ns,
@@ -372,6 +374,23 @@ static bool is_exception(const struct box_site *site, enum spork_reason reason)
 	       !is_audit(reason);
 }
 
+/* The innermost frames, the short way where it leads. */
+static unsigned caller_frames(const struct entry_registers *registers, struct unwind_frame *frame)
+{
+	const struct thread *self = thread_words.self;
+	bool complete = false;
+	unsigned count = 0;
+
+	/* Its stack has bounds once a window was opened. */
+	if (self && !self->stack_given && registers->stack >= self->stack_low &&
+	    registers->stack < self->stack_high)
+		count = walk_stack(&(struct walk_start){ registers->pc, registers->stack,
+							 registers->frame_pointer,
+							 self->stack_end },
+				   frame, BOX_SITE_FRAMES, &complete);
+	return complete ? count : unwind(registers->pc, frame, BOX_SITE_FRAMES);
+}
+
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
 {
 	struct window_opening opening = { 0, NULL };
@@ -390,7 +409,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		return opening;
 	}
 	if (!confined)
-		frames = unwind(registers->pc, frame, BOX_SITE_FRAMES);
+		frames = caller_frames(registers, frame);
 	if (frames)
 		visit = site_visit(call, frame, frames);
 	spawn.site = visit.site;

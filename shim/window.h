@@ -11,8 +11,8 @@
  * system call that makes the child. Checked against the C layout in window.c.
  */
 #define WINDOW_REGISTERS 0
-#define WINDOW_NUMBER 24
-#define WINDOW_ARGUMENT 32
+#define WINDOW_NUMBER 32
+#define WINDOW_ARGUMENT 40
 
 #ifndef __ASSEMBLER__
 
@@ -32,6 +32,7 @@ struct entry_registers {
 	uintptr_t saved; /* the register that keeps the window meanwhile: r12, x19 */
 	uintptr_t stack; /* stack pointer after the call has returned */
 	uintptr_t pc;	 /* return address */
+	uintptr_t frame_pointer;
 };
 
 /* The flags of an open file description as a child found them; `fd` is the window's own. */

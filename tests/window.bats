@@ -254,3 +254,10 @@ reasons() {
 	run bash -c "'$VICTIMS/stress_window' 500 2 5 | grep -v -e '^0 ' -e '^500 '"
 	assert_output ""
 }
+
+@test "the shim's own walk of a stack finds what libgcc's finds, and leaves few to it" {
+	run timeout -k 1 20 "$VICTIMS/walk_stack"
+	assert_success
+	assert_line "plain: none passed on"
+	assert_line "others: some passed on"
+}
