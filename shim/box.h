@@ -353,6 +353,9 @@ struct box_gate {
 	struct box_frame lock;	   /* the first lock taken there that did */
 };
 
+/* So often, and the gate waits no longer for what is taken there. */
+#define BOX_GATE_LIMITS 3
+
 #define BOX_CAPACITY_GATE 256
 #define BOX_CAPACITY_PROCESS 16384
 #define BOX_CAPACITY_MODULE 2048

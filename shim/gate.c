@@ -32,16 +32,27 @@
 static uint32_t gate;		   /* a futex word */
 static const struct thread *owner; /* the thread that closed it, or is about to */
 static uint64_t limit_ns;	   /* when those that wait at it go on all the same */
+static uint64_t settle_ns;	   /* when the others go on while its prepare handlers run */
+static uint32_t handlers_wait;	   /* how often they did, and the handlers waited for that */
+static uint64_t budget_ns;	   /* for how long the fork may wait yet */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
 #define FORK_LIMIT_NS 1000000000ULL
 
+/* The others stand still for longer than the fork waits, so that at its limit nobody holds anything for the first time. */
+#define GATE_SPARE_NS 10000000ULL
+
 /* Places where locks are taken that were held at the limit, and how often. */
-#define EXEMPT_LIMITS 3
 static struct {
 	uintptr_t where;
 	uint32_t limits;
 } places[64];
+
+static const struct timespec pause_time = { .tv_nsec = 50000 };
+
+/* How often a fork tries to be the one that closes it, and to find those that wait for a condition at rest. */
+#define CLAIM_TRIES 1000
+#define SETTLE_TRIES 100
 
 /* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
 static pthread_mutex_t *settled[64];
@@ -79,7 +90,7 @@ static bool exempt(uintptr_t where)
 {
 	const uint32_t *limits = place_limits(where, false);
 
-	return limits && *limits >= EXEMPT_LIMITS;
+	return limits && *limits >= BOX_GATE_LIMITS;
 }
 
 /* The fork waits while another thread has such an entry. */
@@ -94,32 +105,45 @@ static enum entry_state entry_state(const struct held *held)
 	/* Who waits for a lock of the caller's cannot get it before the fork is over. */
 	if (held_search(lock) != HELD_NONE)
 		return ENTRY_QUIET;
-	/* Who waits for a semaphore waits for an event, as a rule. */
-	if (held->kind == HELD_SEM &&
-	    (!(held->flags & HELD_TAKEN) || origin_use(lock) == ORIGIN_SIGNAL))
-		return ENTRY_QUIET;
+	/* Who waits for a semaphore waits for an event, unless it was seen to be a lock. */
+	if (held->kind == HELD_SEM) {
+		enum origin_use use = origin_use(lock);
+
+		if (use == ORIGIN_SIGNAL || (use != ORIGIN_LOCK && !(held->flags & HELD_TAKEN)))
+			return ENTRY_QUIET;
+	}
 	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
 }
 
-/*
- * Is the thread still inside the call that gives back the mutex it has no entry for any more? The mutex may be
- * gone by now, so the kernel reads it.
- */
+/* A copy of a mutex that may be gone by now, made by the kernel. */
+static bool copy_mutex(void *lock, pthread_mutex_t *mutex)
+{
+	struct iovec to = { mutex, sizeof(*mutex) }, from = { lock, sizeof(*mutex) };
+
+	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == sizeof(*mutex);
+}
+
+static bool has_mutex(const struct thread *thread, void *lock)
+{
+	pthread_mutex_t mutex;
+
+	return copy_mutex(lock, &mutex) && libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+}
+
+/* Is it still inside the call that gives back the mutex it has no entry for any more? */
 static bool leaving(const struct thread *thread)
 {
 	const struct held *left = held_left(thread);
 	pthread_mutex_t mutex;
-	struct iovec to = { &mutex, sizeof(mutex) }, from = { NULL, sizeof(mutex) };
 
-	if (!left)
-		return false;
-	from.iov_base = left->lock;
-	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == sizeof(mutex) &&
-	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+	return left && copy_mutex(left->lock, &mutex) &&
+	       (libc_lock_held(HELD_MUTEX, &mutex, thread->tid) ||
+		libc_lock_taken(HELD_MUTEX, &mutex, true));
 }
 
 /* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
-static enum entry_state look(const struct thread *self, void (*each)(const struct held *))
+static enum entry_state look(const struct thread *self,
+			     void (*each)(const struct thread *, const struct held *))
 {
 	enum entry_state state = ENTRY_QUIET, one;
 	const struct thread *thread;
@@ -137,7 +161,7 @@ static enum entry_state look(const struct thread *self, void (*each)(const struc
 		for (i = 0; i < count; i++) {
 			one = entry_state(&held[i]);
 			if (one == ENTRY_BUSY && each)
-				each(&held[i]);
+				each(thread, &held[i]);
 			if (one == ENTRY_BUSY || state == ENTRY_QUIET)
 				state = one;
 		}
@@ -145,11 +169,16 @@ static enum entry_state look(const struct thread *self, void (*each)(const struc
 	return state;
 }
 
-static void note_limit(const struct held *held)
+/* Who waits for a lock is not to blame. */
+static void note_limit(const struct thread *thread, const struct held *held)
 {
 	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
-	uint32_t *limits = place_limits(held->where, true);
+	uint32_t *limits;
 
+	if (!(held->flags & HELD_TAKEN) &&
+	    (held->kind != HELD_MUTEX || !has_mutex(thread, held->lock)))
+		return;
+	limits = place_limits(held->where, true);
 	if (limits)
 		++*limits;
 	module_frame(held->where, &record.acquired);
@@ -157,30 +186,38 @@ static void note_limit(const struct held *held)
 	record_gate(&record);
 }
 
-/* Waits until no other thread holds anything, or the limit is reached. */
+static void limit_set(uint64_t ns)
+{
+	__atomic_store_n(&limit_ns, sys_now() + ns, __ATOMIC_RELEASE);
+}
+
+/* Waits until no other thread holds anything, or the fork has waited for as long as it may. */
 static enum entry_state wait_quiet(const struct thread *self)
 {
-	const struct timespec pause = { .tv_nsec = 50000 };
 	enum entry_state state = look(self, NULL);
-	uint64_t start;
+	uint64_t start, waited = 0;
 	unsigned tries;
 
 	if (state != ENTRY_BUSY)
 		return state;
 	start = sys_now();
-	for (tries = 0; state == ENTRY_BUSY && sys_now() < limit_ns; tries++) {
+	limit_set(budget_ns + GATE_SPARE_NS);
+	for (tries = 0; state == ENTRY_BUSY && waited < budget_ns; tries++) {
 		if (tries < 50)
 			SYS(sched_yield);
 		else
-			SYS(nanosleep, &pause, NULL);
+			SYS(nanosleep, &pause_time, NULL);
 		state = look(self, NULL);
+		waited = sys_now() - start;
 	}
-	if (state == ENTRY_BUSY) {
-		state = look(self, note_limit);
+	/* At the first look of a fork that has a wait behind it, it has been counted. */
+	if (state == ENTRY_BUSY && budget_ns) {
+		look(self, note_limit);
 		RECORD_ADD(gate_limits, 1);
 	}
+	budget_ns -= waited < budget_ns ? waited : budget_ns;
 	RECORD_ADD(gate_waits, 1);
-	RECORD_ADD(gate_wait_ns, sys_now() - start);
+	RECORD_ADD(gate_wait_ns, waited);
 	return state;
 }
 
@@ -197,31 +234,46 @@ static bool claim(const struct thread *self)
 					   __ATOMIC_ACQUIRE);
 }
 
-void gate_close(void)
+static bool wanted(void)
 {
-	const struct thread *self;
+	return config.gate && config.locks && !__libc_single_threaded && !seccomp_confined();
+}
 
-	if (!config.gate || !config.locks || __libc_single_threaded || seccomp_confined())
-		return;
-	self = thread_self();
-	if (!self || __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == self)
-		return;
-	if (!claim(self)) {
-		if (self->held_count)
-			return;
+/* False: the caller goes without it. */
+static bool close_for(struct thread *self)
+{
+	unsigned tries;
+
+	for (tries = 0; !claim(self); tries++) {
+		if (self->held_count || tries == CLAIM_TRIES)
+			return false;
 		gate_wait();
-		if (!claim(self))
-			return;
+		SYS(nanosleep, &pause_time, NULL);
 	}
-	__atomic_store_n(&limit_ns, sys_now() + config.gate * 1000000ULL, __ATOMIC_RELEASE);
+	budget_ns = config.gate * 1000000ULL;
+	limit_set(budget_ns + GATE_SPARE_NS);
 	__atomic_store_n(&gate, GATE_CLOSED, __ATOMIC_SEQ_CST);
 	lock_attention_set(ATTEND_GATE, true);
 	RECORD_ADD(gate_forks, 1);
-	if (!barrier()) {
-		gate_open();
+	if (barrier())
+		return true;
+	gate_open();
+	return false;
+}
+
+static bool is_owner(const struct thread *self)
+{
+	return self && __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == self;
+}
+
+void gate_close(void)
+{
+	struct thread *self = wanted() ? thread_self() : NULL;
+
+	if (!self || is_owner(self) || handlers_wait >= BOX_GATE_LIMITS || !close_for(self))
 		return;
-	}
 	wait_quiet(self);
+	settle_ns = sys_now() + budget_ns + GATE_SPARE_NS;
 }
 
 /* A mutex of a kind that is given back by one store, in whichever process. */
@@ -264,19 +316,35 @@ static bool settle_all(const struct thread *self)
 
 void gate_settle(void)
 {
-	const struct thread *self = thread_words.self;
+	struct thread *self = wanted() ? thread_self() : NULL;
+	enum entry_state state;
+	unsigned tries;
 
-	if (!self || __atomic_load_n(&owner, __ATOMIC_ACQUIRE) != self)
+	if (!self || (!is_owner(self) && !close_for(self)))
 		return;
-	/* Threads that came back from a wait for a condition hold its mutex, until they give it back. */
-	while (wait_quiet(self) == ENTRY_QUIET && !settle_all(self) && sys_now() < limit_ns)
+	/* Handlers that took until the others went on, in spite of the gate, wait for one of them. */
+	if (settle_ns && sys_now() >= settle_ns)
+		handlers_wait++;
+	settle_ns = 0;
+	/*
+	 * Threads that came back from a wait for a condition hold its mutex, until they give it back. And some may
+	 * have gone on since the last look, on a machine so busy that the limit came first: those are seen here,
+	 * the others see that there is a new one.
+	 */
+	for (tries = 0; tries < SETTLE_TRIES; tries++) {
+		state = wait_quiet(self);
+		limit_set(FORK_LIMIT_NS);
+		barrier();
+		if (state == ENTRY_BUSY ||
+		    (look(self, NULL) != ENTRY_BUSY && (state == ENTRY_EXEMPT || settle_all(self))))
+			break;
 		SYS(sched_yield);
-	__atomic_store_n(&limit_ns, sys_now() + FORK_LIMIT_NS, __ATOMIC_RELEASE);
+	}
 }
 
 void gate_open(void)
 {
-	if (__atomic_load_n(&owner, __ATOMIC_ACQUIRE) != thread_words.self || !thread_words.self)
+	if (!is_owner(thread_words.self))
 		return;
 	while (settled_count)
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);

@@ -20,7 +20,9 @@
 #define MUTEX_SHARED 128 /* set in every robust mutex, too */
 #define FUTEX_TID 0x3fffffff
 
-#define READER_SHIFT 3 /* PTHREAD_RWLOCK_READER_SHIFT */
+/* PTHREAD_RWLOCK_WRLOCKED, PTHREAD_RWLOCK_READER_SHIFT */
+#define RWLOCK_WRITER 2
+#define READER_SHIFT 3
 
 /* sysdeps/nptl/internaltypes.h, struct new_sem where 64-bit atomics exist: the value is the low half. */
 struct semaphore {
@@ -84,6 +86,24 @@ bool libc_lock_held(enum held_kind kind, const void *lock, uint32_t tid)
 		return !__atomic_load_n(&((const struct semaphore *)lock)->value, __ATOMIC_RELAXED);
 	default:
 		return true;
+	}
+}
+
+bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody)
+{
+	const pthread_mutex_t *mutex = lock;
+	const pthread_rwlock_t *rwlock = lock;
+
+	switch (kind) {
+	case HELD_MUTEX:
+		return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) &&
+		       !(nobody && __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED));
+	case HELD_WRITE:
+		return __atomic_load_n(&rwlock->__data.__readers, __ATOMIC_RELAXED) &
+			       RWLOCK_WRITER &&
+		       !(nobody && __atomic_load_n(&rwlock->__data.__cur_writer, __ATOMIC_RELAXED));
+	default:
+		return libc_lock_held(kind, lock, 0);
 	}
 }
 

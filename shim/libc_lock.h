@@ -18,6 +18,12 @@ size_t libc_lock_size(enum held_kind kind);
 /* Is it locked, so far as it tells, by this thread? A lock that keeps no owner: by anybody. */
 bool libc_lock_held(enum held_kind kind, const void *lock, uint32_t tid);
 
+/*
+ * Is it locked, whoever it was: glibc notes the owner of a mutex or a writer's lock after it has taken it, and takes
+ * the note back before it gives it up. `nobody`: only if there is no such note.
+ */
+bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody);
+
 /* Was it made to be shared between processes, whose threads fork does not take away? */
 bool libc_lock_shared(enum held_kind kind, const void *lock);
 

@@ -98,18 +98,19 @@ struct orphan *orphan_of(const void *lock)
 	return at ? &orphans[at - 1] : NULL;
 }
 
-static struct orphan orphan_new(const struct held *held, const struct thread *holder, uint32_t fork)
+static struct orphan orphan_new(const struct held *held, const struct thread *holder, bool nobody)
 {
 	return (struct orphan){
 		.held = *held,
 		.holder = holder->tid,
-		.fork = fork,
+		.fork = fork_count < COUNT(forks) ? fork_count : COUNT(forks) - 1,
+		.nobody = nobody,
 		.ended = holder->ended,
 		.stack_end = holder->stack_high,
 	};
 }
 
-static void add(const struct held *held, const struct thread *holder, uint32_t fork)
+static void add(const struct held *held, const struct thread *holder, bool nobody)
 {
 	uint16_t *slot;
 
@@ -128,38 +129,67 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 		/* taken more than once, or by several readers, or an orphan of the parent's */
 		if (!known->gone)
 			return;
-		*known = orphan_new(held, holder, fork);
+		*known = orphan_new(held, holder, nobody);
 		return;
 	}
-	orphans[count] = orphan_new(held, holder, fork);
+	orphans[count] = orphan_new(held, holder, nobody);
 	*slot = (uint16_t)++count;
+}
+
+/* Every entry of the other threads that names a lock which can be read. */
+static void each_entry(struct pages *pages,
+		       void (*each)(const struct held *, const struct thread *))
+{
+	const struct thread *thread, *self = thread_words.self;
+	uint32_t entries, i;
+
+	for (thread = thread_first(); thread; thread = thread->next) {
+		if (!thread->used || thread == self)
+			continue;
+		entries = thread->held_count + !!held_left(thread);
+		for (i = 0; i < entries; i++) {
+			const struct held *held = &thread->held[i];
+
+			/* fork() opens the locks of streams */
+			if (held->lock && held->kind != HELD_FILE && lock_readable(pages, held))
+				each(held, thread);
+		}
+	}
+}
+
+static void add_held(const struct held *held, const struct thread *thread)
+{
+	if (held->kind == HELD_SEM && origin_use(held->lock) == ORIGIN_SIGNAL)
+		return;
+	if (held_by(held, thread->tid))
+		add(held, thread, false);
+}
+
+/*
+ * One that is locked, though nobody is known to have it: somebody was just taking it, or giving it back. It is one
+ * of those who have an entry for it.
+ */
+static void add_taken(const struct held *held, const struct thread *thread)
+{
+	if (held->kind == HELD_SEM && origin_use(held->lock) != ORIGIN_LOCK)
+		return;
+	if (held->kind == HELD_HIDDEN || held->flags & HELD_WAITING || orphan_of(held->lock) ||
+	    held_search(held->lock) != HELD_NONE)
+		return;
+	if (libc_lock_taken((enum held_kind)held->kind, held->lock, true))
+		add(held, thread, true);
 }
 
 void orphan_find(void)
 {
-	const struct thread *thread, *self = thread_words.self;
 	struct pages pages = { { 0 } };
-	uint32_t i, before = count, fork = fork_count;
+	uint32_t before = count;
 
 	found = true;
 	if (seccomp_confined())
 		return;
-	for (thread = thread_first(); thread; thread = thread->next) {
-		const struct held *left = held_left(thread);
-
-		if (!thread->used || thread == self)
-			continue;
-
-		for (i = 0; i < thread->held_count + !!left; i++) {
-			const struct held *held = &thread->held[i];
-
-			/* fork() opens the locks of streams */
-			if (!held->lock || held->kind == HELD_FILE)
-				continue;
-			if (lock_readable(&pages, held) && held_by(held, thread->tid))
-				add(held, thread, fork < COUNT(forks) ? fork : COUNT(forks) - 1);
-		}
-	}
+	each_entry(&pages, add_held);
+	each_entry(&pages, add_taken);
 	if (count != before)
 		note_fork();
 	if (count)
@@ -171,11 +201,17 @@ bool orphan_found(void)
 	return found;
 }
 
-/* Whoever waits for it gets it only from its holder, who is not here. */
-static bool orphaned(const struct orphan *orphan)
+/* Whoever waits for it gets it only from its holder, who is not here. Once it was given back it is a lock as any. */
+static bool orphaned(struct orphan *orphan)
 {
-	return !orphan->gone && held_by(&orphan->held, orphan->holder) &&
-	       !libc_lock_shared((enum held_kind)orphan->held.kind, orphan->held.lock);
+	enum held_kind kind = (enum held_kind)orphan->held.kind;
+	const void *lock = orphan->held.lock;
+
+	if (!orphan->gone)
+		orphan->gone = !(orphan->nobody ? libc_lock_taken(kind, lock, true) :
+						  held_by(&orphan->held, orphan->holder)) ||
+			       libc_lock_shared(kind, lock);
+	return !orphan->gone;
 }
 
 /* Names of holders, which may have ended when one is asked for again. */

@@ -17,6 +17,7 @@ struct orphan {
 	uintptr_t stack_end; /* of its stack; zero: not known */
 	bool ended;	     /* the holder had ended before the fork */
 	bool told;	     /* as orphaned-lock */
+	bool nobody;	     /* the lock does not say that the holder had it, nor anybody else */
 	bool gone;	     /* initialised anew, or destroyed, or repaired */
 };
 

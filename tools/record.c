@@ -330,6 +330,36 @@ static void json_violation(const struct view *view, struct json *json,
 	free(message);
 }
 
+static void json_gate(const struct view *view, struct json *json)
+{
+	const struct box_header *header = &view->box->header;
+	uint32_t i;
+
+	json_key(json, "gate");
+	json_open(json, '{');
+	json_key_number(json, "forks", header->gate_forks);
+	json_key_number(json, "waits", header->gate_waits);
+	json_key_number(json, "wait_ns", header->gate_wait_ns);
+	json_key_number(json, "limits", header->gate_limits);
+	json_key(json, "places");
+	json_open(json, '[');
+	for (i = 0; i < view->box->slots[BOX_TABLE_GATE]; i++) {
+		const struct box_gate *gate = &view->box->gate[i];
+
+		if (!gate->ready)
+			continue;
+		json_open(json, '{');
+		json_key_string(json, "type", box_lock_type_name(gate->lock_type));
+		json_key_string(json, "name", symbols_data(view->symbols, &gate->lock).symbol);
+		json_key_number(json, "limits", gate->limits);
+		json_key(json, "acquired");
+		json_frame(view, json, &gate->acquired);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	json_close(json, '}');
+}
+
 static void json_summary(const struct view *view, struct json *json)
 {
 	const struct box_header *header = &view->box->header;
@@ -352,6 +382,8 @@ static void json_summary(const struct view *view, struct json *json)
 	json_key_number(json, "fallbacks", header->fallbacks);
 	json_key_number(json, "audits", header->audits);
 	json_key_number(json, "audit_ns", header->audit_ns);
+	json_gate(view, json);
+	json_key_number(json, "locks_lost", header->locks_lost);
 	json_key(json, "violations");
 	json_open(json, '{');
 	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)

@@ -286,6 +286,36 @@ static void print_sites(const struct view *view)
 	free(sites);
 }
 
+/* How forks waited for other threads, and which locks kept them waiting. */
+static void print_gate(const struct view *view)
+{
+	const struct box_header *header = &view->box->header;
+	FILE *file = view->output->file;
+	uint32_t i;
+
+	if (!header->gate_waits && !header->locks_lost)
+		return;
+	fprintf(file, "  gate: %llu fork%s, %llu waited for other threads, %s",
+		number(header->gate_forks), plural(header->gate_forks), number(header->gate_waits),
+		duration_text(header->gate_wait_ns).text);
+	fprintf(file, "; %llu went on at the limit\n", number(header->gate_limits));
+	for (i = 0; i < view->box->slots[BOX_TABLE_GATE]; i++) {
+		const struct box_gate *gate = &view->box->gate[i];
+
+		if (!gate->ready)
+			continue;
+		fprintf(file, "    %s ", box_lock_type_name(gate->lock_type));
+		view_print_data(view, file, &gate->lock);
+		fprintf(file, " held at the limit %llu time%s, taken at ", number(gate->limits),
+			plural(gate->limits));
+		view_print_code(view, file, &gate->acquired);
+		fputs(gate->limits >= BOX_GATE_LIMITS ? "; no longer waited for\n" : "\n", file);
+	}
+	if (header->locks_lost)
+		fprintf(file, "  %llu lock%s not tracked: the tables were full\n",
+			number(header->locks_lost), plural(header->locks_lost));
+}
+
 static void print_counts(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
@@ -303,6 +333,7 @@ static void print_counts(const struct view *view)
 		fprintf(file, "  %llu upgrade%s, %llu fallback%s\n", number(header->upgrades),
 			plural(header->upgrades), number(header->fallbacks),
 			plural(header->fallbacks));
+	print_gate(view);
 	if (view->box->dropped)
 		fprintf(file, "  %llu record%s dropped: the box was full; the counts are exact\n",
 			number(view->box->dropped), plural(view->box->dropped));

@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# The gate: forks wait until other threads have left their critical sections, and never for long.
+
+load helper
+
+# forks WHAT COUNT [LIMIT]: no child may hang, and nothing be reported. The limit is far off: machines are busy.
+forks() {
+	LIMIT=60 record -s gate="${3:-2000}" -- gate_forks "$1" "$2"
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "0 of $2 hung"
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+	assert_equal "$(query 'summary["gate"]["forks"] >= '"$2")" True
+}
+
+@test "without the gate children hang, and are told why" {
+	LIMIT=60 record -s gate=0 -- gate_forks mtx 8
+	run cat "$BATS_TEST_TMPDIR/record.out"
+	refute_output "0 of 8 hung"
+	assert_equal "$(query 'summary["gate"]["forks"]')" 0
+	assert_equal "$(query 'deadlock["lock"]["name"]')" mtx
+}
+
+@test "mutexes, nested" {
+	forks mutex 200
+}
+
+@test "mutexes of C11, spin locks, rwlocks, semaphores" {
+	forks mtx 50
+	forks spin 20
+	forks rwlock 100
+	forks sem 100
+}
+
+@test "threads that wait for a condition" {
+	forks cond 150
+}
+
+@test "threads that are made and end" {
+	forks short 100
+}
+
+@test "two threads that fork" {
+	forks two 150
+}
+
+@test "prepare handlers that wait for the threads that the gate has stopped" {
+	forks handlers 30 20
+}
+
+@test "a lock that is always held is waited for three times, and no other suffers" {
+	record -- gate_forks held 20
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "0 of 20 hung"
+	assert_equal "$(query '[v["lock"]["name"] for v in violations]')" inner
+	assert_equal "$(query '[p["limits"] for p in summary["gate"]["places"]]')" 3
+	assert_equal "$(query '[p["name"] for p in summary["gate"]["places"]]')" inner
+	assert_equal "$(query '[p["acquired"]["symbol"] for p in summary["gate"]["places"]]')" do_held
+	assert_equal "$(query 'summary["gate"]["limits"]')" 3
+}
+
+@test "the summary tells how long forks waited, and for which lock" {
+	run spork run -- "$VICTIMS/gate_forks" held 10
+	assert_output --regexp "gate: [0-9]+ forks, [0-9]+ waited for other threads, [0-9.]+ .s; 3 went on at the limit"
+	assert_output --regexp "mutex 0x[0-9a-f]+ .*inner.* held at the limit 3 times, taken at do_held gate_forks.c:[0-9]+ .*; no longer waited for"
+}
+
+@test "a system call under a lock holds a fork up for no longer than the gate, and not for ever" {
+	LIMIT=60 record -s gate=5 -- gate_forks syscall 3
+	assert_equal "$(query '0 < summary["gate"]["limits"] <= 3')" True
+	assert_equal "$(query 'summary["gate"]["wait_ns"] < 10**9')" True
+	assert_equal "$(query '[p["acquired"]["symbol"] for p in summary["gate"]["places"]]')" do_syscall
+	# what the gate could not prevent is reported
+	assert_equal "$(query 'deadlock["lock"]["name"]')" outer
+}
+
+@test "one thread: nobody to wait for" {
+	record -- orphan_mutex 300 || true
+	record -- fork_exec
+	assert_equal "$(query 'summary["gate"]["forks"]')" 0
+}
