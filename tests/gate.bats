@@ -14,7 +14,7 @@ forks() {
 }
 
 @test "without the gate children hang, and are told why" {
-	LIMIT=60 record -s gate=0 -- gate_forks mtx 8
+	LIMIT=60 record -s gate=0 -- gate_forks mtx 8 300
 	run cat "$BATS_TEST_TMPDIR/record.out"
 	refute_output "0 of 8 hung"
 	assert_equal "$(query 'summary["gate"]["forks"]')" 0
@@ -65,7 +65,7 @@ forks() {
 }
 
 @test "a system call under a lock holds a fork up for no longer than the gate, and not for ever" {
-	LIMIT=60 record -s gate=5 -- gate_forks syscall 3
+	LIMIT=60 record -s gate=5 -- gate_forks syscall 3 300
 	assert_equal "$(query '0 < summary["gate"]["limits"] <= 3')" True
 	assert_equal "$(query 'summary["gate"]["wait_ns"] < 10**9')" True
 	assert_equal "$(query '[p["acquired"]["symbol"] for p in summary["gate"]["places"]]')" do_syscall

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gate_forks WHAT FORKS [THREADS]: threads do WHAT all the time while main forks children that do the same once.
- * Prints how many children hung, and had to be killed.
+ * gate_forks WHAT FORKS [PATIENCE]: four threads do WHAT all the time while main forks children that do the same once.
+ * Prints how many children hung for PATIENCE ms, and had to be killed.
  *
  * mutex       short critical sections, nested two deep
  * rwlock spin sem mtx  the same of other kinds
@@ -32,7 +32,7 @@ static mtx_t mtx;
 static pthread_cond_t filled = PTHREAD_COND_INITIALIZER, emptied = PTHREAD_COND_INITIALIZER;
 static int queue;
 static volatile int over, forks_of_other;
-static int patience = 20000; /* tenths of a millisecond */
+static int patience = 4000;
 
 static struct timespec from_now(long ns)
 {
@@ -167,7 +167,7 @@ static void do_short(void)
 
 /* Every thread says that it has seen the request to stand still, under a lock. */
 static int asked, said;
-static int threads = 4;
+#define THREADS 4
 
 static void do_answer(void)
 {
@@ -193,7 +193,7 @@ static void ask(void)
 		pthread_mutex_lock(&outer);
 		all = said;
 		pthread_mutex_unlock(&outer);
-	} while (all < threads);
+	} while (all < THREADS);
 	pthread_mutex_lock(&outer);
 }
 
@@ -231,8 +231,8 @@ static void *run(void *what)
 /* 1: it hung. */
 static int fork_one(void (*function)(void))
 {
-	struct timespec wait = { 0, 100000 };
-	int status, tries;
+	struct timespec wait = { 0, 100000 }, start, now;
+	int status;
 	pid_t child = fork();
 
 	if (child == 0) {
@@ -241,11 +241,14 @@ static int fork_one(void (*function)(void))
 	}
 	if (child < 0)
 		return 0;
-	for (tries = 0; tries < patience; tries++) {
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
 		if (waitpid(child, &status, WNOHANG) == child)
 			return 0;
 		nanosleep(&wait, NULL);
-	}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 <
+		 patience);
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	return 1;
@@ -264,22 +267,22 @@ static void *fork_too(void *unused)
 int main(int argc, char **argv)
 {
 	int forks = argc > 2 ? atoi(argv[2]) : 100, hung = 0, i;
-	pthread_t thread[64], second;
+	pthread_t thread[THREADS], second;
 	size_t what;
 
 	for (what = 0; what < sizeof(whats) / sizeof(*whats); what++)
 		if (argc > 1 && !strcmp(argv[1], whats[what].name))
 			break;
 	if (argc > 3)
-		threads = atoi(argv[3]);
-	if (what == sizeof(whats) / sizeof(*whats) || threads > 64)
+		patience = atoi(argv[3]);
+	if (what == sizeof(whats) / sizeof(*whats))
 		return 2;
 	pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
 	sem_init(&semaphore, 0, 1);
 	mtx_init(&mtx, mtx_plain);
 	if (!strcmp(argv[1], "handlers"))
 		pthread_atfork(ask, give, give);
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < THREADS; i++)
 		pthread_create(&thread[i], NULL, run,
 			       i % 2 ? (void *)&whats[what].other : (void *)&whats[what].thread);
 	if (!strcmp(argv[1], "two"))
@@ -290,7 +293,7 @@ int main(int argc, char **argv)
 	over = 1;
 	if (!strcmp(argv[1], "two"))
 		pthread_join(second, NULL);
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	printf("%d of %d hung\n", hung + forks_of_other, forks);
 	return 0;
