@@ -221,6 +221,7 @@ static void records_check(struct box *box)
 		CLAMP(violation->stack_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->fork_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->acquired_frames, BOX_STACK_FRAMES);
+		CLAMP(violation->order.stack_frames, BOX_STACK_FRAMES);
 	}
 }
 
