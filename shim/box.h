@@ -149,6 +149,9 @@ enum spork_lock_type {
 	BOX_LOCK_HIDDEN,
 };
 
+/* What a child got that was about to block on an orphan, after the report: on_orphan. */
+enum spork_remedy { BOX_REMEDY_NONE, BOX_REMEDY_REPAIR, BOX_REMEDY_ABORT };
+
 enum spork_phase { BOX_PHASE_NONE, BOX_PHASE_PREPARE, BOX_PHASE_PARENT, BOX_PHASE_CHILD };
 
 enum spork_table {
@@ -337,7 +340,7 @@ struct box_violation {
 	struct box_frame origin;    /* where the lock was initialised */
 	struct box_frame handler;   /* the atfork handler concerned */
 	uint32_t acquired_frames;
-	uint32_t pad;
+	uint32_t remedy;			     /* enum spork_remedy */
 	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
 	uint32_t call; /* enum spork_call + 1 of the fork concerned; zero: none */
 	uint32_t site; /* site index + 1 */

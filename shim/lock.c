@@ -60,10 +60,13 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 
 	if (!held)
 		return;
-	if (got)
-		held->flags |= HELD_TAKEN;
-	else
+	if (!got) {
 		held_drop(at, lock);
+		return;
+	}
+	held->flags |= HELD_TAKEN;
+	if (lock_attended())
+		orphan_taken(lock, (enum held_kind)held->kind);
 }
 
 #define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
@@ -101,6 +104,8 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 		if (at == HELD_NONE || lock_attended())                                            \
 			handler_release(at, object);                                               \
 		result = NEXT(id)(lock);                                                           \
+		if (!result && at == HELD_NONE)                                                    \
+			orphan_given(object);                                                      \
 		if (!result)                                                                       \
 			held_drop(at, object);                                                     \
 		return result;                                                                     \
@@ -262,6 +267,8 @@ int lock_sem_post(sem_t *lock)
 
 	origin_used(lock, at == HELD_NONE ? ORIGIN_SIGNAL : ORIGIN_LOCK);
 	result = NEXT(sem_post)(lock);
+	if (at == HELD_NONE)
+		orphan_given(lock);
 	held_drop(at, lock);
 	return result;
 }

@@ -404,26 +404,23 @@ static __attribute__((noinline)) void tell(const struct cycle *cycle)
 }
 
 /*
- * Entries whose locks are not held after all: another thread has unlocked them, a longjmp has left them behind, or
- * this is a signal handler in the middle of a lock call. A forked child's locks may have either thread id.
+ * Without entries whose locks are not held after all: another thread has unlocked them, a longjmp has left them
+ * behind, or this is a signal handler in the middle of a lock call.
  */
-static uint32_t really_held(const struct thread *self, struct party *held, uint32_t count)
+static uint32_t really_held(struct party *held, uint32_t count)
 {
-	uint32_t tid = (uint32_t)SYS(gettid), from, to = 0;
+	uint32_t from, to = 0;
 
-	for (from = 0; from < count; from++) {
-		const struct held *entry = &self->held[held[from].at];
-
-		if (held_readable(entry) && (held_by(entry, tid) || held_by(entry, self->tid)))
+	for (from = 0; from < count; from++)
+		if (held_mine(&thread_words.self->held[held[from].at]))
 			held[to++] = held[from];
-	}
 	return to;
 }
 
 static __attribute__((noinline)) void order_unknown(struct party *held, const struct party *to,
 						    uint32_t count)
 {
-	struct sight sight = { held, to, really_held(thread_words.self, held, count) };
+	struct sight sight = { held, to, really_held(held, count) };
 	struct unwind_frame frame[BOX_STACK_FRAMES];
 	unsigned frames = 0;
 	struct cycle cycle;

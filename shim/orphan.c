@@ -33,6 +33,7 @@ static struct orphan *orphans;
 static uint16_t *slots; /* by address: index of the orphan plus one */
 static uint32_t count;
 static bool found; /* orphan_find() ran for the fork that is being made */
+static struct spin repair_lock;
 
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
@@ -94,6 +95,16 @@ struct orphan *orphan_of(const void *lock)
 	return at ? &orphans[at - 1] : NULL;
 }
 
+static struct orphan orphan_made(const struct held *held, const struct thread *holder,
+				 uint32_t fork)
+{
+	struct orphan orphan = { .held = *held, holder->tid, fork, .ended = holder->ended };
+
+	if (holder->ended)
+		memcpy(orphan.name, holder->name, sizeof(orphan.name));
+	return orphan;
+}
+
 static void add(const struct held *held, const struct thread *holder, uint32_t fork)
 {
 	uint16_t *slot;
@@ -113,12 +124,10 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 		/* taken more than once, or by several readers, or an orphan of the parent's */
 		if (!known->gone)
 			return;
-		*known =
-			(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+		*known = orphan_made(held, holder, fork);
 		return;
 	}
-	orphans[count] =
-		(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
+	orphans[count] = orphan_made(held, holder, fork);
 	*slot = (uint16_t)++count;
 }
 
@@ -129,6 +138,7 @@ void orphan_find(void)
 	uint32_t i, before = count, fork = fork_count;
 
 	found = true;
+	spin_reset(&repair_lock);
 	if (seccomp_confined())
 		return;
 	for (thread = thread_first(); thread; thread = thread->next) {
@@ -187,12 +197,16 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 
 static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
-	if (!orphan->name[0])
+	if (!orphan->name[0] && !orphan->ended)
 		proc_thread_name((uint32_t)SYS(getppid), orphan->holder, orphan->name);
 	orphan_describe(orphan, violation);
 	violation->kind = kind;
-	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK)
+	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK) {
 		violation->stack_frames = unwind_box(0, violation->stack);
+		violation->remedy = config.on_orphan == ON_ORPHAN_REPAIR ? BOX_REMEDY_REPAIR :
+				    config.on_orphan == ON_ORPHAN_ABORT	 ? BOX_REMEDY_ABORT :
+									   BOX_REMEDY_NONE;
+	}
 	report_violation(violation);
 }
 
@@ -226,21 +240,45 @@ static bool blocks(const struct orphan *orphan, enum held_kind kind)
 void orphan_check(void *lock, enum held_kind kind)
 {
 	struct orphan *orphan = orphan_of(lock);
+	bool repairs = config.on_orphan == ON_ORPHAN_REPAIR;
 	struct box_violation violation;
 	int error = errno;
 
-	if (!orphan || !blocks(orphan, kind) || !orphaned(orphan))
+	if (!orphan || orphan->gone || !blocks(orphan, kind))
 		return;
-	if (orphan->held.kind == HELD_SEM && !config.strict)
-		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-	tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
-	if (config.on_orphan == ON_ORPHAN_ABORT)
-		REAL(abort)();
-	if (config.on_orphan == ON_ORPHAN_REPAIR) {
-		libc_lock_remake((enum held_kind)orphan->held.kind, lock);
-		orphan_forget(lock);
+	/* Of several threads that the child may have by now, one repairs it, and the others see that it did. */
+	if (repairs)
+		spin_lock(&repair_lock);
+	if (orphaned(orphan)) {
+		if (orphan->held.kind == HELD_SEM && !config.strict)
+			tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
+		tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+		if (config.on_orphan == ON_ORPHAN_ABORT)
+			REAL(abort)();
+		if (repairs) {
+			libc_lock_remake((enum held_kind)orphan->held.kind, lock);
+			orphan_forget(lock);
+		}
 	}
+	if (repairs)
+		spin_unlock(&repair_lock);
 	errno = error;
+}
+
+void orphan_taken(const void *lock, enum held_kind kind)
+{
+	if (kind != HELD_READ)
+		orphan_forget(lock);
+}
+
+void orphan_given(const void *lock)
+{
+	struct orphan *orphan = orphan_of(lock);
+
+	if (!orphan || libc_lock_owned((enum held_kind)orphan->held.kind, lock))
+		return;
+	if (orphan->held.kind != HELD_READ || !held_by(&orphan->held, orphan->holder))
+		orphan->gone = true;
 }
 
 void orphan_forget(const void *lock)

@@ -302,6 +302,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 					  "  It was found here:\n");
 		text_stack(text, violation->stack, violation->stack_frames);
 	}
+	if (violation->remedy == BOX_REMEDY_REPAIR)
+		text_string(text, "  The lock is made anew, unlocked, for the child to go on.\n");
+	if (violation->remedy == BOX_REMEDY_ABORT)
+		text_string(text, "  The child is aborted.\n");
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];
 	text_string(text, "SUMMARY: spork: ");

@@ -284,6 +284,8 @@ static void json_lock(const struct view *view, struct json *json,
 		json_null(json);
 	json_key(json, "holder_ended");
 	json_bool(json, violation->holder_ended);
+	json_key(json, "repaired");
+	json_bool(json, violation->remedy == BOX_REMEDY_REPAIR);
 	json_close(json, '}');
 }
 
