@@ -129,7 +129,7 @@ static bool both_read(uint32_t one, uint32_t other)
 static uint32_t gate_name(const struct party *gate, const struct party *from,
 			  const struct party *to)
 {
-	bool alike = gate->class == from->class || gate->class == to->class;
+	bool alike = from->class == to->class && gate->class == from->class;
 	uint64_t name = hash_mix(3, alike ? gate->instance : gate->class);
 
 	return ((uint32_t)name & ~1U) | (gate->kind == HELD_READ);
@@ -427,7 +427,7 @@ static __attribute__((noinline)) void order_unknown(struct party *held, const st
 	uint32_t i;
 
 	for (i = 0; i < sight.count; i++) {
-		if (edge_known(edge_key(&sight, i)) || full(held[i].class == to->class))
+		if (edge_known(edge_key(&sight, i)))
 			continue;
 		if (!frames)
 			frames = unwind(0, frame, COUNT(frame));
@@ -463,7 +463,7 @@ void order_ask(uint32_t at, const void *lock, enum held_kind kind)
 		return;
 	to = party_of(lock, kind);
 	for (i = 0; i < sight.count; i++)
-		if (!edge_known(edge_key(&sight, i))) {
+		if (!edge_known(edge_key(&sight, i)) && !full(held[i].class == to.class)) {
 			order_unknown(held, &to, sight.count);
 			return;
 		}

@@ -6,6 +6,8 @@
 
 load helper
 
+stderr= # set by run --separate-stderr
+
 # ordered CASE...: runs them with locks=order, each of which has to come to its end
 ordered() {
 	run -0 record -s locks=order -- lock_order "$@"
@@ -63,6 +65,7 @@ what() {
 
 @test "however often it happens, it is reported once" {
 	reported opposite 300
+	reported again
 }
 
 @test "without locks=order nobody looks" {
@@ -106,6 +109,7 @@ what() {
 	reported rwlock
 	assert_equal "$(what 'v["lock"]["type"], v["other"]["type"]')" "('rwlock', 'mutex')"
 	silent rwlock_reads
+	silent reads_rwlock
 	silent readers
 	reported spin
 	assert_equal "$(what 'v["lock"]["type"], v["other"]["type"]')" "('spin', 'mutex')"

@@ -67,6 +67,20 @@ static void opposite(void)
 	}
 }
 
+/* The same two, once within a third lock: that is another sight of the same cycle. */
+static NOINLINE void gamma_beta_alpha(void)
+{
+	pthread_mutex_lock(&gamma_lock);
+	beta_alpha();
+	pthread_mutex_unlock(&gamma_lock);
+}
+
+static void again(void)
+{
+	opposite();
+	in_thread(gamma_beta_alpha);
+}
+
 static NOINLINE void beta_gamma(void)
 {
 	pthread_mutex_lock(&beta);
@@ -202,13 +216,13 @@ static void heap_reused(void)
 {
 	static struct object place[2];
 	struct object *copy = malloc(sizeof(place));
-	int round;
+	int round, i;
 
 	for (round = 0; round < 2; round++) {
 		session = &copy[round];
 		channel = &copy[!round];
-		pthread_mutex_init(&session->lock, NULL);
-		pthread_mutex_init(&channel->lock, NULL);
+		for (i = 0; i < 2; i++)
+			pthread_mutex_init(&copy[i].lock, NULL);
 		in_thread(session_channel);
 		pthread_mutex_destroy(&session->lock);
 		pthread_mutex_destroy(&channel->lock);
@@ -261,6 +275,12 @@ static void rwlock_reads(void)
 {
 	in_thread(read_book_alpha);
 	in_thread(alpha_read_book);
+}
+
+static void reads_rwlock(void)
+{
+	in_thread(alpha_read_book);
+	in_thread(read_book_alpha);
 }
 
 static NOINLINE void read_book_page(void)
@@ -565,6 +585,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{ "opposite", opposite },
+	{ "again", again },
 	{ "three", three },
 	{ "handler", handler },
 	{ "heap", heap },
@@ -584,6 +605,7 @@ static const struct {
 	{ "handler_clean", handler_clean },
 	{ "heap_reused", heap_reused },
 	{ "rwlock_reads", rwlock_reads },
+	{ "reads_rwlock", reads_rwlock },
 	{ "readers", readers },
 	{ "condition_clean", condition_clean },
 	{ "trylock", trylock },

@@ -4,6 +4,7 @@
  * what it can do there; in the cases marked so at the end it hangs all the same.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -240,6 +241,33 @@ static void lock_event_wait(void)
 	worker_stay(-1);
 }
 
+/* A semaphore with a name is for all processes that know it. */
+static sem_t *named;
+
+static void named_make(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "/orphan_cases.%d", (int)getpid());
+	named = sem_open(name, O_CREAT | O_EXCL, 0600, 1);
+	sem_unlink(name);
+	if (named == SEM_FAILED)
+		abort();
+}
+
+static void named_hold(void)
+{
+	sem_wait(named);
+	worker_stay(100);
+	sem_post(named);
+}
+
+static void named_use(void)
+{
+	sem_wait(named);
+	sem_post(named);
+}
+
 /* Ends with the lock in hand. */
 static void ended(void)
 {
@@ -381,6 +409,30 @@ static void spin_give(void)
 	pthread_join(thread, NULL);
 }
 
+static void *read_briefly(void *unused)
+{
+	pthread_rwlock_rdlock(&book);
+	if (write(reached[1], "x", 1) != 1)
+		abort();
+	usleep(100000);
+	pthread_rwlock_unlock(&book);
+	return unused;
+}
+
+static void read_give(void)
+{
+	pthread_t thread;
+	char byte;
+
+	pthread_rwlock_unlock(&book);
+	pthread_create(&thread, NULL, read_briefly, NULL);
+	if (read(reached[0], &byte, 1) != 1)
+		abort();
+	pthread_rwlock_wrlock(&book);
+	pthread_rwlock_unlock(&book);
+	pthread_join(thread, NULL);
+}
+
 static void lock_hold(void)
 {
 	sem_wait(&sem);
@@ -497,9 +549,11 @@ static const struct {
 	{ "event", event_make, event_wait, nothing, event_use, nothing },
 	{ "event_handler", event_make, event_wait, nothing, timer_use, nothing },
 	{ "lock_event", lock_event_make, lock_event_wait, nothing, timer_use, nothing },
+	{ "named", named_make, named_hold, nothing, named_use, nothing },
 	{ "unmapped", nothing, unmapped, nothing, nothing, nothing },
 	{ "waited", queue_hold, queue_take, nothing, queue_give, give_only },
 	{ "readers", nothing, read_hold, nothing, read_use, nothing },
+	{ "read_given", nothing, read_hold, nothing, read_give, nothing },
 	{ "spin_given", spin_make, spin_hold, nothing, spin_give, nothing },
 	{ "sem_given", lock_event_make, lock_hold, nothing, sem_give, nothing },
 	/* hang */
