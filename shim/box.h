@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 3
+#define SPORK_BOX_VERSION 4
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -148,6 +148,9 @@ enum spork_lock_type {
 	BOX_LOCK_SEM,
 	BOX_LOCK_HIDDEN,
 };
+
+/* What a child got that was about to block on an orphan, after the report: on_orphan. */
+enum spork_remedy { BOX_REMEDY_NONE, BOX_REMEDY_REPAIR, BOX_REMEDY_ABORT };
 
 enum spork_phase { BOX_PHASE_NONE, BOX_PHASE_PREPARE, BOX_PHASE_PARENT, BOX_PHASE_CHILD };
 
@@ -300,6 +303,26 @@ struct box_site {
 	uint32_t latency[BOX_BUCKETS];		   /* time that the caller spent in the call */
 };
 
+/* One lock of a lock-order violation. */
+struct box_lock {
+	uint32_t type; /* enum spork_lock_type */
+	uint32_t pad;
+	struct box_frame lock;	   /* its address */
+	struct box_frame origin;   /* where it was initialised */
+	struct box_frame acquired; /* where it was taken */
+};
+
+/* Of a lock-order violation, apart from the lock that the thread is about to take. */
+struct box_order {
+	uint32_t locks; /* in the cycle; zero: none */
+	uint32_t stack_frames;
+	struct box_lock held; /* by the thread; the other order takes it later */
+	struct box_lock
+		outer; /* held there; of two locks, the one that the thread is about to take */
+	struct box_frame
+		stack[BOX_STACK_FRAMES]; /* where `held` is asked for there, innermost first */
+};
+
 struct box_violation {
 	uint32_t ready;
 	uint32_t kind; /* enum spork_violation */
@@ -317,7 +340,7 @@ struct box_violation {
 	struct box_frame origin;    /* where the lock was initialised */
 	struct box_frame handler;   /* the atfork handler concerned */
 	uint32_t acquired_frames;
-	uint32_t pad;
+	uint32_t remedy;			     /* enum spork_remedy */
 	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
 	uint32_t call; /* enum spork_call + 1 of the fork concerned; zero: none */
 	uint32_t site; /* site index + 1 */
@@ -326,6 +349,7 @@ struct box_violation {
 	struct box_frame fork[BOX_STACK_FRAMES]; /* where the process was forked, innermost first */
 	struct box_write leak;			 /* reroute-leak: what was written */
 	char text[32]; /* name of a function or class where the kind has one */
+	struct box_order order;
 };
 
 /* One spawn, written by the parent when its call returns. */

@@ -23,7 +23,7 @@ bool held_by(const struct held *held, uint32_t tid)
 	       libc_lock_held((enum held_kind)held->kind, held->lock, tid);
 }
 
-static bool readable(const struct held *held)
+bool held_readable(const struct held *held)
 {
 	return held->kind == HELD_HIDDEN ||
 	       (sys_readable(held->lock) &&
@@ -31,10 +31,28 @@ static bool readable(const struct held *held)
 			     8));
 }
 
+bool held_mine(const struct held *held)
+{
+	uint32_t tid = (uint32_t)SYS(gettid);
+
+	/* The record of a forked child's only thread has its parent's id, as have locks from before the fork. */
+	return held_readable(held) && (held_by(held, tid) || held_by(held, thread_words.self->tid));
+}
+
 /*
- * Closes the gaps, and drops what another thread has unlocked since, or a longjmp has left behind. Locks that the
- * thread waits for are below no other, so all that is here and not held is stale.
+ * Drops what another thread has unlocked since, or a longjmp has left behind. Locks that the thread waits for are
+ * below no other, so all that is here and not held is stale.
  */
+static void drop_stale(struct thread *self)
+{
+	uint32_t at;
+
+	for (at = 0; at < self->held_count; at++)
+		if (self->held[at].lock && !held_mine(&self->held[at]))
+			self->held[at].lock = NULL;
+}
+
+/* Closes the gaps. */
 static void compact(struct thread *self)
 {
 	uint32_t from, to = 0;
@@ -42,7 +60,7 @@ static void compact(struct thread *self)
 	for (from = 0; from < self->held_count; from++) {
 		struct held *held = &self->held[from];
 
-		if (!held->lock || !readable(held) || !held_by(held, self->tid))
+		if (!held->lock)
 			continue;
 		if (from != to)
 			self->held[to] = *held;
@@ -56,9 +74,12 @@ static void compact(struct thread *self)
 static bool grow(struct thread *self)
 {
 	uint32_t capacity = (self->held_capacity + 1) * 4;
-	struct held *larger = capacity > HELD_LIMIT ? NULL :
-						      memory_take(capacity * sizeof(*larger));
+	struct held *larger;
 
+	if (capacity > HELD_LIMIT)
+		capacity = HELD_LIMIT;
+	larger = capacity > self->held_capacity + 1 ? memory_take(capacity * sizeof(*larger)) :
+						      NULL;
 	if (!larger)
 		return false;
 	memcpy(larger + 1, self->held, self->held_count * sizeof(*larger));
@@ -83,12 +104,20 @@ bool held_room(void)
 		return false;
 	if (held_ready(self))
 		return true;
+	if (self->held_full) {
+		self->held_full--;
+		RECORD_ADD(locks_lost, 1);
+		return false;
+	}
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	drop_stale(self);
 	compact(self);
 	room = self->held_count < self->held_capacity - self->held_capacity / 4 || grow(self);
 	sys_sigmask(mask);
-	if (!room)
+	if (!room) {
+		self->held_full = self->held_capacity / 4;
 		RECORD_ADD(locks_lost, 1);
+	}
 	errno = error;
 	return room;
 }
@@ -136,7 +165,7 @@ bool held_leave(struct thread *thread)
 
 		/* A semaphore or a reader's lock may be given back by anyone; these two say whose they are. */
 		if (held->lock && (held->kind == HELD_MUTEX || held->kind == HELD_WRITE) &&
-		    readable(held) && held_by(held, thread->tid))
+		    held_readable(held) && held_by(held, thread->tid))
 			continue;
 		held->lock = NULL;
 	}

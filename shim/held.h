@@ -170,6 +170,12 @@ static inline __attribute__((always_inline)) bool held_innermost(const struct th
 /* The caller holds nothing but the entry at this index. */
 bool held_outermost(uint32_t at);
 
+/* May the lock be looked at? Costs system calls. */
+bool held_readable(const struct held *held);
+
+/* Is it an entry of the caller's, for a lock that it has? The same. */
+bool held_mine(const struct held *held);
+
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);
 

@@ -17,6 +17,7 @@
 #include "handler.h"
 #include "hook.h"
 #include "libc_lock.h"
+#include "order.h"
 #include "origin.h"
 #include "orphan.h"
 #include "sys.h"
@@ -46,6 +47,8 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 	}
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
 		orphan_check(lock, kind);
+	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)
+		order_ask(at, lock, kind);
 	errno = error;
 	return at;
 }
@@ -57,10 +60,13 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 
 	if (!held)
 		return;
-	if (got)
-		held->flags |= HELD_TAKEN;
-	else
+	if (!got) {
 		held_drop(at, lock);
+		return;
+	}
+	held->flags |= HELD_TAKEN;
+	if (lock_attended())
+		orphan_taken(lock, (enum held_kind)held->kind);
 }
 
 #define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
@@ -98,6 +104,8 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 		if (at == HELD_NONE || lock_attended())                                            \
 			handler_release(at, object);                                               \
 		result = NEXT(id)(lock);                                                           \
+		if (!result && at == HELD_NONE)                                                    \
+			orphan_given(object);                                                      \
 		if (!result)                                                                       \
 			held_drop(at, object);                                                     \
 		return result;                                                                     \
@@ -259,8 +267,20 @@ int lock_sem_post(sem_t *lock)
 
 	origin_used(lock, at == HELD_NONE ? ORIGIN_SIGNAL : ORIGIN_LOCK);
 	result = NEXT(sem_post)(lock);
+	if (at == HELD_NONE)
+		orphan_given(lock);
 	held_drop(at, lock);
 	return result;
+}
+
+/* The mutex of a condition is asked for again when the wait is over. */
+static __attribute__((noinline)) void lock_attend_return(uint32_t at, const void *lock)
+{
+	int error = errno;
+
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)
+		order_ask(at, lock, HELD_MUTEX);
+	errno = error;
 }
 
 /*
@@ -277,6 +297,8 @@ int lock_sem_post(sem_t *lock)
                                                                                                    \
 		if (held)                                                                          \
 			held->flags |= HELD_WAITING;                                               \
+		if (lock_attended())                                                               \
+			lock_attend_return(at, lock);                                              \
 		result = NEXT(id) arguments;                                                       \
 		held = held_same(at, lock);                                                        \
 		if (held)                                                                          \
@@ -338,6 +360,8 @@ static void made(void *lock, uintptr_t where, unsigned value)
 	held_drop(held_search(lock), lock);
 	orphan_forget(lock);
 	origin_note(lock, where, value);
+	if (config.locks == LOCKS_ORDER)
+		order_made(lock);
 }
 
 static void unmade(void *lock)
@@ -411,6 +435,7 @@ void lock_init(void)
 	libc_lock_init();
 	if (!config.locks)
 		real_without_bodies();
+	lock_attention_set(ATTEND_ORDER, config.locks == LOCKS_ORDER);
 }
 
 void lock_after_fork(void)

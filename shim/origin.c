@@ -24,6 +24,11 @@ struct origin {
 
 static struct origin *table;
 
+/* One each, in the same places: only with locks=order. */
+static uint64_t *contexts;
+static uint32_t last_number;
+#define NUMBER_MASK 0xffffffU
+
 static struct origin *slots(bool make)
 {
 	struct origin *found = __atomic_load_n(&table, __ATOMIC_ACQUIRE), *none = NULL;
@@ -118,4 +123,33 @@ void origin_used(const void *semaphore, enum origin_use use)
 	/* One bit each, so that a signal, once seen, outlasts what else is seen. */
 	if (origin && origin_use(semaphore) < use)
 		__atomic_or_fetch(&origin->detail, (uint64_t)use << USE_SHIFT, __ATOMIC_ACQ_REL);
+}
+
+void origin_context_note(const void *lock, uint64_t made)
+{
+	const struct origin *origin = search(lock);
+	uint64_t *all = __atomic_load_n(&contexts, __ATOMIC_ACQUIRE), *none = NULL;
+	uint64_t number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED) & NUMBER_MASK;
+
+	if (!origin)
+		return;
+	if (!all) {
+		all = memory_take(SLOTS * sizeof(*all));
+		if (all && !__atomic_compare_exchange_n(&contexts, &none, all, false,
+							__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			all = none;
+	}
+	if (all)
+		__atomic_store_n(&all[origin - table], (made & ~(uint64_t)NUMBER_MASK) | number,
+				 __ATOMIC_RELEASE);
+}
+
+struct origin_context origin_context(const void *lock)
+{
+	const uint64_t *all = __atomic_load_n(&contexts, __ATOMIC_ACQUIRE);
+	const struct origin *origin = all ? search(lock) : NULL;
+	uint64_t context = origin ? __atomic_load_n(&all[origin - table], __ATOMIC_ACQUIRE) : 0;
+
+	return (struct origin_context){ context & ~(uint64_t)NUMBER_MASK,
+					(uint32_t)context & NUMBER_MASK };
 }

@@ -30,4 +30,17 @@ enum origin_use {
 enum origin_use origin_use(const void *semaphore);
 void origin_used(const void *semaphore, enum origin_use use);
 
+/*
+ * For order.c: what tells apart the calls that led to the initialisation, and a number of its own for each time that
+ * a lock was initialised. Zero: not known.
+ */
+struct origin_context {
+	uint64_t made;
+	uint32_t number;
+};
+
+/* After origin_note(). */
+void origin_context_note(const void *lock, uint64_t made);
+struct origin_context origin_context(const void *lock);
+
 #endif

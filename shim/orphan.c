@@ -37,6 +37,7 @@ static struct orphan *orphans;
 static uint16_t *slots; /* by address: index of the orphan plus one */
 static uint32_t count;
 static bool found; /* orphan_find() ran for the fork that is being made */
+static struct spin repair_lock;
 
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
@@ -98,8 +99,36 @@ struct orphan *orphan_of(const void *lock)
 	return at ? &orphans[at - 1] : NULL;
 }
 
+/* Names of holders, which may have ended when one is asked for again. */
+static struct {
+	uint32_t tid;
+	char name[BOX_NAME];
+} names[64];
+
+static void holder_name(uint32_t tid, char name[BOX_NAME])
+{
+	uint32_t at = tid % COUNT(names);
+
+	if (names[at].tid != tid) {
+		proc_thread_name((uint32_t)SYS(getppid), tid, names[at].name);
+		names[at].tid = tid;
+	}
+	memcpy(name, names[at].name, sizeof(names[at].name));
+}
+
+/* A thread that has ended has left its name in its record. */
+static void holder_note(const struct thread *holder)
+{
+	uint32_t at = holder->tid % COUNT(names);
+
+	memcpy(names[at].name, holder->name, sizeof(names[at].name));
+	names[at].tid = holder->tid;
+}
+
 static struct orphan orphan_new(const struct held *held, const struct thread *holder, bool nobody)
 {
+	if (holder->ended)
+		holder_note(holder);
 	return (struct orphan){
 		.held = *held,
 		.holder = holder->tid,
@@ -186,6 +215,7 @@ void orphan_find(void)
 	uint32_t before = count;
 
 	found = true;
+	spin_reset(&repair_lock);
 	if (seccomp_confined())
 		return;
 	each_entry(&pages, add_held);
@@ -212,22 +242,6 @@ static bool orphaned(struct orphan *orphan)
 						  held_by(&orphan->held, orphan->holder)) ||
 			       libc_lock_shared(kind, lock);
 	return !orphan->gone;
-}
-
-/* Names of holders, which may have ended when one is asked for again. */
-static void holder_name(uint32_t tid, char name[BOX_NAME])
-{
-	static struct {
-		uint32_t tid;
-		char name[BOX_NAME];
-	} names[64];
-	uint32_t at = tid % COUNT(names);
-
-	if (names[at].tid != tid) {
-		proc_thread_name((uint32_t)SYS(getppid), tid, names[at].name);
-		names[at].tid = tid;
-	}
-	memcpy(name, names[at].name, sizeof(names[at].name));
 }
 
 /* How far the holder's stack can be read: to its end, where that is known, or a few pages. */
@@ -270,8 +284,12 @@ static void tell(struct orphan *orphan, struct box_violation *violation, enum sp
 {
 	orphan_describe(orphan, violation);
 	violation->kind = kind;
-	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK)
+	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK) {
 		violation->stack_frames = unwind_box(0, violation->stack);
+		violation->remedy = config.on_orphan == ON_ORPHAN_REPAIR ? BOX_REMEDY_REPAIR :
+				    config.on_orphan == ON_ORPHAN_ABORT	 ? BOX_REMEDY_ABORT :
+									   BOX_REMEDY_NONE;
+	}
 	report_violation(violation);
 }
 
@@ -305,21 +323,45 @@ static bool blocks(const struct orphan *orphan, enum held_kind kind)
 void orphan_check(void *lock, enum held_kind kind)
 {
 	struct orphan *orphan = orphan_of(lock);
+	bool repairs = config.on_orphan == ON_ORPHAN_REPAIR;
 	struct box_violation violation;
 	int error = errno;
 
-	if (!orphan || !blocks(orphan, kind) || !orphaned(orphan))
+	if (!orphan || orphan->gone || !blocks(orphan, kind))
 		return;
-	if (orphan->held.kind == HELD_SEM && !config.strict)
-		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-	tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
-	if (config.on_orphan == ON_ORPHAN_ABORT)
-		REAL(abort)();
-	if (config.on_orphan == ON_ORPHAN_REPAIR) {
-		libc_lock_remake((enum held_kind)orphan->held.kind, lock);
-		orphan_forget(lock);
+	/* Of several threads that the child may have by now, one repairs it, and the others see that it did. */
+	if (repairs)
+		spin_lock(&repair_lock);
+	if (orphaned(orphan)) {
+		if (orphan->held.kind == HELD_SEM && !config.strict)
+			tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
+		tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+		if (config.on_orphan == ON_ORPHAN_ABORT)
+			REAL(abort)();
+		if (repairs) {
+			libc_lock_remake((enum held_kind)orphan->held.kind, lock);
+			orphan_forget(lock);
+		}
 	}
+	if (repairs)
+		spin_unlock(&repair_lock);
 	errno = error;
+}
+
+void orphan_taken(const void *lock, enum held_kind kind)
+{
+	if (kind != HELD_READ)
+		orphan_forget(lock);
+}
+
+void orphan_given(const void *lock)
+{
+	struct orphan *orphan = orphan_of(lock);
+
+	if (!orphan || libc_lock_owned((enum held_kind)orphan->held.kind, lock))
+		return;
+	if (orphan->held.kind != HELD_READ || !held_by(&orphan->held, orphan->holder))
+		orphan->gone = true;
 }
 
 void orphan_forget(const void *lock)

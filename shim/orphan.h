@@ -42,6 +42,12 @@ void orphan_check(void *lock, enum held_kind kind);
 /* The lock is initialised anew, or destroyed: no orphan any more. */
 void orphan_forget(const void *lock);
 
+/* The caller has got `lock`, as `kind`: those that keep no owner are no orphans any more. */
+void orphan_taken(const void *lock, enum held_kind kind);
+
+/* It has given back a lock that it did not take. The same. */
+void orphan_given(const void *lock);
+
 /* The orphan with this address, or NULL. */
 struct orphan *orphan_of(const void *lock);
 

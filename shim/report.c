@@ -149,6 +149,7 @@ void report_violation(struct box_violation *violation)
 	hash = hash_frames(hash, &violation->handler, violation->handler.addr ? 1 : 0);
 	hash = hash_frames(hash, violation->stack, violation->stack_frames);
 	hash = hash_frames(hash, violation->fork, violation->fork_frames);
+	hash = hash_frames(hash, violation->order.stack, violation->order.stack_frames);
 	violation->hash = hash;
 	violation->count = 1;
 	violation->time_ns = sys_now();

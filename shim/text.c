@@ -153,11 +153,16 @@ void text_hex(struct text *text, uint64_t value)
 	text_number(text, value, 16);
 }
 
+static void text_typed(struct text *text, uint32_t type, const struct box_frame *lock)
+{
+	text_string(text, box_lock_type_name(type));
+	text_string(text, " ");
+	text->data(text, lock);
+}
+
 static void text_lock(struct text *text, const struct box_violation *violation)
 {
-	text_string(text, box_lock_type_name(violation->lock_type));
-	text_string(text, " ");
-	text->data(text, &violation->lock);
+	text_typed(text, violation->lock_type, &violation->lock);
 }
 
 static void text_holder(struct text *text, const struct box_violation *violation)
@@ -184,6 +189,19 @@ void text_message(struct text *text, const struct box_violation *violation)
 		text_string(text, ", held at fork time by ");
 		text_holder(text, violation);
 		break;
+	case BOX_VIOLATION_LOCK_ORDER:
+		text_string(text, "A thread takes ");
+		text_lock(text, violation);
+		text_string(text, " while it holds ");
+		text_typed(text, violation->order.held.type, &violation->order.held.lock);
+		if (violation->order.locks > 2) {
+			text_string(text, ", which closes a cycle of ");
+			text_decimal(text, violation->order.locks);
+			text_string(text, " locks");
+		} else {
+			text_string(text, "; elsewhere they are taken in the opposite order");
+		}
+		break;
 	case BOX_VIOLATION_REROUTE_LEAK:
 		text_string(text, "A child at a promoted site wrote ");
 		text_decimal(text, violation->leak.size);
@@ -199,19 +217,51 @@ void text_message(struct text *text, const struct box_violation *violation)
 	}
 }
 
-static void text_stack(struct text *text, const struct box_frame *frame, uint32_t frames)
+static void text_frames(struct text *text, const struct box_frame *frame, uint32_t from,
+			uint32_t frames)
 {
 	uint32_t i;
 
 	if (frames > BOX_STACK_FRAMES)
 		frames = BOX_STACK_FRAMES;
-	for (i = 0; i < frames; i++) {
+	for (i = from; i < frames; i++) {
 		text_string(text, "    #");
 		text_decimal(text, i);
 		text_string(text, " ");
 		text->code(text, &frame[i]);
 		text_string(text, "\n");
 	}
+}
+
+static void text_stack(struct text *text, const struct box_frame *frame, uint32_t frames)
+{
+	text_frames(text, frame, 0, frames);
+}
+
+static void text_place(struct text *text, const char *before, const struct box_lock *lock,
+		       const char *after, const struct box_frame *place)
+{
+	text_string(text, before);
+	text_typed(text, lock->type, &lock->lock);
+	text_string(text, after);
+	text_stack(text, place, 1);
+}
+
+static void text_order(struct text *text, const struct box_violation *violation)
+{
+	const struct box_order *order = &violation->order;
+
+	text_stack(text, violation->stack, violation->stack_frames);
+	text_place(text, "  It took ", &order->held, " here:\n", &order->held.acquired);
+	text_place(text, "  In the opposite order ", &order->held, " is taken here:\n",
+		   &order->stack[0]);
+	if (order->stack_frames > 1)
+		text_frames(text, order->stack, 1, order->stack_frames);
+	text_place(text, "  while ", &order->outer, " is held, which was taken here:\n",
+		   &order->outer.acquired);
+	if (order->held.origin.addr)
+		text_place(text, "  ", &order->held, " was initialised here:\n",
+			   &order->held.origin);
 }
 
 static const char bar[] = "==================\n";
@@ -230,6 +280,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 	text_string(text, ")\n  ");
 	text_message(text, violation);
 	text_string(text, ":\n");
+	if (violation->order.locks) {
+		text_order(text, violation);
+		summary = &violation->stack[0];
+	}
 	if (violation->acquired_frames) {
 		text_stack(text, violation->acquired, violation->acquired_frames);
 		summary = &violation->acquired[0];
@@ -242,12 +296,16 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_string(text, "  The fork was here:\n");
 		text_stack(text, violation->fork, violation->fork_frames);
 	}
-	if (violation->stack_frames) {
+	if (violation->stack_frames && !violation->order.locks) {
 		text_string(text, violation->kind == BOX_VIOLATION_ORPHAN_DEADLOCK ?
 					  "  The child is here:\n" :
 					  "  It was found here:\n");
 		text_stack(text, violation->stack, violation->stack_frames);
 	}
+	if (violation->remedy == BOX_REMEDY_REPAIR)
+		text_string(text, "  The lock is made anew, unlocked, for the child to go on.\n");
+	if (violation->remedy == BOX_REMEDY_ABORT)
+		text_string(text, "  The child is aborted.\n");
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];
 	text_string(text, "SUMMARY: spork: ");

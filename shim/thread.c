@@ -9,6 +9,7 @@
 #include "thread.h"
 
 #include <link.h>
+#include <sys/prctl.h>
 #include <sys/single_threaded.h>
 
 #include "environ.h"
@@ -18,6 +19,7 @@
 #include "memory.h"
 #include "proc.h"
 #include "real.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "window.h"
 
@@ -31,6 +33,10 @@ uint32_t window_count;
 static struct spin count_lock;
 
 static struct thread *threads;
+
+/* Records that stay behind, for locks that their threads never gave back. */
+#define ENDED_MAX 4096
+static uint32_t ended_count;
 
 /*
  * The count and the table of the hot stubs change together: a child that ran in a window while other threads
@@ -102,7 +108,10 @@ struct thread *thread_self(void)
 static void thread_release(struct thread *thread)
 {
 	held_forget(thread);
+	if (thread->ended)
+		__atomic_sub_fetch(&ended_count, 1, __ATOMIC_RELAXED);
 	thread->ended = false;
+	thread->held_full = 0;
 	__atomic_store_n(&thread->used, 0, __ATOMIC_RELEASE);
 }
 
@@ -261,10 +270,14 @@ static void thread_end(void *unused)
 		environ_release();
 	thread_words.ended = 1;
 	thread_words.self = NULL;
-	if (self && held_leave(self))
+	if (self && held_leave(self) && ended_count < ENDED_MAX) {
+		__atomic_add_fetch(&ended_count, 1, __ATOMIC_RELAXED);
+		if (!seccomp_confined())
+			SYS(prctl, PR_GET_NAME, self->name);
 		self->ended = true;
-	else if (self)
+	} else if (self) {
 		thread_release(self);
+	}
 }
 
 /* The frame of this function is where the thread's own stack begins. */

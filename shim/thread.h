@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "box.h"
 #include "sys.h"
 
 struct window;
@@ -27,7 +28,9 @@ struct thread {
 	uint32_t held_count; /* see held.h */
 	uint32_t held_capacity;
 	struct held *held;
+	uint32_t held_full;  /* how many more locks find no room before it is looked for again */
 	bool ended;	     /* it left locks behind: the record tells whose they were */
+	char name[BOX_NAME]; /* of one that has ended */
 	uintptr_t stack_low; /* zero: not looked up yet */
 	bool stack_given;    /* by the program, which knows what else is there */
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */

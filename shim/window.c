@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
+#include "order.h"
 #include "orphan.h"
 #include "profile.h"
 #include "record.h"
@@ -151,6 +152,7 @@ void window_locks_after_fork(void)
 	memory_after_fork();
 	module_after_fork();
 	profile_after_fork();
+	order_after_fork();
 }
 
 void window_after_fork(uintptr_t from, const struct box_site *site)

@@ -221,6 +221,7 @@ static void records_check(struct box *box)
 		CLAMP(violation->stack_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->fork_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->acquired_frames, BOX_STACK_FRAMES);
+		CLAMP(violation->order.stack_frames, BOX_STACK_FRAMES);
 	}
 }
 
@@ -234,10 +235,8 @@ int box_load(struct box *box, int fd)
 {
 	struct box_header *header = &box->header;
 	void *tables_read[BOX_TABLE_COUNT] = {
-		[BOX_TABLE_PROCESS] = box->process,
-		[BOX_TABLE_MODULE] = box->module,
-		[BOX_TABLE_SITE] = box->site,
-		[BOX_TABLE_VIOLATION] = box->violation,
+		[BOX_TABLE_PROCESS] = box->process, [BOX_TABLE_MODULE] = box->module,
+		[BOX_TABLE_SITE] = box->site,	    [BOX_TABLE_VIOLATION] = box->violation,
 		[BOX_TABLE_GATE] = box->gate,
 	};
 	struct stat status;

@@ -284,6 +284,40 @@ static void json_lock(const struct view *view, struct json *json,
 		json_null(json);
 	json_key(json, "holder_ended");
 	json_bool(json, violation->holder_ended);
+	json_key(json, "repaired");
+	json_bool(json, violation->remedy == BOX_REMEDY_REPAIR);
+	json_close(json, '}');
+}
+
+/* One lock of a cycle; the caller closes the object. */
+static void json_party(const struct view *view, struct json *json, const char *key,
+		       const struct box_lock *lock)
+{
+	struct place place = symbols_data(view->symbols, &lock->lock);
+
+	json_key(json, key);
+	json_open(json, '{');
+	json_key(json, "addr");
+	json_hex(json, lock->lock.addr);
+	json_key_string(json, "type", box_lock_type_name(lock->type));
+	json_key_string(json, "name", place.symbol);
+	json_key(json, "acquired");
+	json_frame(view, json, &lock->acquired);
+	json_key(json, "initialised");
+	if (lock->origin.addr)
+		json_frame(view, json, &lock->origin);
+	else
+		json_null(json);
+}
+
+/* What the thread holds, and how the other order comes to take that. */
+static void json_order(const struct view *view, struct json *json, const struct box_order *order)
+{
+	json_key_number(json, "cycle", order->locks);
+	json_party(view, json, "other", &order->held);
+	json_stack(view, json, order->stack, order->stack_frames);
+	json_party(view, json, "held", &order->outer);
+	json_close(json, '}');
 	json_close(json, '}');
 }
 
@@ -322,6 +356,8 @@ static void json_violation(const struct view *view, struct json *json,
 	json_stack(view, json, violation->stack, violation->stack_frames);
 	if (violation->lock_type != BOX_LOCK_NONE)
 		json_lock(view, json, violation);
+	if (violation->order.locks)
+		json_order(view, json, &violation->order);
 	if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
 	if (violation->fork_frames || violation->site)
@@ -391,6 +427,7 @@ static void json_summary(const struct view *view, struct json *json)
 			json_key_number(json, box_violation_name(kind), header->violations[kind]);
 	json_close(json, '}');
 	json_key_number(json, "dropped", view->box->dropped);
+	json_key_number(json, "locks_lost", header->locks_lost);
 	record_close(json);
 }
 
