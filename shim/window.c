@@ -8,9 +8,7 @@
  */
 #include "window.h"
 
-#include <sys/resource.h>
 #include <sys/single_threaded.h>
-#include <sys/wait.h>
 
 #include "atfork.h"
 #include "audit.h"
@@ -22,6 +20,7 @@
 #include "module.h"
 #include "order.h"
 #include "orphan.h"
+#include "outcome.h"
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
@@ -441,81 +440,6 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	return opening;
 }
 
-/* Ends with the wait status that `argument` points to: of a child that was killed. */
-static void stand_in(void *argument)
-{
-	int status = *(int *)argument, signal = WTERMSIG(status);
-	uint64_t limit[2] = { 1, 1 }, deflt[4] = { 0 };
-	sys_sigset mask = ~(1ULL << (signal - 1));
-
-	if (WIFSIGNALED(status)) {
-		/* The core, if any, was written when the child itself died; 1 stops piped ones too. */
-		SYS(prlimit64, 0, RLIMIT_CORE, limit, NULL);
-		SYS(rt_sigaction, signal, deflt, NULL, 8);
-		sys_sigmask(mask);
-		SYS(kill, sys_pid(), signal);
-	}
-	SYS(exit_group, WEXITSTATUS(status));
-	__builtin_unreachable();
-}
-
-/* Signals that a process brings upon itself; a real fork meets its own fault, and its own handler. */
-static bool is_fault(int signal)
-{
-	switch (signal) {
-	case SIGILL:
-	case SIGTRAP:
-	case SIGABRT:
-	case SIGBUS:
-	case SIGFPE:
-	case SIGSEGV:
-	case SIGSYS:
-	case SIGPIPE:
-	case SIGXCPU:
-	case SIGXFSZ:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/*
- * The child of a shared window has let its parent go: did it exec, end, or give way? One that ended
- * without exec was never visible to wait(): a real fork starts over, or, for one that somebody killed, a
- * process with the same status takes its place. Returns a pid or -errno; or 0, and the window says why a
- * real fork is due.
- */
-static long child_outcome(struct window *window, long pid)
-{
-	siginfo_t info;
-	int status = 0;
-	long ended = 0;
-
-	if (window->upgrade ||
-	    SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == -ECHILD)
-		do
-			ended = SYS(wait4, pid, &status, __WCLONE, NULL);
-		while (ended == -EINTR);
-	if (window->upgrade)
-		return 0;
-	/* Its first store is not here: an emulator made a real fork of it (qemu-user does, of clone). */
-	if (!window->limit_ns && !(ended == pid && WIFSIGNALED(status))) {
-		tier_forbid(BOX_REASON_CLONE_FAILED);
-		window->upgrade = ended == pid ? BOX_REASON_CLONE_FAILED : BOX_REASON_NONE;
-		return ended == pid ? 0 : pid;
-	}
-	/* It executed; and has ended since, where it was already reaped, or SIGCHLD is ignored. */
-	if (ended != pid)
-		return pid;
-	/* Within exec it met no fault of its own: a signal that somebody had sent was let through. */
-	if (WIFSIGNALED(status) && is_fault(WTERMSIG(status)) && !window->busy)
-		window->upgrade = BOX_REASON_FAULT;
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && window->limit_ns &&
-		 sys_now() - window->opened_ns >= window->limit_ns)
-		window->upgrade = BOX_REASON_DEADLINE;
-	return window->upgrade ? 0 : entry_vfork_call(stand_in, &status);
-}
-
 static struct spawn_record spawn_of(const struct window *window, long pid)
 {
 	return (struct spawn_record){
@@ -579,7 +503,7 @@ long window_close(struct window *window, long pid)
 	else
 		environ_unkeep();
 	if (pid > 0)
-		spawn.pid = child_outcome(window, pid);
+		spawn.pid = outcome_of(window, pid);
 	else
 		clone_failed(window, pid);
 	upgrade = window->upgrade;
