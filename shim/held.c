@@ -23,7 +23,7 @@ bool held_by(const struct held *held, uint32_t tid)
 	       libc_lock_held((enum held_kind)held->kind, held->lock, tid);
 }
 
-static bool readable(const struct held *held)
+bool held_readable(const struct held *held)
 {
 	return held->kind == HELD_HIDDEN ||
 	       (sys_readable(held->lock) &&
@@ -42,7 +42,7 @@ static void compact(struct thread *self)
 	for (from = 0; from < self->held_count; from++) {
 		struct held *held = &self->held[from];
 
-		if (!held->lock || !readable(held) || !held_by(held, self->tid))
+		if (!held->lock || !held_readable(held) || !held_by(held, self->tid))
 			continue;
 		if (from != to)
 			self->held[to] = *held;
@@ -136,7 +136,7 @@ bool held_leave(struct thread *thread)
 
 		/* A semaphore or a reader's lock may be given back by anyone; these two say whose they are. */
 		if (held->lock && (held->kind == HELD_MUTEX || held->kind == HELD_WRITE) &&
-		    readable(held) && held_by(held, thread->tid))
+		    held_readable(held) && held_by(held, thread->tid))
 			continue;
 		held->lock = NULL;
 	}

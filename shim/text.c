@@ -54,6 +54,8 @@ static const char *const severity_names[] = { "note", "warning", "error" };
 static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
 static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
 
+static const char *const phase_names[] = { "none", "prepare", "parent", "child" };
+
 #define PICK(table, index, member)                                                                 \
 	((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
 
@@ -105,6 +107,11 @@ const char *box_severity_name(uint32_t severity)
 const char *box_lock_type_name(uint32_t type)
 {
 	return PICK(lock_type_names, type, );
+}
+
+const char *box_phase_name(uint32_t phase)
+{
+	return PICK(phase_names, phase, );
 }
 
 void text_buffer_put(struct text *text, const char *bytes, size_t size)
@@ -169,6 +176,71 @@ static void text_holder(struct text *text, const struct box_violation *violation
 	text_string(text, violation->holder_ended ? "), which had ended" : ")");
 }
 
+static void text_not_released(struct text *text, const struct box_violation *violation)
+{
+	if (violation->text[0]) {
+		text_string(text, "An atfork child handler initialises ");
+		text_lock(text, violation);
+		text_string(text,
+			    " anew while it is locked, which POSIX does not define; it was taken");
+		return;
+	}
+	text_lock(text, violation);
+	text_string(text, " is still held after the atfork ");
+	text_string(text, box_phase_name(violation->phase));
+	text_string(text, " handlers; a prepare handler took it");
+}
+
+static void text_not_acquired(struct text *text, const struct box_violation *violation)
+{
+	text_string(text, "An atfork ");
+	text_string(text, box_phase_name(violation->phase));
+	text_string(text, " handler releases ");
+	text_lock(text, violation);
+	text_string(text, violation->acquired_frames ?
+				  ", which no prepare handler took, but the caller of fork()" :
+				  ", which no prepare handler took");
+}
+
+/* Of atfork handlers, and of what none was there for. */
+static void text_handler(struct text *text, const struct box_violation *violation)
+{
+	switch (violation->kind) {
+	case BOX_VIOLATION_ATFORK_NOT_RELEASED:
+		text_not_released(text, violation);
+		break;
+	case BOX_VIOLATION_ATFORK_NOT_ACQUIRED:
+		text_not_acquired(text, violation);
+		break;
+	case BOX_VIOLATION_ATFORK_WRONG_OWNER:
+		text_string(text, "An atfork child handler unlocks ");
+		text_lock(text, violation);
+		text_string(text, " (");
+		text_bounded(text, violation->text, sizeof(violation->text));
+		text_string(text, "), whose owner is a thread of the parent, so that it cannot; "
+				  "a prepare handler took it");
+		break;
+	case BOX_VIOLATION_ATFORK_STALE:
+		text_string(text, "An atfork ");
+		text_string(text, box_phase_name(violation->phase));
+		text_string(text, " handler lies in an object that is no longer loaded; "
+				  "it is not called");
+		break;
+	case BOX_VIOLATION_ATFORK_BYPASSED:
+		text_string(text, "A child of ");
+		text_string(text, box_call_name(violation->call - 1));
+		text_string(text, "() calls ");
+		text_bounded(text, violation->text, sizeof(violation->text));
+		text_string(text, "() before exec, and no atfork handler has run in it");
+		break;
+	default:
+		text_string(text, "The caller of fork() holds ");
+		text_lock(text, violation);
+		text_string(text, ", which stays locked in the child; it was taken");
+		break;
+	}
+}
+
 void text_message(struct text *text, const struct box_violation *violation)
 {
 	switch (violation->kind) {
@@ -183,6 +255,14 @@ void text_message(struct text *text, const struct box_violation *violation)
 		text_lock(text, violation);
 		text_string(text, ", held at fork time by ");
 		text_holder(text, violation);
+		break;
+	case BOX_VIOLATION_ATFORK_NOT_RELEASED:
+	case BOX_VIOLATION_ATFORK_NOT_ACQUIRED:
+	case BOX_VIOLATION_ATFORK_WRONG_OWNER:
+	case BOX_VIOLATION_ATFORK_STALE:
+	case BOX_VIOLATION_ATFORK_BYPASSED:
+	case BOX_VIOLATION_FORK_HOLDING_LOCK:
+		text_handler(text, violation);
 		break;
 	case BOX_VIOLATION_REROUTE_LEAK:
 		text_string(text, "A child at a promoted site wrote ");
@@ -234,6 +314,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, violation->acquired, violation->acquired_frames);
 		summary = &violation->acquired[0];
 	}
+	if (violation->handler.addr) {
+		text_string(text, "  The handler is this one:\n");
+		text_stack(text, &violation->handler, 1);
+	}
 	if (violation->origin.addr) {
 		text_string(text, "  The lock was initialised here:\n");
 		text_stack(text, &violation->origin, 1);
@@ -248,6 +332,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 					  "  It was found here:\n");
 		text_stack(text, violation->stack, violation->stack_frames);
 	}
+	if (!summary && violation->handler.addr)
+		summary = &violation->handler;
+	if (!summary && violation->kind == BOX_VIOLATION_ATFORK_BYPASSED)
+		summary = &violation->stack[0];
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];
 	text_string(text, "SUMMARY: spork: ");

@@ -322,6 +322,12 @@ static void json_violation(const struct view *view, struct json *json,
 	json_stack(view, json, violation->stack, violation->stack_frames);
 	if (violation->lock_type != BOX_LOCK_NONE)
 		json_lock(view, json, violation);
+	if (violation->phase)
+		json_key_string(json, "phase", box_phase_name(violation->phase));
+	if (violation->handler.addr) {
+		json_key(json, "handler");
+		json_frame(view, json, &violation->handler);
+	}
 	if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
 	if (violation->fork_frames || violation->site)
