@@ -17,10 +17,19 @@ static struct bypass made;
 
 void bypass_note(struct bypass *bypass, uint32_t call, uintptr_t from)
 {
+	struct window *window = thread_words.window;
+	bool busy = window && window->busy;
+
 	bypass->call = call;
 	bypass->frames = 0;
-	if (!seccomp_confined() && atfork_registered())
-		bypass->frames = unwind_box(from, bypass->frame);
+	if (seccomp_confined() || !atfork_registered())
+		return;
+	/* The unwinder may come through hooks, in a child that makes another. */
+	if (window)
+		window->busy = true;
+	bypass->frames = unwind_box(from, bypass->frame);
+	if (window)
+		window->busy = busy;
 }
 
 void bypass_open(const struct bypass *bypass)

@@ -70,6 +70,24 @@ static bool marked(const struct thread *self, bool before_only)
 	return false;
 }
 
+/*
+ * A child that execs, or ends, needs no locks, and one whose code after fork() gives back what was taken before it is
+ * in order. So what the caller of fork() held is noted in the child, and told when that goes on to use locks.
+ */
+static struct own {
+	struct held held;
+	uint32_t holder;
+	struct box_violation violation;
+} own[4];
+static uint32_t own_count;
+
+void handler_after_fork(void)
+{
+	lock_attention_set(ATTEND_HANDLER, false);
+	RESET(own_count, 0);
+	lock_attention_set(ATTEND_OWN, false);
+}
+
 void handler_begin(enum atfork_phase phase)
 {
 	struct thread *self = thread_words.self;
@@ -78,6 +96,8 @@ void handler_begin(enum atfork_phase phase)
 	if (!config.locks || running())
 		return;
 	if (phase != ATFORK_PREPARE) {
+		if (phase == ATFORK_CHILD)
+			handler_after_fork();
 		/* Where nothing is marked, all that is wrong to give back is not in the array either. */
 		lock_attention_set(ATTEND_HANDLER, self && marked(self, phase == ATFORK_PARENT));
 		return;
@@ -182,17 +202,39 @@ static void check_prepared(const struct held *held, uint16_t place, enum atfork_
 	report_violation(&violation);
 }
 
-static void check_own(const struct held *held)
+static void note_own(const struct held *held)
 {
-	struct box_violation violation;
+	struct own *noted = &own[own_count];
 
-	if (held->kind == HELD_SEM || !is_lock(held) || !still_held(held) ||
-	    libc_lock_shared((enum held_kind)held->kind, held->lock))
+	if (own_count == COUNT(own) || held->kind == HELD_SEM || !is_lock(held) ||
+	    !still_held(held) || libc_lock_shared((enum held_kind)held->kind, held->lock))
 		return;
-	describe(&violation, BOX_VIOLATION_FORK_HOLDING_LOCK, ATFORK_NONE, held->lock,
+	own_count++;
+	noted->held = *held;
+	noted->holder = forker;
+	describe(&noted->violation, BOX_VIOLATION_FORK_HOLDING_LOCK, ATFORK_NONE, held->lock,
 		 (enum held_kind)held->kind);
-	describe_held(&violation, held);
-	report_violation(&violation);
+	describe_held(&noted->violation, held);
+}
+
+void handler_own(const void *released)
+{
+	int error = errno;
+	uint32_t i;
+
+	for (i = 0; released && i < own_count; i++)
+		if (own[i].held.lock == released &&
+		    !libc_lock_owned((enum held_kind)own[i].held.kind, released))
+			return;
+	lock_attention_set(ATTEND_OWN, false);
+	for (i = 0; i < own_count && !seccomp_confined(); i++) {
+		if (!held_readable(&own[i].held) || !held_by(&own[i].held, own[i].holder))
+			continue;
+		own[i].violation.stack_frames = unwind_box(0, own[i].violation.stack);
+		report_violation(&own[i].violation);
+	}
+	own_count = 0;
+	errno = error;
 }
 
 void handler_over(enum atfork_phase phase)
@@ -215,8 +257,12 @@ void handler_over(enum atfork_phase phase)
 		if (mark != HANDLER_BEFORE)
 			check_prepared(held, mark, phase);
 		else if (phase == ATFORK_CHILD)
-			check_own(held);
+			note_own(held);
 	}
+	if (own_count && phase == ATFORK_CHILD)
+		lock_attention_set(ATTEND_OWN, true);
+	if (own_count && phase == ATFORK_CHILD && config.strict)
+		handler_own(NULL);
 	errno = error;
 }
 
@@ -286,6 +332,8 @@ bool handler_release(uint32_t at, void *lock, enum held_kind kind)
 	int error = errno;
 	bool done = false;
 
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
+		handler_own(lock);
 	if (LIKELY(!thread_words.atfork_phase) || !running() || current.phase == ATFORK_PREPARE ||
 	    seccomp_confined())
 		return false;
@@ -315,7 +363,7 @@ void handler_made(uint32_t at)
 	    current.phase != ATFORK_CHILD || seccomp_confined())
 		return;
 	held = &self->held[at];
-	if (!held->handler)
+	if (!held->handler || held->handler == HANDLER_BEFORE)
 		return;
 	describe(&violation, BOX_VIOLATION_ATFORK_NOT_RELEASED, ATFORK_CHILD, held->lock,
 		 (enum held_kind)held->kind);

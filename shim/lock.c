@@ -44,6 +44,8 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 		gate_wait();
 		at = held_push(lock, kind, caller);
 	}
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
+		handler_own(NULL);
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
 		orphan_check(lock, kind);
 	errno = error;
@@ -422,8 +424,10 @@ void lock_init(void)
 void lock_after_fork(void)
 {
 	gate_after_fork();
-	lock_attention_set(ATTEND_HANDLER, false);
-	if (!orphan_found())
+	/* No handlers ran. */
+	if (!orphan_found()) {
+		handler_after_fork();
 		orphan_find();
+	}
 	orphan_report();
 }

@@ -7,6 +7,8 @@
  */
 #include "text.h"
 
+#include <stdbool.h>
+
 struct name {
 	const char *name, *text;
 };
@@ -236,7 +238,8 @@ static void text_handler(struct text *text, const struct box_violation *violatio
 	default:
 		text_string(text, "The caller of fork() holds ");
 		text_lock(text, violation);
-		text_string(text, ", which stays locked in the child; it was taken");
+		text_string(text, ", which is locked in the child too, and the child goes on to "
+				  "use locks; it was taken");
 		break;
 	}
 }
@@ -294,6 +297,13 @@ static void text_stack(struct text *text, const struct box_frame *frame, uint32_
 	}
 }
 
+/* Is its stack that of a child that goes on? */
+static bool of_child(uint32_t kind)
+{
+	return kind == BOX_VIOLATION_ORPHAN_DEADLOCK || kind == BOX_VIOLATION_FORK_HOLDING_LOCK ||
+	       kind == BOX_VIOLATION_ATFORK_BYPASSED;
+}
+
 static const char bar[] = "==================\n";
 
 void text_violation(struct text *text, const struct box_violation *violation)
@@ -327,9 +337,8 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, violation->fork, violation->fork_frames);
 	}
 	if (violation->stack_frames) {
-		text_string(text, violation->kind == BOX_VIOLATION_ORPHAN_DEADLOCK ?
-					  "  The child is here:\n" :
-					  "  It was found here:\n");
+		text_string(text, of_child(violation->kind) ? "  The child is here:\n" :
+							      "  It was found here:\n");
 		text_stack(text, violation->stack, violation->stack_frames);
 	}
 	if (!summary && violation->handler.addr)

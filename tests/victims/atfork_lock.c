@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * atfork_lock LOCK WHAT [use]: main forks once, with handlers for a lock of that kind: normal, adaptive, recursive,
+ * atfork_lock LOCK WHAT [use|give|exec [MS]]: main forks once, with handlers for a lock of that kind: normal, adaptive, recursive,
  * errorcheck, robust, inherit, mtx, read, write (of an rwlock), spin or sem. WHAT:
  *
  *   init, assign                the textbook, where the child makes the lock anew: the clean twins
@@ -13,7 +13,8 @@
  *   own_init                    the same, and the child makes it anew: clean
  *   own_parent                  the same, and the parent handler unlocks it
  *
- * With `use` the child locks and unlocks it afterwards, for a second at most.
+ * With `use` the child locks and unlocks it afterwards, for MS at most; with `give` it unlocks it, and then does
+ * the same. With `exec` there are eight children, and each executes /bin/true.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -133,8 +134,10 @@ static void child(void)
 
 int main(int argc, char **argv)
 {
-	int use = argc > 3;
+	const char *then = string_argument(argc, argv, 3, "");
+	char *args[] = { "/bin/true", NULL };
 	pid_t pid;
+	int i;
 
 	kind = string_argument(argc, argv, 1, "normal");
 	what = string_argument(argc, argv, 2, "init");
@@ -147,10 +150,22 @@ int main(int argc, char **argv)
 		pthread_atfork(prepare, parent, child);
 	if (!strncmp(what, "own", 3))
 		take();
+	for (i = 0; i < (strcmp(then, "exec") ? 0 : 8); i++) {
+		pid = xfork();
+		if (pid == 0) {
+			execv(args[0], args);
+			_exit(127);
+		}
+		print_status("child", i, wait_for(pid));
+	}
+	if (i)
+		return 0;
 	pid = xfork();
 	if (pid == 0) {
-		if (use) {
-			alarm(1);
+		if (!strcmp(then, "give"))
+			give();
+		if (*then) {
+			ualarm(1000 * (useconds_t)number_argument(argc, argv, 4, 200), 0);
 			take();
 			give();
 		}
