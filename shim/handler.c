@@ -220,20 +220,21 @@ static void note_own(const struct held *held)
 void handler_own(const void *released)
 {
 	int error = errno;
-	uint32_t i;
+	uint32_t i, count;
 
 	for (i = 0; released && i < own_count; i++)
 		if (own[i].held.lock == released &&
 		    !libc_lock_owned((enum held_kind)own[i].held.kind, released))
 			return;
 	lock_attention_set(ATTEND_OWN, false);
-	for (i = 0; i < own_count && !seccomp_confined(); i++) {
+	/* The child may have made threads: one of them tells. */
+	count = __atomic_exchange_n(&own_count, 0, __ATOMIC_ACQ_REL);
+	for (i = 0; i < count && !seccomp_confined(); i++) {
 		if (!held_readable(&own[i].held) || !held_by(&own[i].held, own[i].holder))
 			continue;
 		own[i].violation.stack_frames = unwind_box(0, own[i].violation.stack);
 		report_violation(&own[i].violation);
 	}
-	own_count = 0;
 	errno = error;
 }
 

@@ -53,12 +53,19 @@ same() {
 @test "handlers that fork" {
 	same nested
 	run preload "" atfork_order nested
-	assert_line "child: B(B()Aa()b)A1(B()Aa()b)2"
-	assert_line "parent: B(B()Aa()b)Aa(B()Aa()b)b"
+	assert_line "parent: B(CB()Aa()bc)Aa(CB()Aa()bc)b"
+}
+
+@test "handlers that jump out: the next fork is as bare, and what follows is no handler's doing" {
+	same jump
+	finds "" "" atfork_order jump
 }
 
 @test "two threads that fork at once: each its own handlers in order" {
 	same threads
+	same late
+	run preload "" atfork_order late
+	assert_line --index 3 "child: A12"
 }
 
 @test "daemon and forkpty run the handlers, system, popen, posix_spawn and wordexp do not" {
@@ -291,6 +298,11 @@ same() {
 		done
 		finds $'atfork-bypassed\natfork-bypassed' "" atfork_bypass "$call" again
 	done
+	# not by the shim's own unwinder
+	run preload "" atfork_bypass clone again
+	assert_line --partial "calls malloc()"
+	assert_line --partial "calls printf()"
+	refute_output --partial "calls pthread_once()"
 }
 
 @test "clean twins: a child that executes or ends, at once or after safe calls; without handlers; of fork()" {

@@ -6,12 +6,15 @@
  *   register   handlers that register others while they run, then a second fork
  *   remove     handlers that unload the plugin, whose handlers are registered between others
  *   removed    the plugin is unloaded before the fork
+ *   late       a thread's prepare handler waits, while main registers more and forks
  *   nested     a prepare, a parent and a child handler that fork themselves, once
+ *   jump       handlers that jump out, of prepare and of parent; main goes on to misuse a lock
  *   threads    two threads that fork at the same time, each with an order of its own
  *   full       registers until there is no memory, then forks
  *   daemon, forkpty, system, popen, posix_spawn, wordexp
  */
 #include <pty.h>
+#include <setjmp.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <wordexp.h>
@@ -50,7 +53,7 @@ static void unload(void)
 	plugin = NULL;
 }
 
-static int depth;
+static int depth, later;
 
 static void nest(void)
 {
@@ -58,6 +61,8 @@ static void nest(void)
 
 	note('(');
 	if (!depth++) {
+		if (!later++)
+			REGISTER(c);
 		pid = fork();
 		if (pid == 0) {
 			note('N');
@@ -68,6 +73,75 @@ static void nest(void)
 	}
 	depth--;
 	note(')');
+}
+
+static int at_hold[2], go_on[2];
+static __thread int holds;
+
+static void hold(void)
+{
+	char byte;
+
+	note('H');
+	if (holds && (write(at_hold[1], "x", 1) != 1 || read(go_on[0], &byte, 1) != 1))
+		exit(93);
+}
+
+static void *late_fork(void *unused)
+{
+	holds = 1;
+	fork_once();
+	return unused;
+}
+
+static void run_late(void)
+{
+	pthread_t thread;
+	char byte;
+
+	pthread_atfork(hold, NULL, NULL);
+	REGISTER(b);
+	if (pipe(at_hold) || pipe(go_on) || pthread_create(&thread, NULL, late_fork, NULL) ||
+	    read(at_hold[0], &byte, 1) != 1)
+		exit(92);
+	REGISTER(c);
+	fork_once();
+	if (write(go_on[1], "x", 1) != 1)
+		exit(91);
+	pthread_join(thread, NULL);
+}
+
+static jmp_buf before;
+static int jumps;
+
+static void jump(void)
+{
+	note('J');
+	if (++jumps == 1 || jumps == 3)
+		longjmp(before, 1);
+}
+
+static void stay(void)
+{
+	note('j');
+}
+
+static void run_jump(void)
+{
+	pthread_mutex_t mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+	pid_t volatile pid = -1;
+
+	pthread_atfork(jump, jump, stay);
+	REGISTER(b);
+	while (setjmp(before))
+		;
+	expect(pthread_mutex_unlock(&mutex) == EPERM, "EPERM");
+	if (jumps < 3)
+		pid = fork();
+	if (pid == 0)
+		_exit(0);
+	print_noted("jumped");
+	fork_once();
 }
 
 /* A process of its own, so that what it prints comes in order. */
@@ -252,6 +326,12 @@ int main(int argc, char **argv)
 		fork_once();
 		/* Its places are free now. */
 		REGISTER(c);
+	} else if (!strcmp(what, "jump")) {
+		run_jump();
+		return victim_faults;
+	} else if (!strcmp(what, "late")) {
+		run_late();
+		return victim_faults;
 	} else if (!strcmp(what, "nested")) {
 		pthread_atfork(nest, nest, nest);
 		REGISTER(b);
