@@ -102,12 +102,8 @@ void handler_begin(enum atfork_phase phase)
 		lock_attention_set(ATTEND_HANDLER, self && marked(self, phase == ATFORK_PARENT));
 		return;
 	}
-	if (!seccomp_confined()) {
+	if (!seccomp_confined())
 		forker = (uint32_t)SYS(gettid);
-		/* A forked child's record still has its parent's. */
-		if (self)
-			self->tid = forker;
-	}
 	for (i = 0; self && i < self->held_count; i++)
 		self->held[i].handler = HANDLER_BEFORE;
 }
