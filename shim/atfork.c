@@ -10,12 +10,14 @@
 #include "atfork.h"
 
 #include "gate.h"
+#include "handler.h"
 #include "hook.h"
 #include "inherit.h"
 #include "memory.h"
 #include "module.h"
 #include "orphan.h"
 #include "seccomp.h"
+#include "stale.h"
 #include "sys.h"
 #include "thread.h"
 #include "window.h"
@@ -24,8 +26,10 @@
 
 struct handler {
 	uint64_t id; /* zero: free */
-	void (*prepare)(void), (*parent)(void), (*child)(void);
+	void (*function[ATFORK_PHASES])(void);
+	struct stale_place origin[ATFORK_PHASES];
 	void *dso;
+	uint32_t generation; /* of modules: all functions were there then */
 };
 
 #define BLOCK_HANDLERS 64
@@ -66,60 +70,171 @@ static void registry_give(bool masked)
 		spin_give(&registry_lock);
 }
 
+/* A handler, as it was when it was found, and where. */
+struct visit {
+	struct handler handler;
+	struct handler *slot;
+	uint16_t place; /* of the slot, plus one; zero: too far down to be told */
+};
+
 /* The registered handler whose id is next below (or above) `id`; false: none. */
-static bool handler_next(uint64_t id, bool below, struct handler *found)
+static bool handler_next(uint64_t id, bool below, struct visit *found)
 {
+	struct handler *best = NULL;
 	struct block *block;
+	uint32_t at = 0;
 	bool masked;
 	int i;
 
-	found->id = 0;
 	if (!__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
 		return false;
 	masked = registry_take();
-	for (block = &first_block; block; block = block->next)
+	for (block = &first_block; block; block = block->next, at += BLOCK_HANDLERS)
 		for (i = 0; i < BLOCK_HANDLERS; i++) {
 			struct handler *handler = &block->handler[i];
 
-			if (!handler->id || (below ? handler->id >= id : handler->id <= id))
+			if (!handler->id || (below ? handler->id >= id : handler->id <= id) ||
+			    (best && (below ? handler->id < best->id : handler->id > best->id)))
 				continue;
-			if (!found->id ||
-			    (below ? handler->id > found->id : handler->id < found->id))
-				*found = *handler;
+			best = handler;
+			found->place = 0;
+			if (at + (uint32_t)i + 1 < HANDLER_BEFORE)
+				found->place = (uint16_t)(at + (uint32_t)i + 1);
 		}
+	if (best)
+		found->handler = *best;
+	found->slot = best;
 	registry_give(masked);
-	return found->id != 0;
+	return best != NULL;
+}
+
+bool atfork_registered(void)
+{
+	struct visit visit;
+
+	return handler_next(0, false, &visit);
+}
+
+uintptr_t atfork_prepare_of(uint32_t place)
+{
+	struct block *block = &first_block;
+
+	for (; block && place > BLOCK_HANDLERS; place -= BLOCK_HANDLERS)
+		block = block->next;
+	return block && place ? (uintptr_t)block->handler[place - 1].function[ATFORK_PREPARE] : 0;
+}
+
+/* Is it told of this function of the handler, and not of one that a fork comes to earlier? */
+static bool tells(const struct handler *handler, enum atfork_phase phase)
+{
+	return phase == ATFORK_PREPARE || !handler->function[ATFORK_PREPARE];
+}
+
+/* Objects are looked for only if one has been unloaded since they were seen. */
+static bool stale(const struct visit *visit, enum atfork_phase phase)
+{
+	const struct handler *handler = &visit->handler;
+	uint32_t generation = module_generation();
+	bool found = false;
+	int i;
+
+	if (LIKELY(handler->generation == generation))
+		return false;
+	for (i = ATFORK_PREPARE; i < ATFORK_PHASES; i++)
+		found |= stale_is((uintptr_t)handler->function[i], &handler->origin[i]);
+	if (!found) {
+		/* Should it be another's slot by now, that one's functions are there as well. */
+		__atomic_store_n(&visit->slot->generation, generation, __ATOMIC_RELAXED);
+		return false;
+	}
+	if (!stale_is((uintptr_t)handler->function[phase], &handler->origin[phase]))
+		return false;
+	if (tells(handler, phase))
+		stale_report((uintptr_t)handler->function[phase], &handler->origin[phase], phase);
+	return true;
+}
+
+/*
+ * A handler may fork itself: all that a fork keeps in its thread is the outer fork's again when it returns, in
+ * both processes.
+ */
+static void run(const struct visit *visit, enum atfork_phase phase)
+{
+	uint32_t mode = thread_words.atfork_mode, watch = thread_words.atfork_watch;
+	uintptr_t from = thread_words.fork_from;
+	uint32_t site = thread_words.fork_site;
+	struct handler_run outer;
+	uint64_t id = fork_id;
+
+	if (!visit->handler.function[phase] || stale(visit, phase))
+		return;
+	handler_enter(&outer, phase, (uintptr_t)visit->handler.function[phase]);
+	thread_words.atfork_mode = ATFORK_FULL;
+	visit->handler.function[phase]();
+	RESET(fork_id, id);
+	RESET(thread_words.atfork_mode, mode);
+	RESET(thread_words.atfork_watch, watch);
+	RESET(thread_words.fork_from, from);
+	RESET(thread_words.fork_site, site);
+	handler_leave(&outer, visit->place);
 }
 
 void atfork_prepare(void)
 {
-	struct handler handler;
+	struct visit visit;
 	uint64_t id;
 
 	RESET(fork_id, __atomic_load_n(&last_id, __ATOMIC_ACQUIRE));
-	for (id = fork_id + 1; handler_next(id, true, &handler); id = handler.id)
-		if (handler.prepare)
-			handler.prepare();
+	handler_begin(ATFORK_PREPARE);
+	for (id = fork_id + 1; handler_next(id, true, &visit); id = visit.handler.id)
+		run(&visit, ATFORK_PREPARE);
+}
+
+/* Those that took part in the prepare of this fork. */
+static void run_all(enum atfork_phase phase)
+{
+	uint64_t id, until = fork_id;
+	struct visit visit;
+
+	handler_begin(phase);
+	for (id = 0; handler_next(id, false, &visit) && visit.handler.id <= until;
+	     id = visit.handler.id)
+		run(&visit, phase);
+	handler_over(phase);
 }
 
 void atfork_parent(void)
 {
-	struct handler handler;
-	uint64_t id, until = fork_id;
-
-	for (id = 0; handler_next(id, false, &handler) && handler.id <= until; id = handler.id)
-		if (handler.parent)
-			handler.parent();
+	run_all(ATFORK_PARENT);
 }
 
-static void atfork_child(void)
+/* Do child handlers matter to a program that the child executes? A window would go without them. */
+static void atfork_child_watched(void)
 {
-	struct handler handler;
-	uint64_t id, until = fork_id;
+	uint64_t before = inherit_hash();
 
-	for (id = 0; handler_next(id, false, &handler) && handler.id <= until; id = handler.id)
-		if (handler.child)
-			handler.child();
+	run_all(ATFORK_CHILD);
+	if (inherit_hash() != before)
+		thread_words.atfork_watch = ATFORK_MATTERS;
+}
+
+uint64_t atfork_key(void)
+{
+	uint64_t version = __atomic_load_n(&changes, __ATOMIC_ACQUIRE), hash = 0, id;
+	struct module module;
+	struct visit visit;
+	uintptr_t child;
+
+	if (__atomic_load_n(&key_version, __ATOMIC_ACQUIRE) == version)
+		return key;
+	for (id = 0; handler_next(id, false, &visit); id = visit.handler.id) {
+		child = (uintptr_t)visit.handler.function[ATFORK_CHILD];
+		if (child && module_find(child, &module))
+			hash = hash_mix(hash_mix(hash, module.key), child - module.bias);
+	}
+	key = hash;
+	__atomic_store_n(&key_version, version, __ATOMIC_RELEASE);
+	return hash;
 }
 
 static void set_prepare(void)
@@ -136,33 +251,6 @@ static void set_parent(void)
 	atfork_parent();
 }
 
-/* Do child handlers matter to a program that the child executes? A window would go without them. */
-static void atfork_child_watched(void)
-{
-	uint64_t before = inherit_hash();
-
-	atfork_child();
-	if (inherit_hash() != before)
-		thread_words.atfork_watch = ATFORK_MATTERS;
-}
-
-uint64_t atfork_key(void)
-{
-	uint64_t version = __atomic_load_n(&changes, __ATOMIC_ACQUIRE), hash = 0, id;
-	struct handler handler;
-	struct module module;
-
-	if (__atomic_load_n(&key_version, __ATOMIC_ACQUIRE) == version)
-		return key;
-	for (id = 0; handler_next(id, false, &handler); id = handler.id)
-		if (handler.child && module_find((uintptr_t)handler.child, &module))
-			hash = hash_mix(hash_mix(hash, module.key),
-					(uintptr_t)handler.child - module.bias);
-	key = hash;
-	__atomic_store_n(&key_version, version, __ATOMIC_RELEASE);
-	return hash;
-}
-
 static void set_child(void)
 {
 	window_locks_after_fork();
@@ -171,7 +259,7 @@ static void set_child(void)
 	if (thread_words.atfork_watch && atfork_key())
 		atfork_child_watched();
 	else
-		atfork_child();
+		run_all(ATFORK_CHILD);
 }
 
 void atfork_after_fork(void)
@@ -181,10 +269,16 @@ void atfork_after_fork(void)
 
 static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
 {
-	struct handler *slot = NULL;
+	struct handler *slot = NULL, fresh = { .dso = dso };
 	struct block *block, *last = NULL;
 	int i;
 
+	fresh.function[ATFORK_PREPARE] = prepare;
+	fresh.function[ATFORK_PARENT] = parent;
+	fresh.function[ATFORK_CHILD] = child;
+	fresh.generation = module_generation();
+	for (i = ATFORK_PREPARE; i < ATFORK_PHASES; i++)
+		stale_note((uintptr_t)fresh.function[i], &fresh.origin[i]);
 	spin_lock(&registry_lock);
 	for (block = &first_block; block && !slot; last = block, block = block->next)
 		for (i = 0; i < BLOCK_HANDLERS && !slot; i++)
@@ -198,10 +292,7 @@ static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child
 		}
 	}
 	if (slot) {
-		slot->prepare = prepare;
-		slot->parent = parent;
-		slot->child = child;
-		slot->dso = dso;
+		*slot = fresh;
 		slot->id = ++last_id;
 		__atomic_add_fetch(&changes, 1, __ATOMIC_RELEASE);
 	}

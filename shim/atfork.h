@@ -5,6 +5,7 @@
 #ifndef SPORK_ATFORK_H
 #define SPORK_ATFORK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What has run already of the fork that this thread makes: thread_words.atfork_mode. */
@@ -14,7 +15,7 @@ enum atfork_mode {
 };
 
 /* Whose handlers the calling thread runs: thread_words.atfork_phase. */
-enum atfork_phase { ATFORK_NONE, ATFORK_PREPARE, ATFORK_PARENT, ATFORK_CHILD };
+enum atfork_phase { ATFORK_NONE, ATFORK_PREPARE, ATFORK_PARENT, ATFORK_CHILD, ATFORK_PHASES };
 
 /* Of a fork that is audited: thread_words.atfork_watch. */
 enum atfork_watch {
@@ -32,6 +33,12 @@ void atfork_parent(void);
 
 /* A hash of the handlers that run in children, equal in processes that have registered the same. */
 uint64_t atfork_key(void);
+
+/* Has anybody registered any? */
+bool atfork_registered(void);
+
+/* The prepare handler at this place, as in struct held's `handler`; zero: not known. */
+uintptr_t atfork_prepare_of(uint32_t place);
 
 void atfork_after_fork(void);
 

@@ -39,7 +39,8 @@
 	X(POPEN, "popen")                                                                          \
 	X(WORDEXP, "wordexp")                                                                      \
 	X(DAEMON, "daemon")                                                                        \
-	X(FORKPTY, "forkpty")
+	X(FORKPTY, "forkpty")                                                                      \
+	X(SYSCALL, "syscall")
 
 /* How the child got its memory. `spawn`: glibc's own shared-memory spawn. */
 #define SPORK_TIERS(X)                                                                             \

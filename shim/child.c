@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "automaton.h"
+#include "bypass.h"
 #include "hook.h"
 #include "profile.h"
 #include "site.h"
@@ -247,6 +248,14 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uint
 
 	if (window->busy || window->kind == WINDOW_VFORK)
 		return;
+	if (window->kind == WINDOW_BARE) {
+		reason = traits[hook] < BOX_REASON_COUNT ? traits[hook] : BOX_REASON_NONE;
+		if (traits[hook] == TRAIT_FREE && arguments->value[0])
+			reason = BOX_REASON_HEAP;
+		bypass_call(window, hook, reason);
+		errno = error;
+		return;
+	}
 	reason = trait_reason(hook, arguments);
 	if (window->kind == WINDOW_AUDIT) {
 		automaton_note(window, hook, where);
@@ -374,6 +383,8 @@ void window_exec_failed(struct window *window)
 		site_exec_failed(window->site);
 	else if (window->kind == WINDOW_SHARED)
 		window_upgrade(window, BOX_REASON_EXEC_FAILED);
+	else if (window->kind == WINDOW_BARE)
+		bypass_close(window);
 	errno = error;
 }
 

@@ -179,6 +179,9 @@ bool held_mine(const struct held *held);
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);
 
+/* May its lock be looked at? The memory of one that is gone need not be there. */
+bool held_readable(const struct held *held);
+
 /*
  * The thread ends. True: it leaves locks behind that are locked for good; its record has to stay, to say whose
  * they were.

@@ -17,7 +17,8 @@
 #define MUTEX_ROBUST 16
 #define MUTEX_INHERIT 32
 #define MUTEX_PROTECT 64
-#define MUTEX_SHARED 128 /* set in every robust mutex, too */
+#define MUTEX_CEILING 0xfff80000U /* of the lock word of a protecting mutex */
+#define MUTEX_SHARED 128	  /* set in every robust mutex, too */
 #define FUTEX_TID 0x3fffffff
 
 /* PTHREAD_RWLOCK_WRLOCKED, PTHREAD_RWLOCK_READER_SHIFT */
@@ -137,7 +138,7 @@ bool libc_lock_owned(enum held_kind kind, const void *lock)
 	if (kind != HELD_MUTEX)
 		return false;
 	type = ((const pthread_mutex_t *)lock)->__data.__kind;
-	if (type & (MUTEX_ROBUST | MUTEX_INHERIT | MUTEX_PROTECT))
+	if (type & (MUTEX_ROBUST | MUTEX_INHERIT))
 		return true;
 	type &= MUTEX_TYPE;
 	return type == PTHREAD_MUTEX_RECURSIVE || type == PTHREAD_MUTEX_ERRORCHECK;
@@ -150,7 +151,11 @@ void libc_lock_remake(enum held_kind kind, void *lock)
 
 	switch (kind) {
 	case HELD_MUTEX:
-		mutex->__data.__lock = 0;
+		/* A protecting one keeps its ceiling there. */
+		mutex->__data.__lock =
+			mutex->__data.__kind & MUTEX_PROTECT ?
+				(int)((uint32_t)mutex->__data.__lock & MUTEX_CEILING) :
+				0;
 		mutex->__data.__count = 0;
 		mutex->__data.__owner = 0;
 		mutex->__data.__nusers = 0;
@@ -174,6 +179,30 @@ void libc_lock_remake(enum held_kind kind, void *lock)
 	default:
 		break;
 	}
+}
+
+void libc_lock_disown(enum held_kind kind, void *lock)
+{
+	pthread_mutex_t *mutex = lock;
+
+	if (kind == HELD_MUTEX && mutex->__data.__count > 1)
+		mutex->__data.__count--;
+	else
+		libc_lock_remake(kind, lock);
+}
+
+const char *libc_lock_owner_word(enum held_kind kind, const void *lock)
+{
+	int type;
+
+	if (kind == HELD_WRITE)
+		return "held for writing";
+	type = ((const pthread_mutex_t *)lock)->__data.__kind;
+	if (type & MUTEX_INHERIT)
+		return "priority-inheriting";
+	if (type & MUTEX_ROBUST)
+		return "robust";
+	return (type & MUTEX_TYPE) == PTHREAD_MUTEX_RECURSIVE ? "recursive" : "error-checking";
 }
 
 enum spork_lock_type libc_lock_type(enum held_kind kind)

@@ -33,6 +33,12 @@ bool libc_lock_owned(enum held_kind kind, const void *lock);
 /* Makes it unlocked, of the kind that it was. Only where no other thread can reach it. */
 void libc_lock_remake(enum held_kind kind, void *lock);
 
+/* Gives back, on behalf of its owner which is not here, what that one took last. The same holds. */
+void libc_lock_disown(enum held_kind kind, void *lock);
+
+/* What is special about a lock that keeps its owner, in a word or two; at most 31 bytes. */
+const char *libc_lock_owner_word(enum held_kind kind, const void *lock);
+
 enum spork_lock_type libc_lock_type(enum held_kind kind);
 
 /* Learns what an unlocked spin lock looks like on this machine. */

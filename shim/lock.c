@@ -45,6 +45,8 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 		gate_wait();
 		at = held_push(lock, kind, caller);
 	}
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
+		handler_own(NULL);
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
 		orphan_check(lock, kind);
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)
@@ -92,17 +94,20 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 	}
 
 /*
- * RELEASE(name, id, type): a hook, lock_NAME, that gives one back. As a rule it is the innermost, and nobody is curious.
+ * RELEASE(name, id, type, kind): a hook, lock_NAME, that gives one back. As a rule it is the innermost, and nobody is
+ * curious.
  */
-#define RELEASE(name, id, type)                                                                    \
+#define RELEASE(name, id, type, kind)                                                              \
 	static __attribute__((noinline)) int release_##name(type *lock)                            \
 	{                                                                                          \
 		void *object = (void *)(uintptr_t)(lock);                                          \
 		uint32_t at = held_search(object);                                                 \
 		int result;                                                                        \
                                                                                                    \
-		if (at == HELD_NONE || lock_attended())                                            \
-			handler_release(at, object);                                               \
+		if ((at == HELD_NONE || lock_attended()) && handler_release(at, object, kind)) {   \
+			held_drop(at, object);                                                     \
+			return 0;                                                                  \
+		}                                                                                  \
 		result = NEXT(id)(lock);                                                           \
 		if (!result && at == HELD_NONE)                                                    \
 			orphan_given(object);                                                      \
@@ -179,7 +184,7 @@ ACQUIRE(pthread_mutex_timedlock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 ACQUIRE(pthread_mutex_clocklock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 	(pthread_mutex_t * lock, clockid_t clock, const struct timespec *until),
 	(lock, clock, until))
-RELEASE(pthread_mutex_unlock_owned, pthread_mutex_unlock, pthread_mutex_t)
+RELEASE(pthread_mutex_unlock_owned, pthread_mutex_unlock, pthread_mutex_t, HELD_MUTEX)
 
 int lock_pthread_mutex_unlock(pthread_mutex_t *lock);
 
@@ -198,7 +203,7 @@ ACQUIRE(mtx_lock, HELD_MUTEX, true, GOT, lock, (mtx_t * lock), (lock))
 ACQUIRE(mtx_trylock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock), (lock))
 ACQUIRE(mtx_timedlock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock, const struct timespec *until),
 	(lock, until))
-RELEASE(mtx_unlock, mtx_unlock, mtx_t)
+RELEASE(mtx_unlock, mtx_unlock, mtx_t, HELD_MUTEX)
 
 ACQUIRE(pthread_rwlock_rdlock, HELD_READ, true, GOT, lock, (pthread_rwlock_t * lock), (lock))
 ACQUIRE(pthread_rwlock_tryrdlock, HELD_READ, TRIES, GOT, lock, (pthread_rwlock_t * lock), (lock))
@@ -214,11 +219,11 @@ ACQUIRE(pthread_rwlock_timedwrlock, HELD_WRITE, TRIES, GOT, lock,
 ACQUIRE(pthread_rwlock_clockwrlock, HELD_WRITE, TRIES, GOT, lock,
 	(pthread_rwlock_t * lock, clockid_t clock, const struct timespec *until),
 	(lock, clock, until))
-RELEASE(pthread_rwlock_unlock, pthread_rwlock_unlock, pthread_rwlock_t)
+RELEASE(pthread_rwlock_unlock, pthread_rwlock_unlock, pthread_rwlock_t, HELD_READ)
 
 ACQUIRE(pthread_spin_lock, HELD_SPIN, true, GOT, lock, (pthread_spinlock_t * lock), (lock))
 ACQUIRE(pthread_spin_trylock, HELD_SPIN, TRIES, GOT, lock, (pthread_spinlock_t * lock), (lock))
-RELEASE(pthread_spin_unlock, pthread_spin_unlock, pthread_spinlock_t)
+RELEASE(pthread_spin_unlock, pthread_spin_unlock, pthread_spinlock_t, HELD_SPIN)
 
 /*
  * A semaphore is a lock while those who wait for it post it. One that others post is a signal, and so is one
@@ -357,7 +362,10 @@ ACQUIRE(ftrylockfile, HELD_FILE, TRIES, GOT, lock, (FILE * lock), (lock))
 /* A lock that is made anew is nobody's, whatever was there before. */
 static void made(void *lock, uintptr_t where, unsigned value)
 {
-	held_drop(held_search(lock), lock);
+	uint32_t at = held_search(lock);
+
+	handler_made(at);
+	held_drop(at, lock);
 	orphan_forget(lock);
 	origin_note(lock, where, value);
 	if (config.locks == LOCKS_ORDER)
@@ -441,7 +449,10 @@ void lock_init(void)
 void lock_after_fork(void)
 {
 	gate_after_fork();
-	if (!orphan_found())
+	/* No handlers ran. */
+	if (!orphan_found()) {
+		handler_after_fork();
 		orphan_find();
+	}
 	orphan_report();
 }

@@ -15,6 +15,7 @@ enum lock_attention {
 	ATTEND_ORPHANS = 2, /* this process has locks whose holders a fork left behind: orphan.h */
 	ATTEND_ORDER = 4,   /* the order in which locks are taken is kept: order.h */
 	ATTEND_HANDLER = 8, /* this process is a child that runs atfork handlers: handler.h */
+	ATTEND_OWN = 16,    /* its caller of fork() held locks, which nobody has asked about yet */
 };
 
 extern uint32_t lock_attention __attribute__((visibility("hidden")));

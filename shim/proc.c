@@ -89,7 +89,7 @@ bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
 		return false;
 	map->readable = next_byte(maps) == 'r';
 	map->writable = next_byte(maps) == 'w';
-	next_byte(maps);
+	map->executable = next_byte(maps) == 'x';
 	map->private = next_byte(maps) == 'p';
 	for (byte = 0; byte >= 0 && byte != '\n';) {
 		byte = next_byte(maps);

@@ -13,7 +13,7 @@
 
 struct proc_map {
 	uintptr_t start, end;
-	bool readable, writable, private;
+	bool readable, writable, executable, private;
 	bool stack; /* the main thread's */
 };
 

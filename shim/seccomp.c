@@ -9,6 +9,7 @@
  */
 #include "seccomp.h"
 
+#include <sched.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "bypass.h"
 #include "hook.h"
 #include "sys.h"
 #include "window.h"
@@ -135,7 +137,8 @@ bool seccomp_threatens(void)
 /* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
 static bool memory_is_own(void)
 {
-	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT;
+	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT ||
+	       thread_words.window->kind == WINDOW_BARE;
 }
 
 static void note_filter(void)
@@ -174,10 +177,24 @@ EXPORT int prctl(int operation, ...)
 			   arguments.value[4]);
 }
 
+/* Does it make a process whose memory is its own? */
+static bool makes_process(long number, const long *value)
+{
+	if (number == SYS_clone)
+		return !(value[0] & CLONE_VM);
+	if (number == SYS_clone3)
+		return !(*(const uint64_t *)value[0] & CLONE_VM);
+#ifdef SYS_fork
+	return number == SYS_fork;
+#else
+	return false;
+#endif
+}
+
 EXPORT long syscall(long number, ...)
 {
 	struct hook_arguments arguments = { { number } };
-	long value[6];
+	long value[6], result;
 	va_list rest;
 	int i;
 
@@ -187,5 +204,8 @@ EXPORT long syscall(long number, ...)
 	va_end(rest);
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
 	note(HOOK_syscall, &arguments, number, value[0], CALLER);
-	return REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+	if (UNLIKELY(!result) && makes_process(number, value))
+		bypass_child(BOX_CALL_SYSCALL, CALLER);
+	return result;
 }

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <wordexp.h>
 
+#include "bypass.h"
 #include "environ.h"
 #include "environment.h"
 #include "hook.h"
@@ -47,7 +48,7 @@ EXPORT pid_t _Fork(void)
 	environ_hold();
 	pid = REAL(_Fork)();
 	if (!pid) {
-		window_after_fork(CALLER, NULL);
+		bypass_child(BOX_CALL_BARE_FORK, CALLER);
 		return 0;
 	}
 	environ_release();
@@ -58,6 +59,8 @@ EXPORT pid_t _Fork(void)
 struct clone_start {
 	int (*function)(void *);
 	void *argument;
+	int flags;
+	struct bypass bypass;
 };
 
 /* In a child with memory of its own: `data` is its copy of the parent's frame. */
@@ -66,13 +69,16 @@ static int clone_start(void *data)
 	const struct clone_start *start = data;
 
 	window_after_fork(0, NULL);
+	/* Thread-local storage that the program made itself is no place for a window. */
+	if (!(start->flags & CLONE_SETTLS))
+		bypass_open(&start->bypass);
 	return start->function(start->argument);
 }
 
 /* The child runs `function` on its own stack and never comes back through here. */
 EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
 {
-	struct clone_start start = { function, argument };
+	struct clone_start start;
 	struct spawn_record spawn;
 	void *parent_tid, *tls, *child_tid;
 	va_list rest;
@@ -90,6 +96,10 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 			undo_not_alone();
 		pid = REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid);
 	} else {
+		start.function = function;
+		start.argument = argument;
+		start.flags = flags;
+		bypass_note(&start.bypass, BOX_CALL_CLONE, CALLER);
 		pid = ENVIRON_HELD(REAL(clone)(function ? clone_start : NULL, stack, flags, &start,
 					       parent_tid, tls, child_tid));
 	}

@@ -7,6 +7,8 @@
  */
 #include "text.h"
 
+#include <stdbool.h>
+
 struct name {
 	const char *name, *text;
 };
@@ -53,6 +55,8 @@ static const struct {
 static const char *const severity_names[] = { "note", "warning", "error" };
 static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
 static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
+
+static const char *const phase_names[] = { "none", "prepare", "parent", "child" };
 
 #define PICK(table, index, member)                                                                 \
 	((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
@@ -105,6 +109,11 @@ const char *box_severity_name(uint32_t severity)
 const char *box_lock_type_name(uint32_t type)
 {
 	return PICK(lock_type_names, type, );
+}
+
+const char *box_phase_name(uint32_t phase)
+{
+	return PICK(phase_names, phase, );
 }
 
 void text_buffer_put(struct text *text, const char *bytes, size_t size)
@@ -174,6 +183,72 @@ static void text_holder(struct text *text, const struct box_violation *violation
 	text_string(text, violation->holder_ended ? "), which had ended" : ")");
 }
 
+static void text_not_released(struct text *text, const struct box_violation *violation)
+{
+	if (violation->text[0]) {
+		text_string(text, "An atfork child handler initialises ");
+		text_lock(text, violation);
+		text_string(text,
+			    " anew while it is locked, which POSIX does not define; it was taken");
+		return;
+	}
+	text_lock(text, violation);
+	text_string(text, " is still held after the atfork ");
+	text_string(text, box_phase_name(violation->phase));
+	text_string(text, " handlers; a prepare handler took it");
+}
+
+static void text_not_acquired(struct text *text, const struct box_violation *violation)
+{
+	text_string(text, "An atfork ");
+	text_string(text, box_phase_name(violation->phase));
+	text_string(text, " handler releases ");
+	text_lock(text, violation);
+	text_string(text, violation->acquired_frames ?
+				  ", which no prepare handler took, but the caller of fork()" :
+				  ", which no prepare handler took");
+}
+
+/* Of atfork handlers, and of what none was there for. */
+static void text_handler(struct text *text, const struct box_violation *violation)
+{
+	switch (violation->kind) {
+	case BOX_VIOLATION_ATFORK_NOT_RELEASED:
+		text_not_released(text, violation);
+		break;
+	case BOX_VIOLATION_ATFORK_NOT_ACQUIRED:
+		text_not_acquired(text, violation);
+		break;
+	case BOX_VIOLATION_ATFORK_WRONG_OWNER:
+		text_string(text, "An atfork child handler unlocks ");
+		text_lock(text, violation);
+		text_string(text, " (");
+		text_bounded(text, violation->text, sizeof(violation->text));
+		text_string(text, "), whose owner is a thread of the parent, so that it cannot; "
+				  "a prepare handler took it");
+		break;
+	case BOX_VIOLATION_ATFORK_STALE:
+		text_string(text, "An atfork ");
+		text_string(text, box_phase_name(violation->phase));
+		text_string(text, " handler lies in an object that is no longer loaded; "
+				  "it is not called");
+		break;
+	case BOX_VIOLATION_ATFORK_BYPASSED:
+		text_string(text, "A child of ");
+		text_string(text, box_call_name(violation->call - 1));
+		text_string(text, "() calls ");
+		text_bounded(text, violation->text, sizeof(violation->text));
+		text_string(text, "() before exec, and no atfork handler has run in it");
+		break;
+	default:
+		text_string(text, "The caller of fork() holds ");
+		text_lock(text, violation);
+		text_string(text, ", which is locked in the child too, and the child goes on to "
+				  "use locks; it was taken");
+		break;
+	}
+}
+
 void text_message(struct text *text, const struct box_violation *violation)
 {
 	switch (violation->kind) {
@@ -201,6 +276,14 @@ void text_message(struct text *text, const struct box_violation *violation)
 		} else {
 			text_string(text, "; elsewhere they are taken in the opposite order");
 		}
+		break;
+	case BOX_VIOLATION_ATFORK_NOT_RELEASED:
+	case BOX_VIOLATION_ATFORK_NOT_ACQUIRED:
+	case BOX_VIOLATION_ATFORK_WRONG_OWNER:
+	case BOX_VIOLATION_ATFORK_STALE:
+	case BOX_VIOLATION_ATFORK_BYPASSED:
+	case BOX_VIOLATION_FORK_HOLDING_LOCK:
+		text_handler(text, violation);
 		break;
 	case BOX_VIOLATION_REROUTE_LEAK:
 		text_string(text, "A child at a promoted site wrote ");
@@ -264,6 +347,13 @@ static void text_order(struct text *text, const struct box_violation *violation)
 			   &order->held.origin);
 }
 
+/* Is its stack that of a child that goes on? */
+static bool of_child(uint32_t kind)
+{
+	return kind == BOX_VIOLATION_ORPHAN_DEADLOCK || kind == BOX_VIOLATION_FORK_HOLDING_LOCK ||
+	       kind == BOX_VIOLATION_ATFORK_BYPASSED;
+}
+
 static const char bar[] = "==================\n";
 
 void text_violation(struct text *text, const struct box_violation *violation)
@@ -288,6 +378,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, violation->acquired, violation->acquired_frames);
 		summary = &violation->acquired[0];
 	}
+	if (violation->handler.addr) {
+		text_string(text, "  The handler is this one:\n");
+		text_stack(text, &violation->handler, 1);
+	}
 	if (violation->origin.addr) {
 		text_string(text, "  The lock was initialised here:\n");
 		text_stack(text, &violation->origin, 1);
@@ -297,15 +391,18 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, violation->fork, violation->fork_frames);
 	}
 	if (violation->stack_frames && !violation->order.locks) {
-		text_string(text, violation->kind == BOX_VIOLATION_ORPHAN_DEADLOCK ?
-					  "  The child is here:\n" :
-					  "  It was found here:\n");
+		text_string(text, of_child(violation->kind) ? "  The child is here:\n" :
+							      "  It was found here:\n");
 		text_stack(text, violation->stack, violation->stack_frames);
 	}
 	if (violation->remedy == BOX_REMEDY_REPAIR)
 		text_string(text, "  The lock is made anew, unlocked, for the child to go on.\n");
 	if (violation->remedy == BOX_REMEDY_ABORT)
 		text_string(text, "  The child is aborted.\n");
+	if (!summary && violation->handler.addr)
+		summary = &violation->handler;
+	if (!summary && violation->kind == BOX_VIOLATION_ATFORK_BYPASSED)
+		summary = &violation->stack[0];
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];
 	text_string(text, "SUMMARY: spork: ");

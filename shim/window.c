@@ -95,6 +95,17 @@ void window_give(struct window *window)
 	spin_unlock(&free_lock);
 }
 
+void window_open_bare(uint32_t call)
+{
+	struct window *window = window_take(thread_self());
+
+	if (!window)
+		return;
+	window->kind = WINDOW_BARE;
+	window->call = call;
+	window_set(window);
+}
+
 void window_reserve(void)
 {
 	struct window *window = window_take(thread_self());
@@ -337,6 +348,8 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window = window_take(self);
 	if (!window)
 		return BOX_REASON_NO_MEMORY;
+	thread_words.fork_from = registers->pc;
+	thread_words.fork_site = record_site_index(spawn->site);
 	atfork_prepare();
 	signal_open(&window->signal);
 	if (environ_shared ? !environ_take() : !environ_keep())

@@ -44,6 +44,7 @@ enum window_kind {
 	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
 	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork() */
 	WINDOW_SHARED, /* shares memory; the program called fork() */
+	WINDOW_BARE,   /* a process of its own, made without atfork handlers: bypass.h */
 };
 
 /*
@@ -144,6 +145,9 @@ void window_locks_after_fork(void);
 void window_exec_begin(struct window *window);
 /* It was not: errno tells why. A shared child ends here. errno is kept. */
 void window_exec_failed(struct window *window);
+
+/* The calling process is a child that was made by `call` without handlers; no window is open in it. */
+void window_open_bare(uint32_t call);
 
 /* thread_window() where signals are not blocked. */
 void window_set(struct window *window);

@@ -358,6 +358,12 @@ static void json_violation(const struct view *view, struct json *json,
 		json_lock(view, json, violation);
 	if (violation->order.locks)
 		json_order(view, json, &violation->order);
+	if (violation->phase)
+		json_key_string(json, "phase", box_phase_name(violation->phase));
+	if (violation->handler.addr) {
+		json_key(json, "handler");
+		json_frame(view, json, &violation->handler);
+	}
 	if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
 	if (violation->fork_frames || violation->site)

@@ -79,7 +79,7 @@ static int child_verdict(pid_t child, int ms)
 	return hung ? 3 : status ? 4 : 0;
 }
 
-static int patience(int argc, char **argv)
+static __attribute__((unused)) int patience(int argc, char **argv)
 {
 	return argc > 1 ? atoi(argv[1]) : 3000;
 }
