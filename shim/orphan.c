@@ -169,9 +169,14 @@ bool orphan_found(void)
 }
 
 /* Whoever waits for it gets it only from its holder, who is not here. */
-static bool orphaned(const struct orphan *orphan)
+static bool orphaned(struct orphan *orphan)
 {
-	return !orphan->gone && held_by(&orphan->held, orphan->holder) &&
+	if (orphan->gone)
+		return false;
+	/* A child handler may have assigned an initialiser to it. */
+	if (!held_by(&orphan->held, orphan->holder))
+		orphan->gone = true;
+	return !orphan->gone &&
 	       !libc_lock_shared((enum held_kind)orphan->held.kind, orphan->held.lock);
 }
 
