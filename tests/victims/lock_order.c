@@ -211,18 +211,23 @@ static void heap_same(void)
 	in_thread(channel_session);
 }
 
+static NOINLINE void init_all(struct object *object, int count)
+{
+	while (count--)
+		pthread_mutex_init(&object++->lock, NULL);
+}
+
 /* Two of one kind, freed; and two that lie where those did, the other way round. */
 static void heap_reused(void)
 {
 	static struct object place[2];
 	struct object *copy = malloc(sizeof(place));
-	int round, i;
+	int round;
 
 	for (round = 0; round < 2; round++) {
 		session = &copy[round];
 		channel = &copy[!round];
-		for (i = 0; i < 2; i++)
-			pthread_mutex_init(&copy[i].lock, NULL);
+		init_all(copy, 2);
 		in_thread(session_channel);
 		pthread_mutex_destroy(&session->lock);
 		pthread_mutex_destroy(&channel->lock);
