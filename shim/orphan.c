@@ -23,43 +23,64 @@
 
 #include "poison.h"
 
-/* A power of two, and so many that both tables fit a chunk each. */
+/* Powers of two, and so many that both tables fit a chunk each. */
 #define ORPHANS 16384
 #define SLOTS (2 * ORPHANS)
+#define SLOTS_FEW 1024
 
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
 static struct orphan *orphans;
-static uint16_t *slots; /* by address: index of the orphan plus one */
+static uint16_t *slots;	    /* by address: index of the orphan plus one */
+static uint32_t slots_used; /* so many of SLOTS: a page that is not touched costs the child nothing */
 static uint32_t count;
 static bool found; /* orphan_find() ran for the fork that is being made */
 
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
 	uint32_t site, frames;
+	uint64_t key;	 /* tells it from other forks of the program */
+	uint32_t record; /* a violation that has its frames: index plus one */
 	struct box_frame frame[BOX_STACK_FRAMES];
 } forks[4];
 static uint32_t fork_count;
 
-/* Called once for a fork, while the stack of its caller is there. */
-static uint32_t note_fork(void)
+/* The fork that is being made. Its stack is looked at where something is to be told. */
+static __attribute__((noinline)) void note_fork(void)
 {
 	uint32_t at = fork_count < COUNT(forks) - 1 ? fork_count++ : COUNT(forks) - 1;
+	const struct thread *self = thread_words.self;
+	uint64_t key = hash_mix(thread_words.fork_from, thread_words.fork_site);
 
+	/* Of frames further up than a site has it knows by how far down its stack they put this one. */
+	key = hash_mix(key, (self ? self->stack_high : 0) - (uintptr_t)__builtin_frame_address(0));
 	forks[at].site = thread_words.fork_site;
-	forks[at].frames = unwind_box(thread_words.fork_from, forks[at].frame);
-	return at;
+	forks[at].key = hash_mix(key, module_generation());
+	forks[at].frames = forks[at].record = 0;
 }
 
-/* Pages that were seen to be readable while the child looked at locks: most share a few. */
+/* Before the fork returns, while the stack of its caller is there. */
+static void fork_unwind(struct fork_place *fork)
+{
+	if (!fork->frames && !fork->record)
+		fork->frames = unwind_box(thread_words.fork_from, fork->frame);
+}
+
+/* Pages that were seen to be readable, or to belong to a module: most locks share a few. */
 struct pages {
 	uintptr_t known[64];
+	bool module[64];
 };
+
+static uintptr_t *page_entry(struct pages *pages, uintptr_t page)
+{
+	return &pages->known[page % COUNT(pages->known)];
+}
 
 static bool page_readable(struct pages *pages, uintptr_t address)
 {
 	uintptr_t page = address / ARCH_PAGE_MAX + 1;
-	uintptr_t *known = &pages->known[page % COUNT(pages->known)];
+	uintptr_t *known = page_entry(pages, page);
 
 	if (*known == page)
 		return true;
@@ -67,6 +88,21 @@ static bool page_readable(struct pages *pages, uintptr_t address)
 		return false;
 	*known = page;
 	return true;
+}
+
+static bool page_in_module(struct pages *pages, uintptr_t address)
+{
+	uintptr_t page = address / ARCH_PAGE_MAX + 1;
+	uintptr_t *known = page_entry(pages, page);
+	bool *module = &pages->module[known - pages->known];
+	struct box_frame frame;
+
+	if (*known != page) {
+		module_frame(address, &frame);
+		*known = page;
+		*module = frame.module != 0;
+	}
+	return *module;
 }
 
 static bool lock_readable(struct pages *pages, const struct held *held)
@@ -80,11 +116,22 @@ static bool lock_readable(struct pages *pages, const struct held *held)
 
 static uint16_t *slot_of(const void *lock)
 {
-	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) % SLOTS);
+	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) % slots_used);
 
 	while (slots[at] && orphans[slots[at] - 1].held.lock != lock)
-		at = (at + 1) % SLOTS;
+		at = (at + 1) % slots_used;
 	return &slots[at];
+}
+
+/* At most half of them are taken, as all of SLOTS allow. */
+static void slots_grow(void)
+{
+	uint32_t i;
+
+	memset(slots, 0, slots_used * sizeof(*slots));
+	slots_used = slots_used ? 2 * slots_used : SLOTS_FEW;
+	for (i = 0; i < count; i++)
+		*slot_of(orphans[i].held.lock) = (uint16_t)(i + 1);
 }
 
 struct orphan *orphan_of(const void *lock)
@@ -106,6 +153,8 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 		RECORD_ADD(locks_lost, 1);
 		return;
 	}
+	if (2 * count >= slots_used)
+		slots_grow();
 	slot = slot_of(held->lock);
 	if (*slot) {
 		struct orphan *known = &orphans[*slot - 1];
@@ -125,7 +174,7 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 void orphan_find(void)
 {
 	const struct thread *thread, *self = thread_words.self;
-	struct pages pages = { { 0 } };
+	struct pages pages = { .known = { 0 } };
 	uint32_t i, before = count, fork = fork_count;
 
 	found = true;
@@ -134,7 +183,7 @@ void orphan_find(void)
 	for (thread = thread_first(); thread; thread = thread->next) {
 		const struct held *left = held_left(thread);
 
-		if (!thread->used || thread == self)
+		if (!thread_used(thread) || thread == self)
 			continue;
 
 		for (i = 0; i < thread->held_count + !!left; i++) {
@@ -168,6 +217,7 @@ static bool orphaned(const struct orphan *orphan)
 void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
+	const struct box_violation *record = record_at(BOX_TABLE_VIOLATION, fork->record);
 	const struct held *held = &orphan->held;
 
 	memset(violation, 0, sizeof(*violation));
@@ -181,12 +231,16 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 						 violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = fork->site;
-	violation->fork_frames = fork->frames;
-	memcpy(violation->fork, fork->frame, sizeof(violation->fork));
+	violation->fork_frames = record ? record->fork_frames : fork->frames;
+	if (violation->fork_frames > BOX_STACK_FRAMES)
+		violation->fork_frames = BOX_STACK_FRAMES;
+	memcpy(violation->fork, record ? record->fork : fork->frame, sizeof(violation->fork));
 }
 
 static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
+	if (found)
+		fork_unwind(&forks[orphan->fork]);
 	if (!orphan->name[0])
 		proc_thread_name((uint32_t)SYS(getppid), orphan->holder, orphan->name);
 	orphan_describe(orphan, violation);
@@ -196,24 +250,82 @@ static void tell(struct orphan *orphan, struct box_violation *violation, enum sp
 	report_violation(violation);
 }
 
+/*
+ * What makes its report the one that it is, short of describing it: where the lock is in a module, the lock itself,
+ * elsewhere the page, which tells whether it is shared.
+ */
+static uint64_t orphan_key(const struct orphan *orphan, struct pages *modules)
+{
+	const struct held *held = &orphan->held;
+	uintptr_t address = (uintptr_t)held->lock;
+	uint64_t key = hash_mix(forks[orphan->fork].key, held->where);
+
+	if (!page_in_module(modules, address))
+		address /= ARCH_PAGE_MAX;
+	return hash_mix(hash_mix(key, address), held->kind);
+}
+
+/* Reported before, by children of the same fork: counted, a run of the same at once. */
+struct again {
+	uint64_t key, times;
+	uint32_t record;
+};
+
+static void again_flush(struct again *again)
+{
+	if (again->times)
+		record_violation_again(BOX_VIOLATION_ORPHANED_LOCK, again->record, again->times);
+	again->times = 0;
+}
+
+/* True: that is all there is to tell. */
+static bool told_before(const struct orphan *orphan, uint64_t key, struct again *again)
+{
+	struct fork_place *fork = &forks[orphan->fork];
+
+	if (!again->times || again->key != key) {
+		again_flush(again);
+		if (!record_recall(key, &again->record))
+			return false;
+		again->key = key;
+		if (!fork->frames && !fork->record)
+			fork->record = again->record;
+	}
+	again->times++;
+	return true;
+}
+
 void orphan_report(void)
 {
 	struct box_violation violation;
+	struct pages modules = { .known = { 0 } };
+	struct again again = { 0 };
 	int error = errno;
+	struct fork_place *fresh = NULL;
 	uint32_t i;
 
-	found = false;
 	for (i = 0; i < count; i++) {
 		struct orphan *orphan = &orphans[i];
+		uint64_t key;
 
 		if (orphan->told || orphan->gone)
 			continue;
 		orphan->told = true;
+		fresh = &forks[orphan->fork];
 		/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
 		if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan))
 			continue;
+		key = orphan_key(orphan, &modules);
+		if (told_before(orphan, key, &again))
+			continue;
 		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
+		record_remember(key, violation.hash);
 	}
+	again_flush(&again);
+	/* A deadlock is told of later, when the fork's stack is gone. */
+	if (fresh)
+		fork_unwind(fresh);
+	found = false;
 	errno = error;
 }
 
