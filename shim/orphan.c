@@ -7,6 +7,8 @@
  */
 #include "orphan.h"
 
+#include <sys/mman.h>
+
 #include "config.h"
 #include "hook.h"
 #include "libc_lock.h"
@@ -27,6 +29,11 @@
 #define ORPHANS 16384
 #define SLOTS (2 * ORPHANS)
 #define SLOTS_FEW 1024
+
+/* Linux 5.14; older ones answer EINVAL */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
@@ -116,10 +123,10 @@ static bool lock_readable(struct pages *pages, const struct held *held)
 
 static uint16_t *slot_of(const void *lock)
 {
-	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) % slots_used);
+	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) & (slots_used - 1));
 
 	while (slots[at] && orphans[slots[at] - 1].held.lock != lock)
-		at = (at + 1) % slots_used;
+		at = (at + 1) & (slots_used - 1);
 	return &slots[at];
 }
 
@@ -145,10 +152,6 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 {
 	uint16_t *slot;
 
-	if (!orphans)
-		orphans = memory_take(ORPHANS * sizeof(*orphans));
-	if (!slots)
-		slots = memory_take(SLOTS * sizeof(*slots));
 	if (!orphans || !slots || count == ORPHANS) {
 		RECORD_ADD(locks_lost, 1);
 		return;
@@ -171,6 +174,39 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 	*slot = (uint16_t)++count;
 }
 
+/* Makes room for so many more, in one call instead of a page fault for each page. */
+static void reserve(size_t more)
+{
+	uintptr_t start, end;
+
+	if (!more)
+		return;
+	if (!orphans)
+		orphans = memory_take(ORPHANS * sizeof(*orphans));
+	if (!slots)
+		slots = memory_take(SLOTS * sizeof(*slots));
+	if (!orphans || !slots)
+		return;
+	if (more > ORPHANS - count)
+		more = ORPHANS - count;
+	start = (uintptr_t)&orphans[count] & ~(sys_page() - 1);
+	end = (uintptr_t)&orphans[count + more];
+	if (end - start > sys_page())
+		SYS(madvise, start, end - start, MADV_POPULATE_WRITE);
+}
+
+/* The locks that other threads have asked for: as many orphans there may be. */
+static size_t entries(void)
+{
+	const struct thread *thread;
+	size_t sum = 0;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (thread != thread_words.self && thread_used(thread))
+			sum += thread->held_count + !!held_left(thread);
+	return sum;
+}
+
 void orphan_find(void)
 {
 	const struct thread *thread, *self = thread_words.self;
@@ -180,6 +216,7 @@ void orphan_find(void)
 	found = true;
 	if (seccomp_confined())
 		return;
+	reserve(entries());
 	for (thread = thread_first(); thread; thread = thread->next) {
 		const struct held *left = held_left(thread);
 

@@ -63,6 +63,9 @@ struct bench_result {
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t bench_now(void);
 
+/* Sorts them. */
+double bench_median(double *values, unsigned count);
+
 /* ---- bench_process.c ---- */
 
 /* A process under measurement. */

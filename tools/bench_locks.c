@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -16,6 +17,8 @@
 
 #define HOLDERS 100
 #define HELD_EACH 10
+#define PIECES 15
+#define FORKS_MAX 1024
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -64,14 +67,20 @@ PAIRS(write, pthread_rwlock_wrlock(&rwlock), pthread_rwlock_unlock(&rwlock))
 PAIRS(spin, pthread_spin_lock(&spin), pthread_spin_unlock(&spin))
 PAIRS(semaphore, sem_wait(&semaphore), sem_post(&semaphore))
 
+/* In pieces, of which the median counts: another process on this processor spoils a few of them. */
 static double timed(void (*pairs)(uint64_t), uint64_t times)
 {
-	uint64_t start;
+	uint64_t start, each = times / PIECES + 1;
+	double piece[PIECES];
+	int i;
 
-	pairs(times / 16 + 1);
-	start = bench_now();
-	pairs(times);
-	return (double)(bench_now() - start) / (double)times;
+	pairs(each);
+	for (i = 0; i < PIECES; i++) {
+		start = bench_now();
+		pairs(each);
+		piece[i] = (double)(bench_now() - start) / (double)each;
+	}
+	return bench_median(piece, PIECES);
 }
 
 static double mutex_alone_sample(uint64_t times)
@@ -92,43 +101,96 @@ SAMPLE(write)
 SAMPLE(spin)
 SAMPLE(semaphore)
 
-/* Two threads that do the same, each `times` / 2, from one moment on. */
-struct pair {
+/*
+ * Two threads, each on a processor of its own: left to the scheduler they would share one at times, and meet each
+ * other less. -1: there is only one.
+ */
+static int processor(int which)
+{
+	cpu_set_t all;
+	int i;
+
+	if (sched_getaffinity(getpid(), sizeof(all), &all))
+		return -1;
+	for (i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &all) && !which--)
+			return i;
+	return -1;
+}
+
+static void settle_on(pthread_t thread, int number)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(number, &one);
+	pthread_setaffinity_np(thread, sizeof(one), &one);
+}
+
+/* Calls `body` in both at once, PIECES times, and returns what a piece took as a rule; negative: see errno. */
+struct duet {
+	void (*body)(struct duet *duet, unsigned mine);
 	void (*pairs)(uint64_t);
-	uint64_t times;
-	int ready;
+	uint64_t times; /* of both together, in a piece */
+	unsigned begun, done;
 };
 
 static void *second(void *data)
 {
-	struct pair *pair = data;
+	struct duet *duet = data;
+	unsigned piece;
 
-	__atomic_store_n(&pair->ready, 1, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&pair->ready, __ATOMIC_ACQUIRE) != 2)
-		;
-	pair->pairs(pair->times);
+	for (piece = 1; piece <= PIECES; piece++) {
+		while (__atomic_load_n(&duet->begun, __ATOMIC_ACQUIRE) != piece)
+			;
+		duet->body(duet, 1);
+		__atomic_store_n(&duet->done, piece, __ATOMIC_RELEASE);
+	}
 	return NULL;
 }
 
-static double contended(void (*pairs)(uint64_t), uint64_t times)
+static double duet_time(struct duet *duet)
 {
-	struct pair pair = { .pairs = pairs, .times = (times + 1) / 2 };
+	int here = processor(0), there = processor(1), error;
+	double spent[PIECES];
+	cpu_set_t before;
 	pthread_t thread;
+	unsigned piece;
 	uint64_t start;
-	int error;
 
-	error = company() ? errno : pthread_create(&thread, NULL, second, &pair);
+	error = company() ? errno : pthread_create(&thread, NULL, second, duet);
 	if (error) {
 		errno = error;
 		return -1;
 	}
-	while (!__atomic_load_n(&pair.ready, __ATOMIC_ACQUIRE))
-		;
-	start = bench_now();
-	__atomic_store_n(&pair.ready, 2, __ATOMIC_RELEASE);
-	pairs(pair.times);
+	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
+	if (there >= 0) {
+		settle_on(pthread_self(), here);
+		settle_on(thread, there);
+	}
+	for (piece = 1; piece <= PIECES; piece++) {
+		start = bench_now();
+		__atomic_store_n(&duet->begun, piece, __ATOMIC_RELEASE);
+		duet->body(duet, 0);
+		while (__atomic_load_n(&duet->done, __ATOMIC_ACQUIRE) != piece)
+			;
+		spent[piece - 1] = (double)(bench_now() - start) / (double)duet->times;
+	}
 	pthread_join(thread, NULL);
-	return (double)(bench_now() - start) / (double)(2 * pair.times);
+	pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
+	return bench_median(spent, PIECES);
+}
+
+static void contend(struct duet *duet, unsigned mine)
+{
+	duet->pairs((duet->times + mine) / 2);
+}
+
+static double contended(void (*pairs)(uint64_t), uint64_t times)
+{
+	struct duet duet = { contend, pairs, times / PIECES + 2, 0, 0 };
+
+	return duet_time(&duet);
 }
 
 #define CONTENDED(name)                                                                            \
@@ -143,45 +205,30 @@ CONTENDED(spin)
 
 /* A turn that two threads hand to each other: a signal and a wait each. */
 static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
-static uint64_t turn, turns_end;
+static uint64_t turn; /* even: the first thread's */
 
-static void turns(unsigned mine)
+static void turns(struct duet *duet, unsigned mine)
 {
+	uint64_t left = duet->times / 2;
+
 	pthread_mutex_lock(&mutex);
-	while (turn < turns_end) {
+	while (left)
 		if (turn % 2 == mine) {
 			turn++;
+			left--;
 			pthread_cond_signal(&turned);
 		} else {
 			pthread_cond_wait(&turned, &mutex);
 		}
-	}
 	pthread_mutex_unlock(&mutex);
-}
-
-static void *second_turns(void *unused)
-{
-	turns(1);
-	return unused;
 }
 
 static double cond_sample(uint64_t times)
 {
-	pthread_t thread;
-	uint64_t start;
-	int error;
+	struct duet duet = { turns, NULL, (times / PIECES + 2) & ~1ULL, 0, 0 };
 
 	turn = 0;
-	turns_end = 2 * times;
-	error = pthread_create(&thread, NULL, second_turns, NULL);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	start = bench_now();
-	turns(0);
-	pthread_join(thread, NULL);
-	return (double)(bench_now() - start) / (double)turns_end;
+	return duet_time(&duet);
 }
 
 static pthread_barrier_t all_hold;
@@ -228,7 +275,8 @@ static int holders(void)
 /* `whole`: until the child, which ends at once, has been waited for; or as long as fork() holds its caller. */
 static double forks(uint64_t times, bool whole)
 {
-	uint64_t done, start, spent = 0;
+	static double spent[FORKS_MAX];
+	uint64_t done, start;
 	int error = holders();
 	pid_t pid;
 
@@ -236,7 +284,7 @@ static double forks(uint64_t times, bool whole)
 		errno = error;
 		return -1;
 	}
-	for (done = 0; done < times; done++) {
+	for (done = 0; done < times && done < FORKS_MAX; done++) {
 		start = bench_now();
 		pid = fork();
 		if (!pid)
@@ -244,13 +292,13 @@ static double forks(uint64_t times, bool whole)
 		if (pid < 0)
 			return -1;
 		if (!whole)
-			spent += bench_now() - start;
+			spent[done] = (double)(bench_now() - start);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		if (whole)
-			spent += bench_now() - start;
+			spent[done] = (double)(bench_now() - start);
 	}
-	return (double)spent / (double)times;
+	return bench_median(spent, (unsigned)done);
 }
 
 static double fork_sample(uint64_t times)
@@ -282,12 +330,12 @@ static const struct bench_case cases[] = {
 	{ "rwlock-write", "rwlock, write", 5, write_sample },
 	{ "spin", "spin", 5, spin_sample },
 	{ "semaphore", "semaphore", 5, semaphore_sample },
-	{ "cond", "cond, a turn of two threads", 15, cond_sample },
-	{ "mutex-contended", "mutex, two threads contend", 20, mutex_contended_sample },
-	{ "rwlock-contended", "rwlock, two writers contend", 20, write_contended_sample },
-	{ "spin-contended", "spin, two threads contend", 20, spin_contended_sample },
-	{ "fork", "fork and wait, 1,000 locks held", 15, fork_sample },
-	{ "fork-call", "fork alone, 1,000 locks held", 15, fork_call_sample },
+	{ "cond", "cond, a turn of two threads", 20, cond_sample },
+	{ "mutex-contended", "mutex, two threads contend", 30, mutex_contended_sample },
+	{ "rwlock-contended", "rwlock, two writers contend", 30, write_contended_sample },
+	{ "spin-contended", "spin, two threads contend", 30, spin_contended_sample },
+	{ "fork", "fork and wait, 1,000 locks held", 40, fork_sample },
+	{ "fork-call", "fork alone, 1,000 locks held", 40, fork_call_sample },
 	{ 0 },
 };
 

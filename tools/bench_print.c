@@ -26,6 +26,12 @@ static double quantile(const double *sorted, unsigned count, double part)
 	return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
 }
 
+double bench_median(double *values, unsigned count)
+{
+	qsort(values, count, sizeof(*values), ascending);
+	return quantile(values, count, 0.5);
+}
+
 void bench_figure(struct bench_figure *figure, const double *ns, const double *first,
 		  unsigned count)
 {
