@@ -276,14 +276,18 @@ static int holders(void)
 static double forks(uint64_t times, bool whole)
 {
 	static double spent[FORKS_MAX];
+	int error = holders(), here = processor(0);
 	uint64_t done, start;
-	int error = holders();
+	cpu_set_t before;
 	pid_t pid;
 
 	if (error) {
 		errno = error;
 		return -1;
 	}
+	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
+	if (here >= 0)
+		settle_on(pthread_self(), here);
 	for (done = 0; done < times && done < FORKS_MAX; done++) {
 		start = bench_now();
 		pid = fork();
@@ -298,6 +302,7 @@ static double forks(uint64_t times, bool whole)
 		if (whole)
 			spent[done] = (double)(bench_now() - start);
 	}
+	pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 	return bench_median(spent, (unsigned)done);
 }
 
