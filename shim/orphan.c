@@ -30,6 +30,9 @@
 #define SLOTS (2 * ORPHANS)
 #define SLOTS_FEW 1024
 
+/* No page has a module's data and other data; the heap may begin where the program's data end. */
+#define SMALL_PAGE 4096
+
 /* Linux 5.14; older ones answer EINVAL */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -99,7 +102,7 @@ static bool page_readable(struct pages *pages, uintptr_t address)
 
 static bool page_in_module(struct pages *pages, uintptr_t address)
 {
-	uintptr_t page = address / ARCH_PAGE_MAX + 1;
+	uintptr_t page = address / SMALL_PAGE + 1;
 	uintptr_t *known = page_entry(pages, page);
 	bool *module = &pages->module[known - pages->known];
 	struct box_frame frame;
@@ -174,6 +177,16 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 	*slot = (uint16_t)++count;
 }
 
+void orphan_prepare(void)
+{
+	if (!config.locks || seccomp_confined())
+		return;
+	if (!orphans)
+		orphans = memory_take(ORPHANS * sizeof(*orphans));
+	if (!slots)
+		slots = memory_take(SLOTS * sizeof(*slots));
+}
+
 /* Makes room for so many more, in one call instead of a page fault for each page. */
 static void reserve(size_t more)
 {
@@ -181,10 +194,7 @@ static void reserve(size_t more)
 
 	if (!more)
 		return;
-	if (!orphans)
-		orphans = memory_take(ORPHANS * sizeof(*orphans));
-	if (!slots)
-		slots = memory_take(SLOTS * sizeof(*slots));
+	orphan_prepare();
 	if (!orphans || !slots)
 		return;
 	if (more > ORPHANS - count)
@@ -214,7 +224,7 @@ void orphan_find(void)
 	uint32_t i, before = count, fork = fork_count;
 
 	found = true;
-	if (seccomp_confined())
+	if (!config.locks || seccomp_confined())
 		return;
 	reserve(entries());
 	for (thread = thread_first(); thread; thread = thread->next) {
@@ -298,7 +308,7 @@ static uint64_t orphan_key(const struct orphan *orphan, struct pages *modules)
 	uint64_t key = hash_mix(forks[orphan->fork].key, held->where);
 
 	if (!page_in_module(modules, address))
-		address /= ARCH_PAGE_MAX;
+		address /= SMALL_PAGE;
 	return hash_mix(hash_mix(key, address), held->kind);
 }
 

@@ -20,6 +20,9 @@ struct orphan {
 	char name[BOX_NAME]; /* of the holder, once it was looked up */
 };
 
+/* Takes the table's memory, which costs each child less once the parent has it: before the process makes a thread. */
+void orphan_prepare(void);
+
 /*
  * First thing in the child of a real fork, before any handler: finds what the other threads held. Where the fork
  * was, thread_words.fork_from and fork_site tell.

@@ -16,6 +16,7 @@
 #include "held.h"
 #include "hook.h"
 #include "memory.h"
+#include "orphan.h"
 #include "proc.h"
 #include "real.h"
 #include "sys.h"
@@ -312,8 +313,10 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
-	if (__libc_single_threaded)
+	if (__libc_single_threaded) {
 		gate_prepare();
+		orphan_prepare();
+	}
 	/* A forked child's record still has its parent's, which nobody could ask for until now. */
 	if (thread_words.self)
 		thread_words.self->tid = (uint32_t)SYS(gettid);
