@@ -7,8 +7,6 @@
  */
 #include "orphan.h"
 
-#include <sys/mman.h>
-
 #include "config.h"
 #include "hook.h"
 #include "libc_lock.h"
@@ -33,11 +31,6 @@
 /* No page has a module's data and other data; the heap may begin where the program's data end. */
 #define SMALL_PAGE 4096
 
-/* Linux 5.14; older ones answer EINVAL */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
 static struct orphan *orphans;
@@ -46,6 +39,13 @@ static uint32_t slots_used; /* so many of SLOTS: a page that is not touched cost
 static uint32_t count;
 static bool found; /* orphan_find() ran for the fork that is being made */
 
+/*
+ * The table is made when somebody asks for a lock: most children execute or end before. Until then the records of
+ * the parent's threads are what there is; `pending` is their generation, zero: the table has them all.
+ */
+static uint32_t pending;
+static bool reported; /* those that are pending */
+
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
 	uint32_t site, frames;
@@ -53,7 +53,7 @@ static struct fork_place {
 	uint32_t record; /* a violation that has its frames: index plus one */
 	struct box_frame frame[BOX_STACK_FRAMES];
 } forks[4];
-static uint32_t fork_count;
+static uint32_t fork_count, fork_last; /* the last of them */
 
 /* The fork that is being made. Its stack is looked at where something is to be told. */
 static __attribute__((noinline)) void note_fork(void)
@@ -67,6 +67,7 @@ static __attribute__((noinline)) void note_fork(void)
 	forks[at].site = thread_words.fork_site;
 	forks[at].key = hash_mix(key, module_generation());
 	forks[at].frames = forks[at].record = 0;
+	fork_last = at;
 }
 
 /* Before the fork returns, while the stack of its caller is there. */
@@ -144,108 +145,109 @@ static void slots_grow(void)
 		*slot_of(orphans[i].held.lock) = (uint16_t)(i + 1);
 }
 
-struct orphan *orphan_of(const void *lock)
-{
-	uint16_t at = count ? *slot_of(lock) : 0;
-
-	return at ? &orphans[at - 1] : NULL;
-}
-
-static void add(const struct held *held, const struct thread *holder, uint32_t fork)
+static void add(const struct orphan *orphan)
 {
 	uint16_t *slot;
 
+	if (!orphans)
+		orphans = memory_take(ORPHANS * sizeof(*orphans));
+	if (!slots)
+		slots = memory_take(SLOTS * sizeof(*slots));
 	if (!orphans || !slots || count == ORPHANS) {
 		RECORD_ADD(locks_lost, 1);
 		return;
 	}
 	if (2 * count >= slots_used)
 		slots_grow();
-	slot = slot_of(held->lock);
-	if (*slot) {
-		struct orphan *known = &orphans[*slot - 1];
-
-		/* taken more than once, or by several readers, or an orphan of the parent's */
-		if (!known->gone)
-			return;
-		*known =
-			(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
-		return;
+	slot = slot_of(orphan->held.lock);
+	if (!*slot) {
+		orphans[count] = *orphan;
+		*slot = (uint16_t)++count;
+	} else if (orphans[*slot - 1].gone) {
+		/* not taken more than once, or by several readers, nor an orphan of the parent's */
+		orphans[*slot - 1] = *orphan;
 	}
-	orphans[count] =
-		(struct orphan){ .held = *held, holder->tid, fork, .ended = holder->ended };
-	*slot = (uint16_t)++count;
 }
 
-void orphan_prepare(void)
-{
-	if (!config.locks || seccomp_confined())
-		return;
-	if (!orphans)
-		orphans = memory_take(ORPHANS * sizeof(*orphans));
-	if (!slots)
-		slots = memory_take(SLOTS * sizeof(*slots));
-}
-
-/* Makes room for so many more, in one call instead of a page fault for each page. */
-static void reserve(size_t more)
-{
-	uintptr_t start, end;
-
-	if (!more)
-		return;
-	orphan_prepare();
-	if (!orphans || !slots)
-		return;
-	if (more > ORPHANS - count)
-		more = ORPHANS - count;
-	start = (uintptr_t)&orphans[count] & ~(sys_page() - 1);
-	end = (uintptr_t)&orphans[count + more];
-	if (end - start > sys_page())
-		SYS(madvise, start, end - start, MADV_POPULATE_WRITE);
-}
-
-/* The locks that other threads have asked for: as many orphans there may be. */
-static size_t entries(void)
+/*
+ * Calls `each` for what the threads of that generation, the caller aside, hold still, until it returns false.
+ */
+static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *data), void *data)
 {
 	const struct thread *thread;
-	size_t sum = 0;
+	struct pages pages = { .known = { 0 } };
+	uint32_t i, entries;
 
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread != thread_words.self && thread_used(thread))
-			sum += thread->held_count + !!held_left(thread);
-	return sum;
+	for (thread = thread_first(); thread; thread = thread->next) {
+		if (thread->used != generation || thread == thread_words.self)
+			continue;
+		entries = thread->held_count + !!held_left(thread);
+		for (i = 0; i < entries; i++) {
+			const struct held *held = &thread->held[i];
+			struct orphan orphan;
+
+			/* fork() opens the locks of streams */
+			if (!held->lock || held->kind == HELD_FILE ||
+			    !lock_readable(&pages, held) || !held_by(held, thread->tid))
+				continue;
+			orphan = (struct orphan){
+				.held = *held, thread->tid, fork_last, .ended = thread->ended
+			};
+			if (!each(&orphan, data))
+				return;
+		}
+	}
+}
+
+static bool settle(struct orphan *orphan, void *unused)
+{
+	(void)unused;
+	orphan->told = reported;
+	add(orphan);
+	return true;
+}
+
+void orphan_settle(void)
+{
+	uint32_t generation = pending;
+	int error = errno;
+
+	if (LIKELY(!generation))
+		return;
+	/* First: a signal handler may come here, too, and finds what is there. */
+	pending = 0;
+	if (!seccomp_confined())
+		walk(generation, settle, NULL);
+	errno = error;
+}
+
+struct orphan *orphan_of(const void *lock)
+{
+	uint16_t at;
+
+	orphan_settle();
+	at = count ? *slot_of(lock) : 0;
+	return at ? &orphans[at - 1] : NULL;
+}
+
+static bool note(struct orphan *orphan, void *unused)
+{
+	(void)orphan;
+	(void)unused;
+	note_fork();
+	pending = thread_generation;
+	reported = false;
+	return false;
 }
 
 void orphan_find(void)
 {
-	const struct thread *thread, *self = thread_words.self;
-	struct pages pages = { .known = { 0 } };
-	uint32_t i, before = count, fork = fork_count;
-
 	found = true;
 	if (!config.locks || seccomp_confined())
 		return;
-	reserve(entries());
-	for (thread = thread_first(); thread; thread = thread->next) {
-		const struct held *left = held_left(thread);
-
-		if (!thread_used(thread) || thread == self)
-			continue;
-
-		for (i = 0; i < thread->held_count + !!left; i++) {
-			const struct held *held = &thread->held[i];
-
-			/* fork() opens the locks of streams */
-			if (!held->lock || held->kind == HELD_FILE)
-				continue;
-			if (lock_readable(&pages, held) && held_by(held, thread->tid))
-				add(held, thread, fork < COUNT(forks) ? fork : COUNT(forks) - 1);
-		}
-	}
-	if (count != before)
-		note_fork();
-	if (count)
+	orphan_settle();
+	walk(thread_generation, note, NULL);
+	if (count || pending)
 		lock_attention_set(ATTEND_ORPHANS, true);
 }
 
@@ -312,66 +314,100 @@ static uint64_t orphan_key(const struct orphan *orphan, struct pages *modules)
 	return hash_mix(hash_mix(key, address), held->kind);
 }
 
-/* Reported before, by children of the same fork: counted, a run of the same at once. */
-struct again {
+/* While the orphans of one fork are reported. */
+struct report {
+	struct pages modules;
+	struct fork_place *fork;
+	/* Known already, and not counted yet: a run of the same at once. */
 	uint64_t key, times;
 	uint32_t record;
+	/* Those that may be held more than once, or by several. */
+	const void *several[128];
+	struct box_violation violation;
 };
 
-static void again_flush(struct again *again)
+static void again_flush(struct report *report)
 {
-	if (again->times)
-		record_violation_again(BOX_VIOLATION_ORPHANED_LOCK, again->record, again->times);
-	again->times = 0;
+	if (report->times)
+		record_violation_again(BOX_VIOLATION_ORPHANED_LOCK, report->record, report->times);
+	report->times = 0;
 }
 
-/* True: that is all there is to tell. */
-static bool told_before(const struct orphan *orphan, uint64_t key, struct again *again)
+/* True: children of the same fork reported it before, so that it is only counted. */
+static bool again(struct report *report, uint64_t key)
 {
-	struct fork_place *fork = &forks[orphan->fork];
+	struct fork_place *fork = report->fork;
 
-	if (!again->times || again->key != key) {
-		again_flush(again);
-		if (!record_recall(key, &again->record))
+	if (!report->times || report->key != key) {
+		again_flush(report);
+		if (!record_recall(key, &report->record))
 			return false;
-		again->key = key;
+		report->key = key;
 		if (!fork->frames && !fork->record)
-			fork->record = again->record;
+			fork->record = report->record;
 	}
-	again->times++;
+	report->times++;
+	return true;
+}
+
+/* Has this report had the lock already? One that has had more of them than it can keep counts some twice. */
+static bool repeated(struct report *report, const struct held *held)
+{
+	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)held->lock) % COUNT(report->several)), i;
+
+	if (held->kind != HELD_READ && held->kind != HELD_SEM &&
+	    !(held->kind == HELD_MUTEX && libc_lock_owned(HELD_MUTEX, held->lock)))
+		return false;
+	for (i = 0; i < COUNT(report->several); i++) {
+		const void **known = &report->several[(at + i) % COUNT(report->several)];
+
+		if (*known == held->lock)
+			return true;
+		if (!*known) {
+			*known = held->lock;
+			return false;
+		}
+	}
+	return false;
+}
+
+static bool report_one(struct orphan *orphan, void *data)
+{
+	struct report *report = data;
+	uint64_t key;
+
+	if (orphan->told || orphan->gone)
+		return true;
+	orphan->told = true;
+	report->fork = &forks[orphan->fork];
+	/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
+	if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan) ||
+	    repeated(report, &orphan->held))
+		return true;
+	key = orphan_key(orphan, &report->modules);
+	if (again(report, key))
+		return true;
+	tell(orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
+	record_remember(key, report->violation.hash);
 	return true;
 }
 
 void orphan_report(void)
 {
-	struct box_violation violation;
-	struct pages modules = { .known = { 0 } };
-	struct again again = { 0 };
+	struct report report;
 	int error = errno;
-	struct fork_place *fresh = NULL;
 	uint32_t i;
 
-	for (i = 0; i < count; i++) {
-		struct orphan *orphan = &orphans[i];
-		uint64_t key;
-
-		if (orphan->told || orphan->gone)
-			continue;
-		orphan->told = true;
-		fresh = &forks[orphan->fork];
-		/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
-		if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan))
-			continue;
-		key = orphan_key(orphan, &modules);
-		if (told_before(orphan, key, &again))
-			continue;
-		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-		record_remember(key, violation.hash);
-	}
-	again_flush(&again);
+	memset(&report, 0, offsetof(struct report, violation));
+	if (pending)
+		walk(pending, report_one, &report);
+	reported = true;
+	for (i = 0; i < count; i++)
+		report_one(&orphans[i], &report);
+	again_flush(&report);
 	/* A deadlock is told of later, when the fork's stack is gone. */
-	if (fresh)
-		fork_unwind(fresh);
+	if (report.fork)
+		fork_unwind(report.fork);
 	found = false;
 	errno = error;
 }

@@ -20,9 +20,6 @@ struct orphan {
 	char name[BOX_NAME]; /* of the holder, once it was looked up */
 };
 
-/* Takes the table's memory, which costs each child less once the parent has it: before the process makes a thread. */
-void orphan_prepare(void);
-
 /*
  * First thing in the child of a real fork, before any handler: finds what the other threads held. Where the fork
  * was, thread_words.fork_from and fork_site tell.
@@ -43,6 +40,12 @@ void orphan_check(void *lock, enum held_kind kind);
 
 /* The lock is initialised anew, or destroyed: no orphan any more. */
 void orphan_forget(const void *lock);
+
+/*
+ * The records of the parent's threads are about to be used for others: copies what the child needs of them. Cheap
+ * where there is nothing to copy.
+ */
+void orphan_settle(void);
 
 /* The orphan with this address, or NULL. */
 struct orphan *orphan_of(const void *lock);

@@ -71,6 +71,7 @@ static struct thread *thread_claim(void)
 {
 	struct thread *thread;
 
+	orphan_settle();
 	for (thread = thread_first(); thread; thread = thread->next) {
 		uint32_t used = __atomic_load_n(&thread->used, __ATOMIC_RELAXED);
 
@@ -313,10 +314,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
-	if (__libc_single_threaded) {
+	if (__libc_single_threaded)
 		gate_prepare();
-		orphan_prepare();
-	}
 	/* A forked child's record still has its parent's, which nobody could ask for until now. */
 	if (thread_words.self)
 		thread_words.self->tid = (uint32_t)SYS(gettid);

@@ -61,8 +61,8 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 	assert_line --regexp '^fork and wait, 1,000 locks held +[0-9.]+ (us|ms) '
 	assert_output --partial "glibc "
 	refute_output --partial "rwlock"
-	quick -c mutex -f csv >csv
-	run cat csv
+	quick -c mutex -f csv >rows.csv
+	run cat rows.csv
 	assert_line -n 0 bench,case,config,runs,p10_ns,p50_ns,p90_ns,ratio,ratio_p10,ratio_p90
 	assert_line -n 1 --regexp '^locks,mutex,bare,1,([0-9.]+,){5}[0-9.]+$'
 	assert_equal "${#lines[@]}" 5
