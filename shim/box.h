@@ -2,7 +2,7 @@
 /*
  * The flight recorder's format: the one header that the shim and the tools share.
  *
- * A box is one mapping, MAP_SHARED: a header page, then tables of fixed-size records. Every process of a
+ * A box is one mapping, MAP_SHARED: a header, an index, then tables of fixed-size records. Every process of a
  * session maps the same box, and any of them may die at any instruction. So:
  *  - a record is reserved by adding one to its table's `used`; past `capacity` it is dropped, and the
  *    excess of `used` over `capacity` is the count of what was dropped;
@@ -228,6 +228,21 @@ struct box_header {
 
 #define BOX_HEADER_SIZE 8192
 
+/*
+ * Behind the header of a box, and of no use to its readers: how processes find a violation's record again. Both
+ * are open addressing; a slot is a hash, with the record's index plus one in its low bits, and zero is free.
+ */
+#define BOX_INDEX_BITS 11
+#define BOX_INDEX_MASK ((1U << BOX_INDEX_BITS) - 1)
+#define BOX_INDEX_SLOTS 2048
+
+struct box_index {
+	uint32_t violation[BOX_INDEX_SLOTS]; /* by box_violation.hash */
+	uint64_t again[BOX_INDEX_SLOTS];     /* a cache, by what record_recall() is asked for */
+};
+
+#define BOX_TABLES_OFFSET (BOX_HEADER_SIZE + 24576) /* of the first table of a box */
+
 /* A code or data address. Zero `module`: unknown; then only `addr` means anything. */
 struct box_frame {
 	uint64_t addr;	 /* as it was in the process */
@@ -405,6 +420,8 @@ static inline uint64_t box_bucket_ns(uint32_t bucket)
 }
 
 _Static_assert(sizeof(struct box_header) <= BOX_HEADER_SIZE, "the header outgrew its pages");
+_Static_assert(BOX_HEADER_SIZE + sizeof(struct box_index) <= BOX_TABLES_OFFSET, "box_index");
+_Static_assert(BOX_CAPACITY_VIOLATION < BOX_INDEX_MASK, "box_index");
 _Static_assert(sizeof(struct box_module) == 512, "box_module");
 _Static_assert(sizeof(struct box_event) == 64, "box_event");
 

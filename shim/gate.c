@@ -151,8 +151,7 @@ static enum entry_state look(const struct thread *self,
 	uint32_t count, i;
 
 	for (thread = thread_first(); thread; thread = thread->next) {
-		if (!__atomic_load_n(&thread->used, __ATOMIC_ACQUIRE) || thread == self ||
-		    thread->ended)
+		if (!thread_used(thread) || thread == self || thread->ended)
 			continue;
 		count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
 		if (leaving(thread))
@@ -305,7 +304,7 @@ static bool settle_all(const struct thread *self)
 	uint32_t i;
 
 	for (thread = thread_first(); thread; thread = thread->next)
-		for (i = 0; thread != self && thread->used && i < thread->held_count; i++) {
+		for (i = 0; thread != self && thread_used(thread) && i < thread->held_count; i++) {
 			const struct held *held = &thread->held[i];
 
 			if (held->lock && held->flags & HELD_WAITING && held->kind == HELD_MUTEX)

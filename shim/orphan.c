@@ -24,47 +24,79 @@
 
 #include "poison.h"
 
-/* A power of two, and so many that both tables fit a chunk each. */
+/* Powers of two, and so many that both tables fit a chunk each. */
 #define ORPHANS 16384
 #define SLOTS (2 * ORPHANS)
+#define SLOTS_FEW 1024
 
 /* Bytes of a stack of unknown extent that are looked at for frames. */
 #define STACK_GUESS 65536
 
+/* No page has a module's data and other data; the heap may begin where the program's data end. */
+#define SMALL_PAGE 4096
+
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
 static struct orphan *orphans;
-static uint16_t *slots; /* by address: index of the orphan plus one */
+static uint16_t *slots;	    /* by address: index of the orphan plus one */
+static uint32_t slots_used; /* so many of SLOTS: a page that is not touched costs the child nothing */
 static uint32_t count;
 static bool found; /* orphan_find() ran for the fork that is being made */
 static struct spin repair_lock;
 
+/*
+ * The table is made when somebody asks for a lock: most children execute or end before. Until then the records of
+ * the parent's threads are what there is; `pending` is their generation, zero: the table has them all.
+ */
+static uint32_t pending;
+static bool reported; /* those that are pending */
+
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
 	uint32_t site, frames;
+	uint64_t key;	 /* tells it from other forks of the program */
+	uint32_t record; /* a violation that has its frames: index plus one */
 	struct box_frame frame[BOX_STACK_FRAMES];
 } forks[4];
-static uint32_t fork_count;
+static uint32_t fork_count, fork_last; /* the last of them */
 
-/* Called once for a fork, while the stack of its caller is there. */
-static uint32_t note_fork(void)
+/* The fork that is being made. Its stack is looked at where something is to be told. */
+static __attribute__((noinline)) void note_fork(void)
 {
 	uint32_t at = fork_count < COUNT(forks) - 1 ? fork_count++ : COUNT(forks) - 1;
+	const struct thread *self = thread_words.self;
+	uint64_t key = hash_mix(thread_words.fork_from, thread_words.fork_site);
 
+	/* Of frames further up than a site has it knows by how far down its stack they put this one. */
+	key = hash_mix(key, (self ? self->stack_high : 0) - (uintptr_t)__builtin_frame_address(0));
 	forks[at].site = thread_words.fork_site;
-	forks[at].frames = unwind_box(thread_words.fork_from, forks[at].frame);
-	return at;
+	forks[at].key = hash_mix(key, module_generation());
+	forks[at].frames = forks[at].record = 0;
+	fork_last = at;
 }
 
-/* Pages that were seen to be readable while the child looked at locks: most share a few. */
+/* Before the fork returns, while the stack of its caller is there. */
+static void fork_unwind(struct fork_place *fork)
+{
+	if (!fork->frames && !fork->record)
+		fork->frames = unwind_box(thread_words.fork_from, fork->frame);
+}
+
+/* Pages that were seen to be readable, or to belong to a module: most locks share a few. */
 struct pages {
 	uintptr_t known[64];
+	bool module[64];
 };
+
+static uintptr_t *page_entry(struct pages *pages, uintptr_t page)
+{
+	return &pages->known[page % COUNT(pages->known)];
+}
 
 static bool page_readable(struct pages *pages, uintptr_t address)
 {
 	uintptr_t page = address / ARCH_PAGE_MAX + 1;
-	uintptr_t *known = &pages->known[page % COUNT(pages->known)];
+	uintptr_t *known = page_entry(pages, page);
 
 	if (*known == page)
 		return true;
@@ -72,6 +104,21 @@ static bool page_readable(struct pages *pages, uintptr_t address)
 		return false;
 	*known = page;
 	return true;
+}
+
+static bool page_in_module(struct pages *pages, uintptr_t address)
+{
+	uintptr_t page = address / SMALL_PAGE + 1;
+	uintptr_t *known = page_entry(pages, page);
+	bool *module = &pages->module[known - pages->known];
+	struct box_frame frame;
+
+	if (*known != page) {
+		module_frame(address, &frame);
+		*known = page;
+		*module = frame.module != 0;
+	}
+	return *module;
 }
 
 static bool lock_readable(struct pages *pages, const struct held *held)
@@ -85,18 +132,46 @@ static bool lock_readable(struct pages *pages, const struct held *held)
 
 static uint16_t *slot_of(const void *lock)
 {
-	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) % SLOTS);
+	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)lock) & (slots_used - 1));
 
 	while (slots[at] && orphans[slots[at] - 1].held.lock != lock)
-		at = (at + 1) % SLOTS;
+		at = (at + 1) & (slots_used - 1);
 	return &slots[at];
 }
 
-struct orphan *orphan_of(const void *lock)
+/* At most half of them are taken, as all of SLOTS allow. */
+static void slots_grow(void)
 {
-	uint16_t at = count ? *slot_of(lock) : 0;
+	uint32_t i;
 
-	return at ? &orphans[at - 1] : NULL;
+	memset(slots, 0, slots_used * sizeof(*slots));
+	slots_used = slots_used ? 2 * slots_used : SLOTS_FEW;
+	for (i = 0; i < count; i++)
+		*slot_of(orphans[i].held.lock) = (uint16_t)(i + 1);
+}
+
+static void add(const struct orphan *orphan)
+{
+	uint16_t *slot;
+
+	if (!orphans)
+		orphans = memory_take(ORPHANS * sizeof(*orphans));
+	if (!slots)
+		slots = memory_take(SLOTS * sizeof(*slots));
+	if (!orphans || !slots || count == ORPHANS) {
+		RECORD_ADD(locks_lost, 1);
+		return;
+	}
+	if (2 * count >= slots_used)
+		slots_grow();
+	slot = slot_of(orphan->held.lock);
+	if (!*slot) {
+		orphans[count] = *orphan;
+		*slot = (uint16_t)++count;
+	} else if (orphans[*slot - 1].gone) {
+		/* not taken more than once, or by several readers, nor an orphan of the parent's */
+		orphans[*slot - 1] = *orphan;
+	}
 }
 
 /* Names of holders, which may have ended when one is asked for again. */
@@ -125,104 +200,130 @@ static void holder_note(const struct thread *holder)
 	names[at].tid = holder->tid;
 }
 
-static struct orphan orphan_new(const struct held *held, const struct thread *holder, bool nobody)
+/* One that its thread has; or that is one of those, who are few, whose lock names no owner. */
+enum claim { CLAIM_NONE, CLAIM_HELD, CLAIM_NOBODY };
+
+/*
+ * A lock may be locked though nobody is known to have it: somebody was just taking it, or giving it back, and is one
+ * of those who have an entry for it. Of what never keeps an owner only a spin lock is never waited for as an event.
+ */
+static enum claim claim_of(const struct held *held, uint32_t tid)
+{
+	enum held_kind kind = (enum held_kind)held->kind;
+
+	if (kind == HELD_SEM && origin_use(held->lock) == ORIGIN_SIGNAL)
+		return CLAIM_NONE;
+	if (held_by(held, tid))
+		return CLAIM_HELD;
+	if (held->flags & HELD_WAITING || held_search(held->lock) != HELD_NONE)
+		return CLAIM_NONE;
+	if (kind != HELD_MUTEX && kind != HELD_WRITE && kind != HELD_SPIN)
+		return CLAIM_NONE;
+	return libc_lock_taken(kind, held->lock, true) ? CLAIM_NOBODY : CLAIM_NONE;
+}
+
+static struct orphan orphan_new(const struct held *held, const struct thread *holder,
+				enum claim claim)
 {
 	if (holder->ended)
 		holder_note(holder);
 	return (struct orphan){
 		.held = *held,
 		.holder = holder->tid,
-		.fork = fork_count < COUNT(forks) ? fork_count : COUNT(forks) - 1,
-		.nobody = nobody,
+		.fork = fork_last,
+		.nobody = claim == CLAIM_NOBODY,
 		.ended = holder->ended,
 		.stack_end = holder->stack_high,
 	};
 }
 
-static void add(const struct held *held, const struct thread *holder, bool nobody)
+/*
+ * Calls `each` for what the threads of that generation, the caller aside, hold still, until it returns false. Those
+ * that nobody may have come last: whoever is known to have one was seen before.
+ */
+static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *data), void *data)
 {
-	uint16_t *slot;
-
-	if (!orphans)
-		orphans = memory_take(ORPHANS * sizeof(*orphans));
-	if (!slots)
-		slots = memory_take(SLOTS * sizeof(*slots));
-	if (!orphans || !slots || count == ORPHANS) {
-		RECORD_ADD(locks_lost, 1);
-		return;
-	}
-	slot = slot_of(held->lock);
-	if (*slot) {
-		struct orphan *known = &orphans[*slot - 1];
-
-		/* taken more than once, or by several readers, or an orphan of the parent's */
-		if (!known->gone)
-			return;
-		*known = orphan_new(held, holder, nobody);
-		return;
-	}
-	orphans[count] = orphan_new(held, holder, nobody);
-	*slot = (uint16_t)++count;
-}
-
-/* Every entry of the other threads that names a lock which can be read. */
-static void each_entry(struct pages *pages,
-		       void (*each)(const struct held *, const struct thread *))
-{
-	const struct thread *thread, *self = thread_words.self;
-	uint32_t entries, i;
+	struct orphan orphan, nobodys[16];
+	struct pages pages = { .known = { 0 } };
+	const struct thread *thread;
+	uint32_t i, entries, others = 0;
+	enum claim claim;
 
 	for (thread = thread_first(); thread; thread = thread->next) {
-		if (!thread->used || thread == self)
+		if (thread->used != generation || thread == thread_words.self)
 			continue;
 		entries = thread->held_count + !!held_left(thread);
 		for (i = 0; i < entries; i++) {
 			const struct held *held = &thread->held[i];
 
 			/* fork() opens the locks of streams */
-			if (held->lock && held->kind != HELD_FILE && lock_readable(pages, held))
-				each(held, thread);
+			if (!held->lock || held->kind == HELD_FILE || !lock_readable(&pages, held))
+				continue;
+			claim = claim_of(held, thread->tid);
+			if (claim == CLAIM_NONE)
+				continue;
+			orphan = orphan_new(held, thread, claim);
+			if (claim == CLAIM_HELD && !each(&orphan, data))
+				return;
+			if (claim == CLAIM_NOBODY && others < COUNT(nobodys))
+				nobodys[others++] = orphan;
 		}
 	}
+	for (i = 0; i < others; i++)
+		if (!each(&nobodys[i], data))
+			return;
 }
 
-static void add_held(const struct held *held, const struct thread *thread)
+static bool settle(struct orphan *orphan, void *unused)
 {
-	if (held->kind == HELD_SEM && origin_use(held->lock) == ORIGIN_SIGNAL)
-		return;
-	if (held_by(held, thread->tid))
-		add(held, thread, false);
+	(void)unused;
+	orphan->told = reported;
+	add(orphan);
+	return true;
 }
 
-/*
- * One that is locked, though nobody is known to have it: somebody was just taking it, or giving it back. It is one
- * of those who have an entry for it.
- */
-static void add_taken(const struct held *held, const struct thread *thread)
+void orphan_settle(void)
 {
-	if (held->kind == HELD_SEM && origin_use(held->lock) != ORIGIN_LOCK)
+	uint32_t generation = pending;
+	int error = errno;
+
+	if (LIKELY(!generation))
 		return;
-	if (held->kind == HELD_HIDDEN || held->flags & HELD_WAITING || orphan_of(held->lock) ||
-	    held_search(held->lock) != HELD_NONE)
-		return;
-	if (libc_lock_taken((enum held_kind)held->kind, held->lock, true))
-		add(held, thread, true);
+	/* First: a signal handler may come here, too, and finds what is there. */
+	pending = 0;
+	if (!seccomp_confined())
+		walk(generation, settle, NULL);
+	errno = error;
+}
+
+struct orphan *orphan_of(const void *lock)
+{
+	uint16_t at;
+
+	orphan_settle();
+	at = count ? *slot_of(lock) : 0;
+	return at ? &orphans[at - 1] : NULL;
+}
+
+static bool note(struct orphan *orphan, void *unused)
+{
+	(void)orphan;
+	(void)unused;
+	note_fork();
+	pending = thread_generation;
+	reported = false;
+	return false;
 }
 
 void orphan_find(void)
 {
-	struct pages pages = { { 0 } };
-	uint32_t before = count;
-
 	found = true;
 	spin_reset(&repair_lock);
-	if (seccomp_confined())
+	if (!config.locks || seccomp_confined())
 		return;
-	each_entry(&pages, add_held);
-	each_entry(&pages, add_taken);
-	if (count != before)
-		note_fork();
-	if (count)
+	orphan_settle();
+	walk(thread_generation, note, NULL);
+	if (count || pending)
 		lock_attention_set(ATTEND_ORPHANS, true);
 }
 
@@ -261,6 +362,7 @@ static uintptr_t stack_end(const struct orphan *orphan)
 void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
+	const struct box_violation *record = record_at(BOX_TABLE_VIOLATION, fork->record);
 	const struct held *held = &orphan->held;
 	struct walk_start start;
 
@@ -276,12 +378,16 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 	violation->acquired_frames = unwind_left(&start, violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = fork->site;
-	violation->fork_frames = fork->frames;
-	memcpy(violation->fork, fork->frame, sizeof(violation->fork));
+	violation->fork_frames = record ? record->fork_frames : fork->frames;
+	if (violation->fork_frames > BOX_STACK_FRAMES)
+		violation->fork_frames = BOX_STACK_FRAMES;
+	memcpy(violation->fork, record ? record->fork : fork->frame, sizeof(violation->fork));
 }
 
 static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
+	if (found)
+		fork_unwind(&forks[orphan->fork]);
 	orphan_describe(orphan, violation);
 	violation->kind = kind;
 	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK) {
@@ -293,24 +399,116 @@ static void tell(struct orphan *orphan, struct box_violation *violation, enum sp
 	report_violation(violation);
 }
 
+/*
+ * What makes its report the one that it is, short of describing it: where the lock is in a module, the lock itself,
+ * elsewhere the page, which tells whether it is shared.
+ */
+static uint64_t orphan_key(const struct orphan *orphan, struct pages *modules)
+{
+	const struct held *held = &orphan->held;
+	uintptr_t address = (uintptr_t)held->lock;
+	uint64_t key = hash_mix(forks[orphan->fork].key, held->where);
+
+	if (!page_in_module(modules, address))
+		address /= SMALL_PAGE;
+	return hash_mix(hash_mix(key, address), held->kind);
+}
+
+/* While the orphans of one fork are reported. */
+struct report {
+	struct pages modules;
+	struct fork_place *fork;
+	/* Known already, and not counted yet: a run of the same at once. */
+	uint64_t key, times;
+	uint32_t record;
+	/* Those that may be held more than once, or by several. */
+	const void *several[128];
+	struct box_violation violation;
+};
+
+static void again_flush(struct report *report)
+{
+	if (report->times)
+		record_violation_again(BOX_VIOLATION_ORPHANED_LOCK, report->record, report->times);
+	report->times = 0;
+}
+
+/* True: children of the same fork reported it before, so that it is only counted. */
+static bool again(struct report *report, uint64_t key)
+{
+	struct fork_place *fork = report->fork;
+
+	if (!report->times || report->key != key) {
+		again_flush(report);
+		if (!record_recall(key, &report->record))
+			return false;
+		report->key = key;
+		if (!fork->frames && !fork->record)
+			fork->record = report->record;
+	}
+	report->times++;
+	return true;
+}
+
+/* Has this report had the lock already? One that has had more of them than it can keep counts some twice. */
+static bool repeated(struct report *report, const struct held *held)
+{
+	uint32_t at = (uint32_t)(hash_mix(0, (uintptr_t)held->lock) % COUNT(report->several)), i;
+
+	if (held->kind != HELD_READ && held->kind != HELD_SEM && held->kind != HELD_SPIN &&
+	    !(held->kind == HELD_MUTEX && libc_lock_owned(HELD_MUTEX, held->lock)))
+		return false;
+	for (i = 0; i < COUNT(report->several); i++) {
+		const void **known = &report->several[(at + i) % COUNT(report->several)];
+
+		if (*known == held->lock)
+			return true;
+		if (!*known) {
+			*known = held->lock;
+			return false;
+		}
+	}
+	return false;
+}
+
+static bool report_one(struct orphan *orphan, void *data)
+{
+	struct report *report = data;
+	uint64_t key;
+
+	if (orphan->told || orphan->gone)
+		return true;
+	orphan->told = true;
+	report->fork = &forks[orphan->fork];
+	/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
+	if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan) ||
+	    repeated(report, &orphan->held))
+		return true;
+	key = orphan_key(orphan, &report->modules);
+	if (again(report, key))
+		return true;
+	tell(orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
+	record_remember(key, report->violation.hash);
+	return true;
+}
+
 void orphan_report(void)
 {
-	struct box_violation violation;
+	struct report report;
 	int error = errno;
 	uint32_t i;
 
+	memset(&report, 0, offsetof(struct report, violation));
+	if (pending)
+		walk(pending, report_one, &report);
+	reported = true;
+	for (i = 0; i < count; i++)
+		report_one(&orphans[i], &report);
+	again_flush(&report);
+	/* A deadlock is told of later, when the fork's stack is gone. */
+	if (report.fork)
+		fork_unwind(report.fork);
 	found = false;
-	for (i = 0; i < count; i++) {
-		struct orphan *orphan = &orphans[i];
-
-		if (orphan->told || orphan->gone)
-			continue;
-		orphan->told = true;
-		/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
-		if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan))
-			continue;
-		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-	}
 	errno = error;
 }
 

@@ -48,6 +48,12 @@ void orphan_taken(const void *lock, enum held_kind kind);
 /* It has given back a lock that it did not take. The same. */
 void orphan_given(const void *lock);
 
+/*
+ * The records of the parent's threads are about to be used for others: copies what the child needs of them. Cheap
+ * where there is nothing to copy.
+ */
+void orphan_settle(void);
+
 /* The orphan with this address, or NULL. */
 struct orphan *orphan_of(const void *lock);
 

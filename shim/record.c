@@ -44,7 +44,7 @@ static uint64_t offsets[BOX_TABLE_COUNT];
 
 static uint64_t layout_header(struct box_header *header)
 {
-	uint64_t offset = BOX_HEADER_SIZE;
+	uint64_t offset = BOX_TABLES_OFFSET;
 	int i;
 
 	memset(header, 0, sizeof(*header));
@@ -290,23 +290,128 @@ uint32_t record_site_index(const struct box_site *site)
 	return site ? (uint32_t)(((const char *)site - first) / sizeof(*site)) + 1 : 0;
 }
 
+/* NULL before there is a box. */
+static struct box_index *box_index(void)
+{
+	return box == &early ? NULL : (struct box_index *)((char *)box + BOX_HEADER_SIZE);
+}
+
+static uint32_t violation_tag(uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & ~BOX_INDEX_MASK;
+}
+
+/* Index plus one of the record with this hash; 0: there is none. */
+static uint32_t violation_find(uint64_t hash)
+{
+	const struct box_index *index = box_index();
+	const struct box_violation *record;
+	uint32_t at = (uint32_t)(hash % BOX_INDEX_SLOTS), tries, slot;
+
+	for (tries = 0; index && tries < BOX_INDEX_SLOTS; tries++) {
+		slot = __atomic_load_n(&index->violation[at], __ATOMIC_ACQUIRE);
+		if (!slot)
+			break;
+		if ((slot & ~BOX_INDEX_MASK) == violation_tag(hash)) {
+			record = record_at(BOX_TABLE_VIOLATION, slot & BOX_INDEX_MASK);
+			if (record && record->hash == hash)
+				return slot & BOX_INDEX_MASK;
+		}
+		at = (at + 1) % BOX_INDEX_SLOTS;
+	}
+	return 0;
+}
+
+/* Twice as many slots as records: there is always a free one. */
+static void violation_index(uint64_t hash, uint32_t record)
+{
+	struct box_index *index = box_index();
+	uint32_t at = (uint32_t)(hash % BOX_INDEX_SLOTS), tries, none;
+
+	for (tries = 0; tries < BOX_INDEX_SLOTS; tries++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&index->violation[at], &none,
+						violation_tag(hash) | record, false,
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return;
+		at = (at + 1) % BOX_INDEX_SLOTS;
+	}
+}
+
+/* Processes that execute a program have addresses of their own; those that fork share theirs. */
+static uint64_t family;
+
+#define AGAIN_PROBES 8
+
+static uint64_t again_key(uint64_t key)
+{
+	/* Never zero, which is a free slot. */
+	return (hash_mix(family, key) | (BOX_INDEX_MASK + 1ULL)) & ~(uint64_t)BOX_INDEX_MASK;
+}
+
+bool record_recall(uint64_t key, uint32_t *record)
+{
+	const struct box_index *index = box_index();
+	uint32_t at, i;
+
+	key = again_key(key);
+	at = (uint32_t)((key >> 32) % BOX_INDEX_SLOTS);
+	for (i = 0; index && i < AGAIN_PROBES; i++) {
+		uint64_t slot = __atomic_load_n(&index->again[(at + i) % BOX_INDEX_SLOTS],
+						__ATOMIC_ACQUIRE);
+
+		if ((slot & ~(uint64_t)BOX_INDEX_MASK) == key) {
+			*record = (uint32_t)slot & BOX_INDEX_MASK;
+			return true;
+		}
+	}
+	return false;
+}
+
+void record_remember(uint64_t key, uint64_t hash)
+{
+	struct box_index *index = box_index();
+	uint32_t at, i;
+
+	if (!index)
+		return;
+	key = again_key(key);
+	at = (uint32_t)((key >> 32) % BOX_INDEX_SLOTS);
+	for (i = 0; i < AGAIN_PROBES - 1; i++)
+		if (!__atomic_load_n(&index->again[(at + i) % BOX_INDEX_SLOTS], __ATOMIC_RELAXED))
+			break;
+	/* Where all are in use, one of them is forgotten. */
+	if (i == AGAIN_PROBES - 1)
+		i = (uint32_t)(key >> 16) % AGAIN_PROBES;
+	__atomic_store_n(&index->again[(at + i) % BOX_INDEX_SLOTS], key | violation_find(hash),
+			 __ATOMIC_RELEASE);
+}
+
+void record_violation_again(enum spork_violation kind, uint32_t index, uint64_t times)
+{
+	struct box_violation *record = record_at(BOX_TABLE_VIOLATION, index);
+
+	RECORD_ADD(violations[kind], times);
+	if (record)
+		__atomic_add_fetch(&record->count, times, __ATOMIC_RELAXED);
+}
+
 bool record_violation(const struct box_violation *violation)
 {
 	struct box_violation *record;
-	uint32_t count = record_used(BOX_TABLE_VIOLATION), i;
+	uint32_t i = violation_find(violation->hash);
 
 	RECORD_ADD(violations[violation->kind], 1);
-	for (i = 0; i < count; i++) {
-		record = ready(BOX_TABLE_VIOLATION, i);
-		if (record && record->hash == violation->hash) {
-			__atomic_add_fetch(&record->count, 1, __ATOMIC_RELAXED);
-			return false;
-		}
+	if (i) {
+		record = record_at(BOX_TABLE_VIOLATION, i);
+		__atomic_add_fetch(&record->count, 1, __ATOMIC_RELAXED);
+		return false;
 	}
 	record = reserve(BOX_TABLE_VIOLATION, &i);
 	if (!record)
 		return box == &early;
 	publish(record, violation, sizeof(*violation));
+	violation_index(violation->hash, i + 1);
 	__atomic_add_fetch(&box->doorbell, 1, __ATOMIC_RELEASE);
 	SYS(futex, &box->doorbell, 1 /* FUTEX_WAKE, between processes */, INT32_MAX);
 	return true;
@@ -374,5 +479,6 @@ void record_init(void)
 	}
 	if (header)
 		box = header;
+	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
 	record_process();
 }

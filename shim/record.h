@@ -26,6 +26,18 @@ uint32_t record_site_index(const struct box_site *site); /* plus one; 0 for NULL
  */
 bool record_violation(const struct box_violation *violation);
 
+/*
+ * For who can tell more cheaply than by describing it that a violation occurs once more: `key` stands for it among
+ * the processes that have their addresses from one program's start. After report_violation() it is remembered, with
+ * the record of that hash, and from then on recalled, if it was not forgotten for others: true, with the record's
+ * index plus one, or 0 where its table was full.
+ */
+bool record_recall(uint64_t key, uint32_t *index);
+void record_remember(uint64_t key, uint64_t hash);
+
+/* Counts it so often; `index` as above. */
+void record_violation_again(enum spork_violation kind, uint32_t index, uint64_t times);
+
 void record_event(const struct box_event *event);
 
 /* Counts a place where a lock is taken that was held when the gate's limit was reached. */

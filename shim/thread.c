@@ -17,6 +17,7 @@
 #include "held.h"
 #include "hook.h"
 #include "memory.h"
+#include "orphan.h"
 #include "proc.h"
 #include "real.h"
 #include "seccomp.h"
@@ -37,6 +38,11 @@ static struct thread *threads;
 /* Records that stay behind, for locks that their threads never gave back. */
 #define ENDED_MAX 4096
 static uint32_t ended_count;
+
+/* Values of `used` besides. */
+#define FREE 0
+#define CLAIMED UINT32_MAX
+uint32_t thread_generation = 1;
 
 /*
  * The count and the table of the hot stubs change together: a child that ran in a window while other threads
@@ -71,22 +77,41 @@ static struct thread *thread_claim(void)
 {
 	struct thread *thread;
 
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (!__atomic_load_n(&thread->used, __ATOMIC_RELAXED) &&
-		    !__atomic_exchange_n(&thread->used, 1, __ATOMIC_ACQUIRE))
-			return thread;
+	orphan_settle();
+	for (thread = thread_first(); thread; thread = thread->next) {
+		uint32_t used = __atomic_load_n(&thread->used, __ATOMIC_RELAXED);
+
+		if (used == thread_generation || used == CLAIMED ||
+		    !__atomic_compare_exchange_n(&thread->used, &used, CLAIMED, false,
+						 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			continue;
+		held_forget(thread);
+		thread->ended = false;
+		thread->held_full = 0;
+		__atomic_store_n(&thread->used, thread_generation, __ATOMIC_RELEASE);
+		return thread;
+	}
 	thread = memory_take(sizeof(*thread));
 	if (!thread)
 		return NULL;
 	/* The first entry is never used: held.h looks at the one below the last. */
 	thread->held = (struct held *)thread->held_first + 1;
 	thread->held_capacity = THREAD_HELD - 1;
-	thread->used = 1;
+	thread->used = thread_generation;
 	thread->next = thread_first();
 	while (!__atomic_compare_exchange_n(&threads, &thread->next, thread, false,
 					    __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
 		;
 	return thread;
+}
+
+/* The record becomes the calling thread's. */
+static void thread_adopt(struct thread *self)
+{
+	self->tid = (uint32_t)SYS(gettid);
+	self->stack_low = self->stack_high = self->stack_end = 0;
+	self->stack_given = false;
+	thread_words.self = self;
 }
 
 struct thread *thread_self(void)
@@ -96,12 +121,8 @@ struct thread *thread_self(void)
 	if (LIKELY(self) || thread_words.ended)
 		return self;
 	self = thread_claim();
-	if (self) {
-		self->tid = (uint32_t)SYS(gettid);
-		self->stack_low = self->stack_high = self->stack_end = 0;
-		self->stack_given = false;
-		thread_words.self = self;
-	}
+	if (self)
+		thread_adopt(self);
 	return self;
 }
 
@@ -112,7 +133,7 @@ static void thread_release(struct thread *thread)
 		__atomic_sub_fetch(&ended_count, 1, __ATOMIC_RELAXED);
 	thread->ended = false;
 	thread->held_full = 0;
-	__atomic_store_n(&thread->used, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&thread->used, FREE, __ATOMIC_RELEASE);
 }
 
 bool thread_stack(struct thread *self, uintptr_t stack_pointer)
@@ -236,19 +257,14 @@ bool thread_local_touches(uintptr_t start, uintptr_t end)
 
 void thread_after_fork(void)
 {
-	struct thread *thread, *self = thread_words.self;
+	struct thread *self = thread_words.self;
 
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread != self && thread->used)
-			thread_release(thread);
+	thread_generation++;
+	RESET(ended_count, 0);
+	if (self)
+		self->used = thread_generation;
 	RESET(thread_words.ended, 0);
 }
-
-struct start {
-	void *(*routine)(void *);
-	void *argument;
-	bool stack_given;
-};
 
 /* An attribute without a stack of the program's ends at address zero (glibc, nptl/pthread_attr_getstack.c). */
 static bool gives_stack(const pthread_attr_t *attributes)
@@ -283,31 +299,38 @@ static void thread_end(void *unused)
 /* The frame of this function is where the thread's own stack begins. */
 static void *thread_start(void *data)
 {
-	struct start start = *(struct start *)data;
-	struct thread *self;
-	void *result;
+	struct thread *self = data;
+	void *(*routine)(void *) = self->routine;
+	void *argument = self->argument, *result;
+	bool given = self->stack_given;
 
-	REAL(free)(data);
-	self = thread_self();
-	if (self) {
-		self->stack_high = (uintptr_t)__builtin_frame_address(0);
-		/* libc's own stacks end in the thread's storage. */
-		self->stack_end = sys_thread_pointer();
-		self->stack_given = start.stack_given;
+	/* A signal handler that ran before may have needed one, and holds what it holds there. */
+	if (UNLIKELY(thread_words.self)) {
+		thread_release(self);
+		self = thread_words.self;
+	} else {
+		thread_adopt(self);
 	}
+	self->stack_high = (uintptr_t)__builtin_frame_address(0);
+	/* libc's own stacks end in the thread's storage. */
+	self->stack_end = sys_thread_pointer();
+	self->stack_given = given;
 	pthread_cleanup_push(thread_end, NULL);
-	result = start.routine(start.argument);
+	result = routine(argument);
 	/* a child that returns from here would end its parent's thread */
 	hook_enter(HOOK_pthread_exit, NULL);
 	pthread_cleanup_pop(1);
 	return result;
 }
 
-/* pthread_create allocates for itself anyway, so its hook may. */
+/*
+ * The thread's record is made here and handed over. Memory of malloc's, which the new thread would free, gives that
+ * thread an arena, with all that costs the program at each fork, even where it never allocates.
+ */
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 			  void *(*routine)(void *), void *argument)
 {
-	struct start *start;
+	struct thread *record;
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
@@ -316,14 +339,15 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	/* A forked child's record still has its parent's, which nobody could ask for until now. */
 	if (thread_words.self)
 		thread_words.self->tid = (uint32_t)SYS(gettid);
-	start = REAL(malloc)(sizeof(*start));
-	if (!start)
+	record = thread_claim();
+	if (!record)
 		return REAL(pthread_create)(thread, attributes, routine, argument);
-	start->routine = routine;
-	start->argument = argument;
-	start->stack_given = gives_stack(attributes);
-	result = REAL(pthread_create)(thread, attributes, thread_start, start);
+	record->tid = 0;
+	record->routine = routine;
+	record->argument = argument;
+	record->stack_given = gives_stack(attributes);
+	result = REAL(pthread_create)(thread, attributes, thread_start, record);
 	if (result)
-		REAL(free)(start);
+		thread_release(record);
 	return result;
 }

@@ -23,7 +23,7 @@ struct held;
 
 /* In the shim's own memory, so that a forked child can read what the other threads held. */
 struct thread {
-	uint32_t used;
+	uint32_t used; /* see thread_used() */
 	uint32_t tid;
 	uint32_t held_count; /* see held.h */
 	uint32_t held_capacity;
@@ -36,7 +36,9 @@ struct thread {
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
 	uintptr_t stack_end; /* up to here all of it may be read */
 	struct thread *next;
-	struct window *spare; /* a free window record, kept for the next spawn */
+	struct window *spare;	  /* a free window record, kept for the next spawn */
+	void *(*routine)(void *); /* what it starts with */
+	void *argument;
 	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];
 };
 
@@ -79,6 +81,18 @@ struct thread *thread_self(void);
 
 /* All records, used or not; for a forked child and for reports. */
 struct thread *thread_first(void);
+
+/*
+ * Is the record that of a thread of this process? `used` has the process's generation then: a forked child's is
+ * another, so that the records of its parent's threads are free without being written, each of which would make the
+ * kernel copy a page.
+ */
+extern uint32_t thread_generation __attribute__((visibility("hidden")));
+
+static inline bool thread_used(const struct thread *thread)
+{
+	return __atomic_load_n(&thread->used, __ATOMIC_ACQUIRE) == thread_generation;
+}
 
 /*
  * Bounds of the calling thread's stack, from /proc/self/maps, kept in its record. False: the stack

@@ -61,7 +61,7 @@ int box_create(int fd, bool reserve)
 		.created_mono_ns = clock_ns(CLOCK_MONOTONIC),
 		.creator_pid = (uint32_t)getpid(),
 	};
-	uint64_t at = BOX_HEADER_SIZE, magic = SPORK_BOX_MAGIC;
+	uint64_t at = BOX_TABLES_OFFSET, magic = SPORK_BOX_MAGIC;
 	int i, error;
 
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The command that `spork run` runs: finding it, starting it as if spork were not there, forwarding
+ * The command that `spork run` runs: finding it and the shim, starting it as if spork were not there, forwarding
  * signals, and ending as it ended.
  *
  * Signals that a terminal sends go to the whole process group, the command included, so spork
@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static struct {
 	{ .signal = SIGCHLD, .treatment = TREAT_DEFAULT }, /* ignored, it would lose the status */
 };
 
+#define SHIM "libspork.so"
 #define SIGNALS (sizeof(signals) / sizeof(*signals))
 
 static volatile pid_t forward_to;
@@ -86,6 +88,51 @@ static void signals_give_back(void)
 
 	for (i = 0; i < SIGNALS; i++)
 		sigaction(signals[i].signal, &signals[i].before, NULL);
+}
+
+int launch_shim(char *shim)
+{
+	static const char *const places[] = {
+		"%s/" SHIM,
+		"%s/../lib/spork/" SHIM,
+#if defined(__x86_64__)
+		"%s/../lib/x86_64-linux-gnu/spork/" SHIM,
+#elif defined(__aarch64__)
+		"%s/../lib/aarch64-linux-gnu/spork/" SHIM,
+#endif
+#ifdef SPORK_LIBDIR
+		SPORK_LIBDIR "/spork/" SHIM,
+#endif
+	};
+	const char *chosen = getenv("SPORK_SHIM");
+	char self[PATH_MAX], path[PATH_MAX + 64];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	bool found = false;
+	const char *folder;
+	size_t i;
+
+	self[length > 0 ? length : 0] = '\0';
+	folder = dirname(self);
+	if (chosen && *chosen) {
+		found = realpath(chosen, shim) && !access(shim, R_OK);
+		if (!found) {
+			complain("%s: %s; SPORK_SHIM must name the shim", chosen, strerror(errno));
+			return STATUS_FAILED;
+		}
+	}
+	for (i = 0; !found && i < sizeof(places) / sizeof(*places); i++) {
+		snprintf(path, sizeof(path), places[i], folder);
+		found = realpath(path, shim) && !access(shim, R_OK);
+	}
+	if (!found) {
+		complain(SHIM ": is not beside spork, nor where it is installed; set SPORK_SHIM");
+		return STATUS_FAILED;
+	}
+	if (strpbrk(shim, ": \t\n")) {
+		complain("%s: LD_PRELOAD takes no path with a space or ':'; move the shim", shim);
+		return STATUS_FAILED;
+	}
+	return 0;
 }
 
 /* 0 when the file could be executed, as far as its mode tells. */

@@ -249,6 +249,12 @@ void json_number(struct json *json, uint64_t value)
 	fprintf(json->file, "%llu", (unsigned long long)value);
 }
 
+void json_real(struct json *json, double value)
+{
+	json_comma(json);
+	fprintf(json->file, "%.3f", value);
+}
+
 void json_hex(struct json *json, uint64_t value)
 {
 	json_comma(json);

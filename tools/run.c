@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,8 +20,6 @@
 
 #include "command.h"
 #include "tool.h"
-
-#define SHIM "libspork.so"
 
 enum { OPTION_NO_FOLLOW = OPTION_OWN };
 
@@ -222,53 +219,6 @@ static int options_read(struct run *run, int argc, char **argv)
 	return status;
 }
 
-/* The shim beside this program, or where it is installed. */
-static int shim_find(struct run *run)
-{
-	static const char *const places[] = {
-		"%s/" SHIM,
-		"%s/../lib/spork/" SHIM,
-#if defined(__x86_64__)
-		"%s/../lib/x86_64-linux-gnu/spork/" SHIM,
-#elif defined(__aarch64__)
-		"%s/../lib/aarch64-linux-gnu/spork/" SHIM,
-#endif
-#ifdef SPORK_LIBDIR
-		SPORK_LIBDIR "/spork/" SHIM,
-#endif
-	};
-	const char *chosen = getenv("SPORK_SHIM");
-	char self[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	bool found = false;
-	const char *folder;
-	size_t i;
-
-	self[length > 0 ? length : 0] = '\0';
-	folder = dirname(self);
-	if (chosen && *chosen) {
-		found = realpath(chosen, run->shim) && !access(run->shim, R_OK);
-		if (!found) {
-			complain("%s: %s; SPORK_SHIM must name the shim", chosen, strerror(errno));
-			return STATUS_FAILED;
-		}
-	}
-	for (i = 0; !found && i < sizeof(places) / sizeof(*places); i++) {
-		snprintf(path, sizeof(path), places[i], folder);
-		found = realpath(path, run->shim) && !access(run->shim, R_OK);
-	}
-	if (!found) {
-		complain(SHIM ": is not beside spork, nor where it is installed; set SPORK_SHIM");
-		return STATUS_FAILED;
-	}
-	if (strpbrk(run->shim, ": \t\n")) {
-		complain("%s: LD_PRELOAD takes no path with a space or ':'; move the shim",
-			 run->shim);
-		return STATUS_FAILED;
-	}
-	return 0;
-}
-
 /* Makes room at `path`: a box of ours that is in the way goes, anything else stays. */
 static int box_replace(const char *path)
 {
@@ -463,7 +413,7 @@ static int run_main(int argc, char **argv)
 		return error == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE;
 	}
 	run.own_log = has_log(run.settings) || has_log(getenv("SPORK_OPTIONS"));
-	failed = shim_find(&run);
+	failed = launch_shim(run.shim);
 	if (failed)
 		return failed;
 	traceable_say(&run, argv[0]);

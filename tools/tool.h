@@ -82,6 +82,7 @@ void json_end_line(struct json *json);
 void json_key(struct json *json, const char *key);
 void json_string(struct json *json, const char *string); /* NULL: null; invalid UTF-8: U+FFFD */
 void json_number(struct json *json, uint64_t value);
+void json_real(struct json *json, double value);  /* finite; three decimals */
 void json_hex(struct json *json, uint64_t value); /* "0x..." */
 void json_bool(struct json *json, bool value);
 void json_null(struct json *json);
@@ -244,6 +245,12 @@ struct live *live_start(const struct view *view, struct box *box, int fd, bool *
 void live_stop(struct live *live);
 
 /* ---- launch.c: the command that is run ---- */
+
+/*
+ * Finds the shim: beside this program, or where it is installed, or what SPORK_SHIM says. `path` gets PATH_MAX
+ * bytes; 0, or STATUS_FAILED after a line of error.
+ */
+int launch_shim(char *path);
 
 /* Finds a command as execvp does. `path` gets PATH_MAX bytes; 0 or -errno. */
 int launch_find(const char *name, char *path);
