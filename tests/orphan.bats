@@ -156,3 +156,16 @@ quietly() {
 	assert_equal "$output" "child finished"
 	assert_equal "$stderr" ""
 }
+
+@test "many orphans of many forks: each counted, each kind of report once, and the deadlock is still found" {
+	record -s gate=0 -- orphan_crowd
+	run query '[sum(v["count"] for v in violations if v["kind"] == "orphaned-lock"), summary["violations"]["orphaned-lock"]]'
+	assert_output $'1020\n1020'
+	run query 'sorted((v["lock"]["name"] or "heap", v["count"]) for v in violations if v["kind"] == "orphaned-lock")'
+	assert_line --partial "'heap', 1000"
+	assert_line --partial "'one', 10"
+	assert_line --partial "'other', 10"
+	assert_equal "${#lines[@]}" 3
+	run query '[deadlock["lock"]["name"], deadlock["count"], bool(deadlock["fork"]["stack"]), bool(deadlock["lock"]["holder_tid"])]'
+	assert_output $'other\n1\nTrue\nTrue'
+}
