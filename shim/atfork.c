@@ -10,6 +10,7 @@
 #include "atfork.h"
 
 #include "gate.h"
+#include "hidden.h"
 #include "hook.h"
 #include "inherit.h"
 #include "memory.h"
@@ -249,6 +250,8 @@ static void handlers_remove(const void *dso)
  */
 EXPORT void __cxa_finalize(void *dso)
 {
+	HIDDEN_BODY(__cxa_finalize, dso);
+
 	if (dso) {
 		if (__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
 			handlers_remove(dso);

@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 3
+#define SPORK_BOX_VERSION 4
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -326,6 +326,8 @@ struct box_violation {
 	struct box_frame fork[BOX_STACK_FRAMES]; /* where the process was forked, innermost first */
 	struct box_write leak;			 /* reroute-leak: what was written */
 	char text[32]; /* name of a function or class where the kind has one */
+	/* A hidden lock: the functions that its holder was in, and that the child called. */
+	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
 };
 
 /* One spawn, written by the parent when its call returns. */

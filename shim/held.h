@@ -170,6 +170,12 @@ static inline __attribute__((always_inline)) bool held_innermost(const struct th
 /* The caller holds nothing but the entry at this index. */
 bool held_outermost(uint32_t at);
 
+/* Its last call of dlopen(), which nobody noted the end of: see hidden.c. */
+static inline struct held *thread_opening(struct thread *thread)
+{
+	return (struct held *)thread->opening;
+}
+
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);
 

@@ -8,6 +8,7 @@
 #include "orphan.h"
 
 #include "config.h"
+#include "hidden.h"
 #include "hook.h"
 #include "libc_lock.h"
 #include "lock.h"
@@ -32,6 +33,10 @@ _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()")
 static struct orphan *orphans;
 static uint16_t *slots; /* by address: index of the orphan plus one */
 static uint32_t count;
+/* One thread at a time finds out about a hidden lock, and repairs it. */
+static struct spin trial_lock;
+/* Addresses of hidden locks, as they become known. */
+static uintptr_t words[LOCK_COUNT];
 static bool found; /* orphan_find() ran for the fork that is being made */
 
 /* The forks that left them: the last few between the first process and this one. */
@@ -122,13 +127,47 @@ static void add(const struct held *held, const struct thread *holder, uint32_t f
 	*slot = (uint16_t)++count;
 }
 
+/* What stands for a hidden lock in the table: an address that is no lock's. */
+static void *hidden_object(enum hidden_lock lock)
+{
+	static const char objects[LOCK_COUNT];
+
+	return (void *)(uintptr_t)&objects[lock];
+}
+
+/* A thread was in a function that takes hidden locks: it may hold them, which is seen when somebody asks. */
+static void add_hidden(const struct held *held, const struct thread *holder, uint32_t fork)
+{
+	const struct hidden_function *function = held->lock;
+	struct held one = *held;
+	unsigned i;
+
+	one.handler = (uint16_t)(function - hidden_functions);
+	for (i = 0; i < HIDDEN_LOCKS && function->holds[i]; i++) {
+		one.lock = hidden_object((enum hidden_lock)function->holds[i]);
+		add(&one, holder, fork);
+	}
+}
+
+/* Has it come back since? Then the place of its return address serves other calls, as a rule. */
+static bool opening(const struct held *held)
+{
+	const uintptr_t *pushed = (const uintptr_t *)held->stack - 1;
+
+	return held->lock &&
+	       (!ARCH_RETURN_PUSHED || (sys_readable(pushed) && *pushed == held->where));
+}
+
 void orphan_find(void)
 {
-	const struct thread *thread, *self = thread_words.self;
+	const struct thread *self = thread_words.self;
+	struct thread *thread;
 	struct pages pages = { { 0 } };
-	uint32_t i, before = count, fork = fork_count;
+	uint32_t i, before = count;
+	uint32_t fork = fork_count < COUNT(forks) ? fork_count : COUNT(forks) - 1;
 
 	found = true;
+	spin_reset(&trial_lock);
 	if (seccomp_confined())
 		return;
 	for (thread = thread_first(); thread; thread = thread->next) {
@@ -143,9 +182,15 @@ void orphan_find(void)
 			/* fork() opens the locks of streams */
 			if (!held->lock || held->kind == HELD_FILE)
 				continue;
+			if (held->kind == HELD_HIDDEN) {
+				add_hidden(held, thread, fork);
+				continue;
+			}
 			if (lock_readable(&pages, held) && held_by(held, thread->tid))
-				add(held, thread, fork < COUNT(forks) ? fork : COUNT(forks) - 1);
+				add(held, thread, fork);
 		}
+		if (opening(thread_opening(thread)))
+			add_hidden(thread_opening(thread), thread, fork);
 	}
 	if (count != before)
 		note_fork();
@@ -165,6 +210,25 @@ static bool orphaned(const struct orphan *orphan)
 	       !libc_lock_shared((enum held_kind)orphan->held.kind, orphan->held.lock);
 }
 
+static void put_name(char *to, size_t size, const char *name)
+{
+	memcpy(to, name, strnlen(name, size - 1));
+}
+
+static void describe_hidden(const struct orphan *orphan, struct box_violation *violation)
+{
+	const struct held *held = &orphan->held;
+	size_t lock = (size_t)((char *)held->lock - (char *)hidden_object(LOCK_NONE));
+
+	if (words[lock])
+		module_frame(words[lock], &violation->lock);
+	put_name(violation->text, sizeof(violation->text), hidden_class((enum hidden_lock)lock));
+	put_name(violation->held_in, sizeof(violation->held_in),
+		 hidden_name((enum hidden_id)held->handler));
+	put_name(violation->asked_in, sizeof(violation->asked_in),
+		 real_name((enum hook)orphan->asked));
+}
+
 void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
@@ -175,8 +239,12 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 	violation->holder_tid = orphan->holder;
 	violation->holder_ended = orphan->ended;
 	memcpy(violation->holder_name, orphan->name, sizeof(violation->holder_name));
-	module_frame((uintptr_t)held->lock, &violation->lock);
-	module_frame(origin_of(held->lock), &violation->origin);
+	if (held->kind == HELD_HIDDEN) {
+		describe_hidden(orphan, violation);
+	} else {
+		module_frame((uintptr_t)held->lock, &violation->lock);
+		module_frame(origin_of(held->lock), &violation->origin);
+	}
 	violation->acquired_frames = unwind_from(held->where, held->stack, held_frame_pointer(held),
 						 violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
@@ -206,7 +274,8 @@ void orphan_report(void)
 	for (i = 0; i < count; i++) {
 		struct orphan *orphan = &orphans[i];
 
-		if (orphan->told || orphan->gone)
+		/* Hidden ones only once somebody asks for them, and the lock is seen to be taken. */
+		if (orphan->told || orphan->gone || orphan->held.kind == HELD_HIDDEN)
 			continue;
 		orphan->told = true;
 		/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
@@ -240,6 +309,70 @@ void orphan_check(void *lock, enum held_kind kind)
 		libc_lock_remake((enum held_kind)orphan->held.kind, lock);
 		orphan_forget(lock);
 	}
+	errno = error;
+}
+
+#define REPAIRS 4
+
+/* One call may wait for several words, one after the other. */
+static void repair_hidden(struct orphan *orphan, const struct hidden_function *function,
+			  enum hidden_lock lock, const long arguments[6])
+{
+	uintptr_t word = words[lock];
+	unsigned i;
+
+	for (i = 0; i < REPAIRS && hidden_remake(lock, word); i++) {
+		if (hidden_try(function, lock, arguments, &word) == HIDDEN_FREE) {
+			orphan->gone = true;
+			return;
+		}
+	}
+	report_problem("on_orphan=repair", hidden_class(lock), "could not be unlocked",
+		       "the child may block on it");
+}
+
+/* Returns whether the process is to be aborted. */
+static bool check_hidden(struct orphan *orphan, const struct hidden_function *function,
+			 enum hidden_lock lock, const long arguments[6])
+{
+	struct box_violation violation;
+	enum hidden_verdict verdict;
+
+	if (orphan->gone)
+		return false;
+	verdict = hidden_try(function, lock, arguments, &words[lock]);
+	if (verdict == HIDDEN_FREE)
+		orphan->gone = true;
+	if (verdict == HIDDEN_FREE || verdict == HIDDEN_PASSES)
+		return false;
+	orphan->asked = function->hook;
+	if (!orphan->told)
+		tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
+	orphan->told = true;
+	tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+	if (verdict == HIDDEN_BLOCKED && config.on_orphan == ON_ORPHAN_REPAIR)
+		repair_hidden(orphan, function, lock, arguments);
+	return verdict == HIDDEN_BLOCKED && config.on_orphan == ON_ORPHAN_ABORT;
+}
+
+void orphan_check_hidden(const struct hidden_function *function, const long arguments[6])
+{
+	struct orphan *orphan;
+	int error = errno;
+	bool end = false;
+	unsigned i;
+
+	for (i = 0; i < HIDDEN_LOCKS && function->takes[i]; i++) {
+		orphan = orphan_of(hidden_object((enum hidden_lock)function->takes[i]));
+		if (!orphan || orphan->gone || seccomp_confined())
+			continue;
+		spin_lock(&trial_lock);
+		end |= check_hidden(orphan, function, (enum hidden_lock)function->takes[i],
+				    arguments);
+		spin_unlock(&trial_lock);
+	}
+	if (end)
+		REAL(abort)();
 	errno = error;
 }
 

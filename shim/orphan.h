@@ -10,13 +10,16 @@
 
 #include "held.h"
 
+struct hidden_function;
+
 struct orphan {
-	struct held held;
+	struct held held; /* of a hidden lock: `lock` stands for it, `handler` is an enum hidden_id */
 	uint32_t holder;     /* thread id in the parent */
 	uint32_t fork;	     /* which of the forks above this process left it */
 	bool ended;	     /* the holder had ended before the fork */
 	bool told;	     /* as orphaned-lock */
 	bool gone;	     /* initialised anew, or destroyed, or repaired */
+	uint16_t asked;	     /* of a hidden lock: the enum hook that the child called */
 	char name[BOX_NAME]; /* of the holder, once it was looked up */
 };
 
@@ -37,6 +40,9 @@ void orphan_report(void);
  * back: reports it, and does what on_orphan says.
  */
 void orphan_check(void *lock, enum held_kind kind);
+
+/* The same for a function that takes hidden locks, and the first six words that it is called with. */
+void orphan_check_hidden(const struct hidden_function *function, const long arguments[6]);
 
 /* The lock is initialised anew, or destroyed: no orphan any more. */
 void orphan_forget(const void *lock);

@@ -15,6 +15,7 @@
 
 #include "environ.h"
 #include "environment.h"
+#include "hidden.h"
 #include "hook.h"
 #include "sys.h"
 #include "tier.h"
@@ -164,6 +165,7 @@ EXPORT int system(const char *command)
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
+	HIDDEN_BODY(popen, command, mode);
 	FILE *stream = ENVIRON_HELD(REAL(popen)(command, mode));
 
 	spawn_end(&spawn, stream ? 0 : -1);

@@ -33,6 +33,7 @@ struct thread {
 	uintptr_t stack_high; /* where the thread's first frame starts; TLS and arguments lie above */
 	struct thread *next;
 	struct window *spare; /* a free window record, kept for the next spawn */
+	uint64_t opening[THREAD_HELD_SIZE / sizeof(uint64_t)]; /* see held.h */
 	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];
 };
 
