@@ -104,7 +104,6 @@ static bool notifies(const void *event)
 }
 
 #define NEXT(id, type, parameters) ((type(*) parameters)real_get(HOOK_##id))
-#define VA va_list
 #define LOCK(...)
 #define HIDDEN_ELSEWHERE(...)
 #define HIDDEN(trial, condition, type, id, parameters, arguments, ...)                             \
@@ -116,7 +115,26 @@ static bool notifies(const void *event)
 	}
 #include "hidden.def"
 
-/* Both take what is variable as a list. */
+typedef void log_list(int, const char *, va_list);
+typedef void log_list_checked(int, int, const char *, va_list);
+
+log_list lock_vsyslog;
+log_list_checked lock___vsyslog_chk;
+
+void lock_vsyslog(int priority, const char *format, va_list rest)
+{
+	HIDDEN_SCOPE(vsyslog, true, priority, format);
+
+	((log_list *)real_get(HOOK_vsyslog))(priority, format, rest);
+}
+
+void lock___vsyslog_chk(int priority, int flag, const char *format, va_list rest)
+{
+	HIDDEN_SCOPE(__vsyslog_chk, true, priority, flag, format);
+
+	((log_list_checked *)real_get(HOOK___vsyslog_chk))(priority, flag, format, rest);
+}
+
 void lock_syslog(int priority, const char *format, ...);
 void lock___syslog_chk(int priority, int flag, const char *format, ...);
 
@@ -126,7 +144,7 @@ void lock_syslog(int priority, const char *format, ...)
 	HIDDEN_SCOPE(syslog, true, priority, format);
 
 	va_start(rest, format);
-	NEXT(vsyslog, void, (int, const char *, va_list))(priority, format, rest);
+	((log_list *)real_get(HOOK_vsyslog))(priority, format, rest);
 	va_end(rest);
 }
 
@@ -136,7 +154,7 @@ void lock___syslog_chk(int priority, int flag, const char *format, ...)
 	HIDDEN_SCOPE(__syslog_chk, true, priority, flag, format);
 
 	va_start(rest, format);
-	NEXT(__vsyslog_chk, void, (int, int, const char *, va_list))(priority, flag, format, rest);
+	((log_list_checked *)real_get(HOOK___vsyslog_chk))(priority, flag, format, rest);
 	va_end(rest);
 }
 
@@ -294,9 +312,12 @@ static void run(void *data)
 	const char *path = (const char *)trial->arguments[0];
 	uint16_t hook = trial->function->hook;
 
-	if (trial->lock != LOCK_NONE)
+	if (trial->lock != LOCK_NONE) {
 		try_lock(trial->lock);
-	else if (hook != HOOK_dlopen)
+		/* One with a writer that waited for it is handed over to that writer, who is not here. */
+		if (locks[trial->lock].layout == LAYOUT_RWLOCK)
+			try_lock(trial->lock);
+	} else if (hook != HOOK_dlopen)
 		call_any((enum hook)hook, trial->arguments);
 	/* One that is loaded is found without the lock; another would run its constructors here. */
 	else if (path && !NEXT(dlopen, void *, (const char *, int))(path, RTLD_LAZY | RTLD_NOLOAD))

@@ -10,7 +10,7 @@
 enum probe_end {
 	PROBE_ENDED,
 	PROBE_BLOCKED, /* waits for a futex, without a limit, in memory that no other process has */
-	PROBE_FAILED,	 /* it was killed, or gave up, before the function came back */
+	PROBE_FAILED,  /* it was killed, or gave up, before the function came back */
 	PROBE_UNDECIDED, /* nothing of all that, until the limit */
 	PROBE_NONE,	 /* it could not be made */
 };

@@ -263,7 +263,8 @@ int main(int argc, char **argv)
 	int verdict = 0;
 	pid_t child;
 
-	while (argc > 1 && at < sizeof(classes) / sizeof(*classes) && strcmp(classes[at].name, argv[1]))
+	while (argc > 1 && at < sizeof(classes) / sizeof(*classes) &&
+	       strcmp(classes[at].name, argv[1]))
 		at++;
 	if (argc < 2 || at == sizeof(classes) / sizeof(*classes))
 		return 2;
