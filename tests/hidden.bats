@@ -59,7 +59,7 @@ each() {
 
 # Not of class locale: a thread may be just giving back the rwlock, and its waiters spin, where no address is seen.
 @test "on_orphan=repair: no child blocks on a hidden lock" {
-	CLASSES=$(printf '%s\n' $CLASSES | grep -vx locale)
+	CLASSES=${CLASSES/locale locale-read/locale-read}
 	each "$CLASSES" "-s gate=0 -s on_orphan=repair" 40 8000
 	for class in $CLASSES; do
 		assert_equal "$class: $(cat "$class.out")" "$class: 40 children finished"
@@ -103,13 +103,6 @@ each() {
 @test "locks=off: hidden locks are not looked at" {
 	run --separate-stderr preload locks=off orphan_hidden timezone 400 500
 	assert_equal "$status" 3
-	assert_equal "$stderr" ""
-}
-
-@test "a call that was left by a jump is no longer counted" {
-	run --separate-stderr preload gate=0 hidden_jump
-	assert_success
-	assert_output "child finished"
 	assert_equal "$stderr" ""
 }
 
