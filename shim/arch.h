@@ -11,6 +11,7 @@
  *  ARCH_TLS_ABOVE        static thread-local storage starts at the thread pointer, and the thread's
  *                        descriptor ends there (variant I); or else the other way round
  *  ARCH_DESCRIPTOR_SIZE  of struct pthread in glibc 2.36
+ *  ARCH_RETURN_PUSHED    a call pushes its return address on the stack
  *  ARCH_OLD_VERSIONS     its libc has versions of functions from before 2.17: see hooks.def, shim.map.in
  *
  * All of it may run anywhere.

@@ -9,6 +9,7 @@
 #define ARCH_TLS_ABOVE 1
 #define ARCH_DESCRIPTOR_SIZE 1856
 #define ARCH_OLD_VERSIONS 0
+#define ARCH_RETURN_PUSHED 0
 
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {

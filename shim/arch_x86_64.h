@@ -6,6 +6,7 @@
 #define ARCH_TLS_ABOVE 0
 #define ARCH_DESCRIPTOR_SIZE 2368
 #define ARCH_OLD_VERSIONS 1
+#define ARCH_RETURN_PUSHED 1
 
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {

@@ -11,6 +11,7 @@
 
 #include "gate.h"
 #include "handler.h"
+#include "hidden.h"
 #include "hook.h"
 #include "inherit.h"
 #include "memory.h"
@@ -340,6 +341,8 @@ static void handlers_remove(const void *dso)
  */
 EXPORT void __cxa_finalize(void *dso)
 {
+	HIDDEN_BODY(__cxa_finalize, dso);
+
 	if (dso) {
 		if (__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
 			handlers_remove(dso);

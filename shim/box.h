@@ -366,6 +366,8 @@ struct box_violation {
 	struct box_write leak;			 /* reroute-leak: what was written */
 	char text[32]; /* name of a function or class where the kind has one */
 	struct box_order order;
+	/* A hidden lock: the functions that its holder was in, and that the child called. */
+	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
 };
 
 /* One spawn, written by the parent when its call returns. */

@@ -10,6 +10,7 @@
 
 #include <sys/single_threaded.h>
 
+#include "hidden.h"
 #include "hook.h"
 #include "sys.h"
 #include "thread.h"
@@ -159,23 +160,31 @@ EXPORT char *secure_getenv(const char *name)
 EXPORT int setenv(const char *name, const char *value, int replace)
 {
 	hook_enter(HOOK_setenv, NULL);
+	HIDDEN_BODY(setenv, name, value, replace);
+
 	return ENVIRON_CHANGED(REAL(setenv)(name, value, replace));
 }
 
 EXPORT int unsetenv(const char *name)
 {
 	hook_enter(HOOK_unsetenv, NULL);
+	HIDDEN_BODY(unsetenv, name);
+
 	return ENVIRON_CHANGED(REAL(unsetenv)(name));
 }
 
 EXPORT int putenv(char *string)
 {
 	hook_enter(HOOK_putenv, NULL);
+	HIDDEN_BODY(putenv, string);
+
 	return ENVIRON_CHANGED(REAL(putenv)(string));
 }
 
 EXPORT int clearenv(void)
 {
 	hook_enter(HOOK_clearenv, NULL);
+	HIDDEN_BODY(clearenv);
+
 	return ENVIRON_CHANGED(REAL(clearenv)());
 }

@@ -160,6 +160,7 @@ bool held_leave(struct thread *thread)
 {
 	uint32_t at;
 
+	thread_opening(thread)->lock = NULL;
 	for (at = 0; at < thread->held_count; at++) {
 		struct held *held = &thread->held[at];
 
@@ -177,6 +178,7 @@ void held_forget(struct thread *thread)
 {
 	uint32_t at;
 
+	thread_opening(thread)->lock = NULL;
 	for (at = 0; at < thread->held_count; at++)
 		thread->held[at].lock = NULL;
 	thread->held_count = 0;

@@ -176,6 +176,12 @@ bool held_readable(const struct held *held);
 /* Is it an entry of the caller's, for a lock that it has? The same. */
 bool held_mine(const struct held *held);
 
+/* Its last call of dlopen(), which nobody noted the end of: see hidden.c. */
+static inline struct held *thread_opening(struct thread *thread)
+{
+	return (struct held *)thread->opening;
+}
+
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);
 

@@ -3,6 +3,7 @@
  * Returning from main() runs exit() inside libc, where no hook is. So main is wrapped, and its return is
  * an exit like any other: a child in its window is taken out of it first.
  */
+#include "hidden.h"
 #include "hook.h"
 #include "sys.h"
 
@@ -16,9 +17,11 @@ static main_function *program_main;
 
 static int wrapped_main(int argc, char **argv, char **envp)
 {
+	struct held_caller caller = HELD_CALLER;
 	int status = program_main(argc, argv, envp);
 
 	hook_enter(HOOK_exit, NULL);
+	hidden_exit(caller.where, caller.stack, status);
 	return status;
 }
 

@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "module.h"
 #include "origin.h"
+#include "orphan_hidden.h"
 #include "proc.h"
 #include "record.h"
 #include "report.h"
@@ -237,6 +238,23 @@ static struct orphan orphan_new(const struct held *held, const struct thread *ho
 	};
 }
 
+/* A thread was in a function that takes hidden locks: it may hold them, which is seen when somebody asks. */
+static bool hidden_each(const struct held *held, const struct thread *thread,
+			bool (*each)(struct orphan *orphan, void *data), void *data)
+{
+	const struct hidden_function *function = held->lock;
+	struct orphan orphan;
+	unsigned i;
+
+	for (i = 0; i < HIDDEN_LOCKS && function->holds[i]; i++) {
+		orphan = orphan_new(held, thread, CLAIM_HELD);
+		orphan_hide(&orphan, function, i);
+		if (!each(&orphan, data))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Calls `each` for what the threads of that generation, the caller aside, hold still, until it returns false. Those
  * that nobody may have come last: whoever is known to have one was seen before.
@@ -245,7 +263,7 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 {
 	struct orphan orphan, nobodys[16];
 	struct pages pages = { .known = { 0 } };
-	const struct thread *thread;
+	struct thread *thread;
 	uint32_t i, entries, others = 0;
 	enum claim claim;
 
@@ -259,6 +277,11 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 			/* fork() opens the locks of streams */
 			if (!held->lock || held->kind == HELD_FILE || !lock_readable(&pages, held))
 				continue;
+			if (held->kind == HELD_HIDDEN) {
+				if (!hidden_each(held, thread, each, data))
+					return;
+				continue;
+			}
 			claim = claim_of(held, thread->tid);
 			if (claim == CLAIM_NONE)
 				continue;
@@ -268,6 +291,9 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 			if (claim == CLAIM_NOBODY && others < COUNT(nobodys))
 				nobodys[others++] = orphan;
 		}
+		if (orphan_opening(thread) &&
+		    !hidden_each(thread_opening(thread), thread, each, data))
+			return;
 	}
 	for (i = 0; i < others; i++)
 		if (!each(&nobodys[i], data))
@@ -319,6 +345,7 @@ void orphan_find(void)
 {
 	found = true;
 	spin_reset(&repair_lock);
+	orphan_hidden_after_fork();
 	if (!config.locks || seccomp_confined())
 		return;
 	orphan_settle();
@@ -359,7 +386,7 @@ static uintptr_t stack_end(const struct orphan *orphan)
 	return end;
 }
 
-void orphan_describe(const struct orphan *orphan, struct box_violation *violation)
+static void describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
 	const struct box_violation *record = record_at(BOX_TABLE_VIOLATION, fork->record);
@@ -371,8 +398,12 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 	violation->holder_tid = orphan->holder;
 	violation->holder_ended = orphan->ended;
 	holder_name(orphan->holder, violation->holder_name);
-	module_frame((uintptr_t)held->lock, &violation->lock);
-	module_frame(origin_of(held->lock), &violation->origin);
+	if (held->kind == HELD_HIDDEN) {
+		orphan_describe_hidden(orphan, violation);
+	} else {
+		module_frame((uintptr_t)held->lock, &violation->lock);
+		module_frame(origin_of(held->lock), &violation->origin);
+	}
 	start = (struct walk_start){ held->where, held->stack, held_frame_pointer(held),
 				     stack_end(orphan) };
 	violation->acquired_frames = unwind_left(&start, violation->acquired, BOX_STACK_FRAMES);
@@ -384,11 +415,11 @@ void orphan_describe(const struct orphan *orphan, struct box_violation *violatio
 	memcpy(violation->fork, record ? record->fork : fork->frame, sizeof(violation->fork));
 }
 
-static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
+void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
 	if (found)
 		fork_unwind(&forks[orphan->fork]);
-	orphan_describe(orphan, violation);
+	describe(orphan, violation);
 	violation->kind = kind;
 	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK) {
 		violation->stack_frames = unwind_box(0, violation->stack);
@@ -476,7 +507,8 @@ static bool report_one(struct orphan *orphan, void *data)
 	struct report *report = data;
 	uint64_t key;
 
-	if (orphan->told || orphan->gone)
+	/* Hidden ones only once somebody asks for them, and the lock is seen to be taken. */
+	if (orphan->told || orphan->gone || orphan->held.kind == HELD_HIDDEN)
 		return true;
 	orphan->told = true;
 	report->fork = &forks[orphan->fork];
@@ -487,7 +519,7 @@ static bool report_one(struct orphan *orphan, void *data)
 	key = orphan_key(orphan, &report->modules);
 	if (again(report, key))
 		return true;
-	tell(orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
+	orphan_tell(orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
 	record_remember(key, report->violation.hash);
 	return true;
 }
@@ -532,8 +564,8 @@ void orphan_check(void *lock, enum held_kind kind)
 		spin_lock(&repair_lock);
 	if (orphaned(orphan)) {
 		if (orphan->held.kind == HELD_SEM && !config.strict)
-			tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-		tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+			orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
+		orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
 		if (config.on_orphan == ON_ORPHAN_ABORT)
 			REAL(abort)();
 		if (repairs) {

@@ -10,8 +10,10 @@
 
 #include "held.h"
 
+struct hidden_function;
+
 struct orphan {
-	struct held held;
+	struct held held; /* of a hidden lock: `lock` stands for it, `handler` is an enum hidden_id */
 	uint32_t holder;     /* thread id in the parent */
 	uint32_t fork;	     /* which of the forks above this process left it */
 	uintptr_t stack_end; /* of its stack; zero: not known */
@@ -19,6 +21,7 @@ struct orphan {
 	bool told;	     /* as orphaned-lock */
 	bool nobody;	     /* the lock does not say that the holder had it, nor anybody else */
 	bool gone;	     /* initialised anew, or destroyed, or repaired */
+	uint16_t asked;	     /* of a hidden lock: the enum hook that the child called */
 };
 
 /*
@@ -39,6 +42,9 @@ void orphan_report(void);
  */
 void orphan_check(void *lock, enum held_kind kind);
 
+/* The same for a function that takes hidden locks, and the first six words that it is called with. */
+void orphan_check_hidden(const struct hidden_function *function, const long arguments[6]);
+
 /* The lock is initialised anew, or destroyed: no orphan any more. */
 void orphan_forget(const void *lock);
 
@@ -57,7 +63,7 @@ void orphan_settle(void);
 /* The orphan with this address, or NULL. */
 struct orphan *orphan_of(const void *lock);
 
-/* What a report says of it; the caller adds kind and stack. */
-void orphan_describe(const struct orphan *orphan, struct box_violation *violation);
+/* Reports it; `violation` is what there is room in. */
+void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind);
 
 #endif

@@ -139,6 +139,38 @@ long proc_status(const char *name)
 	return value;
 }
 
+/* "running", or the number, arguments in hexadecimal, stack pointer and program counter. */
+bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count)
+{
+	char bytes[256];
+	long fd = proc_open(pid, "/syscall"), size;
+	const char *at = bytes;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		number[i] = UINT64_MAX;
+	if (fd < 0)
+		return false;
+	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
+	SYS(close, fd);
+	if (size <= 0)
+		return false;
+	bytes[size] = 0;
+	for (i = 0; i < count && *at >= '0' && *at <= '9'; i++) {
+		uint64_t value = 0;
+
+		if (i)
+			at += 2; /* 0x */
+		for (; *at > ' '; at++)
+			value = i ? value * 16 + (uint64_t)(*at <= '9' ? *at - '0' :
+									 *at - 'a' + 10) :
+				    value * 10 + (uint64_t)(*at - '0');
+		at += *at == ' ';
+		number[i] = value;
+	}
+	return true;
+}
+
 void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 {
 	struct path path;

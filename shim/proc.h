@@ -37,6 +37,12 @@ bool proc_private(uintptr_t address);
 /* Value of a "Name:\t123" line of /proc/self/status; -errno when it cannot be read. */
 long proc_status(const char *name);
 
+/*
+ * The system call that a process is in: its number and its arguments, `count` in all. A running one is in none,
+ * which reads as number -1. False: it cannot be read.
+ */
+bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count);
+
 /* Name of a thread of another process; empty when it is gone. */
 void proc_thread_name(uint32_t pid, uint32_t tid, char name[16]);
 

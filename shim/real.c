@@ -29,7 +29,7 @@ static const struct {
 
 _Static_assert(HOOK_COUNT <= BOX_HOOKS, "box_header.wanted");
 
-/* The bodies of lock.c, which are called as what they stand for. */
+/* The bodies of lock.c and hidden.c, which are called as what they stand for. */
 #define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
 #define HOOK_hot(id)
 #define HOOK_entry(id)
@@ -212,17 +212,31 @@ const void *real_data(const char *symbol)
 	return next_lookup(symbol, "");
 }
 
+/* Index of a function's hot row, or COUNT(hot_rows). */
+static size_t hot_row(enum hook hook)
+{
+	size_t low = 0, high = COUNT(hot_rows);
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (hot_rows[middle].hook < hook)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < COUNT(hot_rows) && hot_rows[low].hook == hook ? low : COUNT(hot_rows);
+}
+
 void *real_find(enum hook hook)
 {
 	void *function = next_lookup(rows[hook].symbol, rows[hook].version);
-	unsigned i;
+	size_t i = hot_row(hook);
 
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
-	for (i = 0; function && i < COUNT(hot_rows); i++)
-		if (hot_rows[i].hook == hook)
-			__atomic_store_n(&stub_hot_next[i],
-					 hot_rows[i].body ? hot_rows[i].body : function,
-					 __ATOMIC_RELEASE);
+	if (function && i < COUNT(hot_rows))
+		__atomic_store_n(&stub_hot_next[i], hot_rows[i].body ? hot_rows[i].body : function,
+				 __ATOMIC_RELEASE);
 	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
 	return function;
 }
@@ -230,12 +244,9 @@ void *real_find(enum hook hook)
 void *real_target(enum hook hook)
 {
 	void *function = real_get(hook);
-	unsigned i;
+	size_t i = hot_row(hook);
 
-	for (i = 0; function && i < COUNT(hot_rows); i++)
-		if (hot_rows[i].hook == hook && hot_rows[i].body)
-			return hot_rows[i].body;
-	return function;
+	return function && i < COUNT(hot_rows) && hot_rows[i].body ? hot_rows[i].body : function;
 }
 
 void real_without_bodies(void)

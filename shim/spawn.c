@@ -16,6 +16,7 @@
 #include "bypass.h"
 #include "environ.h"
 #include "environment.h"
+#include "hidden.h"
 #include "hook.h"
 #include "sys.h"
 #include "tier.h"
@@ -174,6 +175,7 @@ EXPORT int system(const char *command)
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
+	HIDDEN_BODY(popen, command, mode);
 	FILE *stream = ENVIRON_HELD(REAL(popen)(command, mode));
 
 	spawn_end(&spawn, stream ? 0 : -1);

@@ -171,7 +171,17 @@ static void text_typed(struct text *text, uint32_t type, const struct box_frame 
 
 static void text_lock(struct text *text, const struct box_violation *violation)
 {
-	text_typed(text, violation->lock_type, &violation->lock);
+	if (violation->lock_type != BOX_LOCK_HIDDEN) {
+		text_typed(text, violation->lock_type, &violation->lock);
+		return;
+	}
+	text_string(text, "hidden lock '");
+	text_bounded(text, violation->text, sizeof(violation->text));
+	text_string(text, "'");
+	if (violation->lock.addr) {
+		text_string(text, " ");
+		text->data(text, &violation->lock);
+	}
 }
 
 static void text_holder(struct text *text, const struct box_violation *violation)
@@ -249,18 +259,46 @@ static void text_handler(struct text *text, const struct box_violation *violatio
 	}
 }
 
+static void text_function(struct text *text, const char *before, const char *name, size_t size)
+{
+	text_string(text, before);
+	text_bounded(text, name, size);
+	text_string(text, "()");
+}
+
+/* Of a hidden lock it is known who was in its functions, not who had it. */
+static void text_hidden(struct text *text, const struct box_violation *violation)
+{
+	if (violation->kind == BOX_VIOLATION_ORPHAN_DEADLOCK)
+		text_function(text, " in ", violation->asked_in, sizeof(violation->asked_in));
+	else
+		text_string(text, " locked for ever in the child");
+	text_string(text, ", which ");
+	text_holder(text, violation);
+	text_function(text, " was in at fork time by ", violation->held_in,
+		      sizeof(violation->held_in));
+}
+
 void text_message(struct text *text, const struct box_violation *violation)
 {
 	switch (violation->kind) {
 	case BOX_VIOLATION_ORPHANED_LOCK:
 		text_string(text, "fork() leaves ");
 		text_lock(text, violation);
+		if (violation->lock_type == BOX_LOCK_HIDDEN) {
+			text_hidden(text, violation);
+			break;
+		}
 		text_string(text, " locked for ever in the child, held by ");
 		text_holder(text, violation);
 		break;
 	case BOX_VIOLATION_ORPHAN_DEADLOCK:
 		text_string(text, "The child of fork() is about to block on ");
 		text_lock(text, violation);
+		if (violation->lock_type == BOX_LOCK_HIDDEN) {
+			text_hidden(text, violation);
+			break;
+		}
 		text_string(text, ", held at fork time by ");
 		text_holder(text, violation);
 		break;
