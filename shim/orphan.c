@@ -303,7 +303,7 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 static bool settle(struct orphan *orphan, void *unused)
 {
 	(void)unused;
-	orphan->told = reported;
+	orphan->told = reported && orphan->held.kind != HELD_HIDDEN;
 	add(orphan);
 	return true;
 }
@@ -507,11 +507,13 @@ static bool report_one(struct orphan *orphan, void *data)
 	struct report *report = data;
 	uint64_t key;
 
-	/* Hidden ones only once somebody asks for them, and the lock is seen to be taken. */
-	if (orphan->told || orphan->gone || orphan->held.kind == HELD_HIDDEN)
+	if (orphan->told || orphan->gone)
+		return true;
+	report->fork = &forks[orphan->fork];
+	/* Only once somebody asks for it, and it is seen to be taken. */
+	if (orphan->held.kind == HELD_HIDDEN)
 		return true;
 	orphan->told = true;
-	report->fork = &forks[orphan->fork];
 	/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
 	if ((orphan->held.kind == HELD_SEM && !config.strict) || !orphaned(orphan) ||
 	    repeated(report, &orphan->held))
