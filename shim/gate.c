@@ -115,30 +115,34 @@ static enum entry_state entry_state(const struct held *held)
 	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
 }
 
-/* A copy of a mutex that may be gone by now, made by the kernel. */
-static bool copy_mutex(void *lock, pthread_mutex_t *mutex)
+/* A copy of a lock that may be gone by now, made by the kernel. */
+static bool copy_lock(const struct held *held, void *lock)
 {
-	struct iovec to = { mutex, sizeof(*mutex) }, from = { lock, sizeof(*mutex) };
+	size_t size = libc_lock_size((enum held_kind)held->kind);
+	struct iovec to = { lock, size }, from = { held->lock, size };
 
-	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == sizeof(*mutex);
+	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
 }
 
-static bool has_mutex(const struct thread *thread, void *lock)
+static bool has_mutex(const struct thread *thread, const struct held *held)
 {
 	pthread_mutex_t mutex;
 
-	return copy_mutex(lock, &mutex) && libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+	return copy_lock(held, &mutex) && libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
 }
 
-/* Is it still inside the call that gives back the mutex it has no entry for any more? */
+/* Is it still inside the call that gives back the lock it has no entry for any more? */
 static bool leaving(const struct thread *thread)
 {
 	const struct held *left = held_left(thread);
-	pthread_mutex_t mutex;
+	pthread_mutex_t lock;
+	enum held_kind kind;
 
-	return left && copy_mutex(left->lock, &mutex) &&
-	       (libc_lock_held(HELD_MUTEX, &mutex, thread->tid) ||
-		libc_lock_taken(HELD_MUTEX, &mutex, true));
+	if (!left || !copy_lock(left, &lock))
+		return false;
+	kind = (enum held_kind)left->kind;
+	return (kind == HELD_MUTEX && libc_lock_held(kind, &lock, thread->tid)) ||
+	       libc_lock_taken(kind, &lock, true);
 }
 
 /* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
@@ -174,8 +178,7 @@ static void note_limit(const struct thread *thread, const struct held *held)
 	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
 	uint32_t *limits;
 
-	if (!(held->flags & HELD_TAKEN) &&
-	    (held->kind != HELD_MUTEX || !has_mutex(thread, held->lock)))
+	if (!(held->flags & HELD_TAKEN) && (held->kind != HELD_MUTEX || !has_mutex(thread, held)))
 		return;
 	limits = place_limits(held->where, true);
 	if (limits)

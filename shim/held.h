@@ -141,12 +141,15 @@ static inline __attribute__((always_inline)) void held_pop(uint32_t count, const
 }
 
 /*
- * The same for a plain mutex, before it is given back: the entry stays behind, one above the last, until the next
- * takes its place, and the mutex tells whether it is held still. So its hook ends in a jump.
+ * The same for a plain mutex or a spin lock, before it is given back: the entry stays behind, one above the last,
+ * until the next takes its place, and the lock tells whether it is locked still. So its hook ends in a jump.
  */
 static inline __attribute__((always_inline)) void held_pop_plain(struct thread *self)
 {
-	self->held_count--;
+	uint32_t at = self->held_count - 1;
+
+	self->held[at].flags = 0;
+	self->held_count = at;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -156,8 +159,10 @@ static inline const struct held *held_left(const struct thread *thread)
 	uint32_t count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
 	const struct held *held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE) + count;
 
-	return count < thread->held_capacity && held->lock && held->kind == HELD_MUTEX ? held :
-											 NULL;
+	return count < thread->held_capacity && held->lock &&
+			       (held->kind == HELD_MUTEX || held->kind == HELD_SPIN) ?
+		       held :
+		       NULL;
 }
 
 /* Is `lock` the innermost entry, so that held_pop() will do? There is always an entry below the first. */

@@ -73,23 +73,72 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 
 #define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
 
+/* lock_attend() for an entry that tells the rest itself. */
+static __attribute__((noinline)) uint32_t attend(uint32_t at, void *lock, bool waits)
+{
+	const struct held *held = held_same(at, lock);
+
+	if (!held || !lock_attended())
+		return at;
+	return lock_attend(at, lock, (enum held_kind)held->kind,
+			   (struct held_caller){ held->where, held->stack, held->frame }, waits);
+}
+
+/* taken() where nothing has come in between, as a rule. */
+static inline __attribute__((always_inline)) void took(uint32_t at, const void *lock, bool got)
+{
+	struct held *held = &thread_words.self->held[at];
+
+	if (LIKELY(got && held->lock == lock) && !lock_attended())
+		held->flags = HELD_TAKEN;
+	else
+		taken(at, lock, got);
+}
+
+#define UNPACK(...) __VA_ARGS__
+
 /*
  * ACQUIRE(id, kind, waits, got, lock, (parameters), (arguments)): a hook that asks for a lock; `got` tells
  * by `result` whether it did.
  */
 #define ACQUIRE(id, kind, waits, got, lock, parameters, arguments)                                 \
+	static __attribute__((noinline)) int attended_##id(uint32_t at, UNPACK parameters)         \
+	{                                                                                          \
+		void *object = (void *)(uintptr_t)(lock);                                          \
+		int result;                                                                        \
+                                                                                                   \
+		at = attend(at, object, waits);                                                    \
+		result = NEXT(id) arguments;                                                       \
+		taken(at, object, got);                                                            \
+		return result;                                                                     \
+	}                                                                                          \
+                                                                                                   \
+	static __attribute__((noinline)) int unready_##id(uintptr_t where, uintptr_t stack,        \
+							  uint32_t frame, UNPACK parameters)       \
+	{                                                                                          \
+		struct held_caller caller = { where, stack, frame };                               \
+                                                                                                   \
+		return attended_##id(held_push((void *)(uintptr_t)(lock), kind, caller),           \
+				     UNPACK arguments);                                            \
+	}                                                                                          \
+                                                                                                   \
 	int lock_##id parameters;                                                                  \
 	int lock_##id parameters                                                                   \
 	{                                                                                          \
 		struct held_caller caller = HELD_CALLER;                                           \
+		struct thread *self = thread_words.self;                                           \
 		void *object = (void *)(uintptr_t)(lock);                                          \
-		uint32_t at = held_push(object, kind, caller);                                     \
+		uint32_t at;                                                                       \
 		int result;                                                                        \
                                                                                                    \
+		if (UNLIKELY(!held_ready(self)))                                                   \
+			return unready_##id(caller.where, caller.stack, caller.frame,              \
+					    UNPACK arguments);                                     \
+		at = held_push_at(self, object, kind, caller);                                     \
 		if (lock_attended())                                                               \
-			at = lock_attend(at, object, kind, caller, waits);                         \
+			return attended_##id(at, UNPACK arguments);                                \
 		result = NEXT(id) arguments;                                                       \
-		taken(at, object, got);                                                            \
+		took(at, object, got);                                                             \
 		return result;                                                                     \
 	}
 
@@ -141,13 +190,9 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 /* Anything but a plain mutex in a quiet process. */
 static __attribute__((noinline)) int mutex_lock_attended(pthread_mutex_t *lock, uint32_t at)
 {
-	struct held *held = held_same(at, lock);
 	int result;
 
-	if (held && lock_attended())
-		at = lock_attend(at, lock, HELD_MUTEX,
-				 (struct held_caller){ held->where, held->stack, held->frame },
-				 true);
+	at = attend(at, lock, true);
 	result = NEXT(pthread_mutex_lock)(lock);
 	taken(at, lock, GOT_MUTEX);
 	return result;
@@ -223,7 +268,19 @@ RELEASE(pthread_rwlock_unlock, pthread_rwlock_unlock, pthread_rwlock_t, HELD_REA
 
 ACQUIRE(pthread_spin_lock, HELD_SPIN, true, GOT, lock, (pthread_spinlock_t * lock), (lock))
 ACQUIRE(pthread_spin_trylock, HELD_SPIN, TRIES, GOT, lock, (pthread_spinlock_t * lock), (lock))
-RELEASE(pthread_spin_unlock, pthread_spin_unlock, pthread_spinlock_t, HELD_SPIN)
+RELEASE(pthread_spin_unlock_attended, pthread_spin_unlock, pthread_spinlock_t, HELD_SPIN)
+
+int lock_pthread_spin_unlock(pthread_spinlock_t *lock);
+
+int lock_pthread_spin_unlock(pthread_spinlock_t *lock)
+{
+	struct thread *self = thread_words.self;
+
+	if (UNLIKELY(!held_innermost(self, (void *)(uintptr_t)lock)) || lock_attended())
+		return lock_pthread_spin_unlock_attended(lock);
+	held_pop_plain(self);
+	return NEXT(pthread_spin_unlock)(lock);
+}
 
 /*
  * A semaphore is a lock while those who wait for it post it. One that others post is a signal, and so is one

@@ -42,7 +42,6 @@ static struct orphan *orphans;
 static uint16_t *slots;	    /* by address: index of the orphan plus one */
 static uint32_t slots_used; /* so many of SLOTS: a page that is not touched costs the child nothing */
 static uint32_t count;
-static bool found; /* orphan_find() ran for the fork that is being made */
 static struct spin repair_lock;
 
 /*
@@ -343,20 +342,21 @@ static bool note(struct orphan *orphan, void *unused)
 
 void orphan_find(void)
 {
-	found = true;
+	thread_words.orphans_found = true;
 	spin_reset(&repair_lock);
 	orphan_hidden_after_fork();
 	if (!config.locks || seccomp_confined())
 		return;
 	orphan_settle();
-	walk(thread_generation, note, NULL);
+	if (thread_others())
+		walk(thread_generation, note, NULL);
 	if (count || pending)
 		lock_attention_set(ATTEND_ORPHANS, true);
 }
 
 bool orphan_found(void)
 {
-	return found;
+	return thread_words.orphans_found;
 }
 
 /* Whoever waits for it gets it only from its holder, who is not here. Once it was given back it is a lock as any. */
@@ -417,7 +417,7 @@ static void describe(const struct orphan *orphan, struct box_violation *violatio
 
 void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
-	if (found)
+	if (thread_words.orphans_found)
 		fork_unwind(&forks[orphan->fork]);
 	describe(orphan, violation);
 	violation->kind = kind;
@@ -526,10 +526,9 @@ static bool report_one(struct orphan *orphan, void *data)
 	return true;
 }
 
-void orphan_report(void)
+static __attribute__((noinline)) void report_all(void)
 {
 	struct report report;
-	int error = errno;
 	uint32_t i;
 
 	memset(&report, 0, offsetof(struct report, violation));
@@ -542,7 +541,16 @@ void orphan_report(void)
 	/* A deadlock is told of later, when the fork's stack is gone. */
 	if (report.fork)
 		fork_unwind(report.fork);
-	found = false;
+}
+
+void orphan_report(void)
+{
+	int error = errno;
+
+	/* What is not needed is not even touched: each page costs the child a copy. */
+	if (count || pending)
+		report_all();
+	thread_words.orphans_found = false;
 	errno = error;
 }
 

@@ -73,6 +73,16 @@ struct thread *thread_first(void)
 	return __atomic_load_n(&threads, __ATOMIC_ACQUIRE);
 }
 
+bool thread_others(void)
+{
+	const struct thread *thread;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (thread != thread_words.self && thread_used(thread))
+			return true;
+	return false;
+}
+
 static struct thread *thread_claim(void)
 {
 	struct thread *thread;
@@ -259,11 +269,13 @@ void thread_after_fork(void)
 {
 	struct thread *self = thread_words.self;
 
+	RESET(thread_words.ended, 0);
+	if (!thread_others())
+		return;
 	thread_generation++;
 	RESET(ended_count, 0);
 	if (self)
 		self->used = thread_generation;
-	RESET(thread_words.ended, 0);
 }
 
 /* An attribute without a stack of the program's ends at address zero (glibc, nptl/pthread_attr_getstack.c). */

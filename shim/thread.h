@@ -58,6 +58,7 @@ struct thread_words {
 	uint32_t atfork_phase; /* enum atfork_phase: whose handlers it runs */
 	uint32_t fork_site;    /* of the fork that it makes: index in the box plus one */
 	uintptr_t fork_from;   /* and its return address */
+	bool orphans_found;    /* orphan_find() ran for it, in the child */
 };
 
 extern __thread struct thread_words thread_words __attribute__((visibility("hidden")));
@@ -79,6 +80,9 @@ void thread_window_forget(void);
 
 /* The calling thread's record; NULL when there is no memory or the thread is ending. */
 struct thread *thread_self(void);
+
+/* Are there records of other threads of this process? */
+bool thread_others(void);
 
 /* All records, used or not; for a forked child and for reports. */
 struct thread *thread_first(void);
