@@ -354,7 +354,7 @@ static bool others_alive(void)
 	const struct thread *thread;
 
 	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread->used && thread != thread_words.self && !thread->ended)
+		if (thread_used(thread) && thread != thread_words.self && !thread->ended)
 			return true;
 	return false;
 }
