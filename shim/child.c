@@ -15,7 +15,9 @@
 #include "audit.h"
 #include "automaton.h"
 #include "bypass.h"
+#include "handler.h"
 #include "hook.h"
+#include "lock.h"
 #include "profile.h"
 #include "site.h"
 #include "thread.h"
@@ -388,10 +390,18 @@ void window_exec_failed(struct window *window)
 	errno = error;
 }
 
+/* The process ends without destructors. */
+static void leaving(void)
+{
+	if (UNLIKELY(lock_attention & ATTEND_OWN))
+		handler_own();
+	profile_save_leaving();
+}
+
 EXPORT void _exit(int status)
 {
 	hook_enter(HOOK__exit, NULL);
-	profile_save_leaving();
+	leaving();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }
@@ -399,7 +409,7 @@ EXPORT void _exit(int status)
 EXPORT void _Exit(int status)
 {
 	hook_enter(HOOK__Exit, NULL);
-	profile_save_leaving();
+	leaving();
 	REAL(_Exit)(status);
 	__builtin_unreachable();
 }

@@ -10,7 +10,9 @@
 
 #include "environ.h"
 #include "environment.h"
+#include "handler.h"
 #include "hook.h"
+#include "lock.h"
 #include "profile.h"
 #include "sys.h"
 #include "window.h"
@@ -58,6 +60,8 @@ static int exec_run(const struct exec_call *call)
 		hook_in_window(call->hook, NULL, call->where);
 	window = thread_words.window;
 	envp = ENVIRONMENT_KEEP(call->envp);
+	if (UNLIKELY(lock_attention & ATTEND_OWN))
+		handler_exec();
 	if (window)
 		window_exec_begin(window);
 	else

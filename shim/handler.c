@@ -71,8 +71,8 @@ static bool marked(const struct thread *self, bool before_only)
 }
 
 /*
- * A child that execs, or ends, needs no locks, and one whose code after fork() gives back what was taken before it is
- * in order. So what the caller of fork() held is noted in the child, and told when that goes on to use locks.
+ * A child that only executes a program needs no locks: so what the caller of fork() held is noted in the child, and told
+ * when that does something with locks, or ends.
  */
 static struct own {
 	struct held held;
@@ -213,15 +213,17 @@ static void note_own(const struct held *held)
 	describe_held(&noted->violation, held);
 }
 
-void handler_own(const void *released)
+void handler_exec(void)
+{
+	own_count = 0;
+	lock_attention_set(ATTEND_OWN, false);
+}
+
+void handler_own(void)
 {
 	int error = errno;
 	uint32_t i, count;
 
-	for (i = 0; released && i < own_count; i++)
-		if (own[i].held.lock == released &&
-		    !libc_lock_owned((enum held_kind)own[i].held.kind, released))
-			return;
 	lock_attention_set(ATTEND_OWN, false);
 	/* The child may have made threads: one of them tells. */
 	count = __atomic_exchange_n(&own_count, 0, __ATOMIC_ACQ_REL);
@@ -259,7 +261,7 @@ void handler_over(enum atfork_phase phase)
 	if (own_count && phase == ATFORK_CHILD)
 		lock_attention_set(ATTEND_OWN, true);
 	if (own_count && phase == ATFORK_CHILD && config.strict)
-		handler_own(NULL);
+		handler_own();
 	errno = error;
 }
 
@@ -330,7 +332,7 @@ bool handler_release(uint32_t at, void *lock, enum held_kind kind)
 	bool done = false;
 
 	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
-		handler_own(lock);
+		handler_own();
 	if (LIKELY(!thread_words.atfork_phase) || !running() || current.phase == ATFORK_PREPARE ||
 	    seccomp_confined())
 		return false;

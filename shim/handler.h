@@ -40,10 +40,13 @@ void handler_leave(const struct handler_run *outer, uint16_t place);
 bool handler_release(uint32_t at, void *lock, enum held_kind kind);
 
 /*
- * ATTEND_OWN is set, and the caller asks for a lock, or is about to give back `released`: so the child does not just
- * exec, and what the caller of fork() held is reported, if it is held still.
+ * ATTEND_OWN is set, and the caller asks for a lock, gives one back, or ends: so the child does not just execute a
+ * program, and what the caller of fork() held is reported, if it is held still.
  */
-void handler_own(const void *released);
+void handler_own(void);
+
+/* ATTEND_OWN is set, and it does execute one. */
+void handler_exec(void);
 
 /* A child that was made without handlers: what is known here is of its parent. */
 void handler_after_fork(void);

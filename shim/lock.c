@@ -46,7 +46,7 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 		at = held_push(lock, kind, caller);
 	}
 	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
-		handler_own(NULL);
+		handler_own();
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
 		orphan_check(lock, kind);
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)

@@ -253,8 +253,8 @@ static void text_handler(struct text *text, const struct box_violation *violatio
 	default:
 		text_string(text, "The caller of fork() holds ");
 		text_lock(text, violation);
-		text_string(text, ", which is locked in the child too, and the child goes on to "
-				  "use locks; it was taken");
+		text_string(text, ", which is locked in the child too, and the child does more "
+				  "than execute a program; it was taken");
 		break;
 	}
 }

@@ -154,7 +154,7 @@ same() {
 
 @test "atfork-not-acquired: what the caller of fork() had taken itself" {
 	for lock in "${PLAIN[@]}" "${OWNED[@]}"; do
-		finds atfork-not-acquired "" atfork_lock "$lock" own_parent
+		finds $'atfork-not-acquired\nfork-holding-lock' "" atfork_lock "$lock" own_parent
 	done
 	run preload "" atfork_lock normal own_parent
 	assert_output --partial "which no prepare handler took, but the caller of fork()"
@@ -220,19 +220,15 @@ same() {
 	finds "" strict=1 atfork_lock normal balanced
 }
 
-@test "fork-holding-lock: told when the child uses locks" {
+@test "fork-holding-lock: told unless the child only executes a program" {
 	ulimit -c 0
 	for lock in "${PLAIN[@]}" "${OWNED[@]}"; do
 		finds fork-holding-lock "" atfork_lock "$lock" own use
-		finds "" "" atfork_lock "$lock" own
-		finds "" "" atfork_lock "$lock" own_init use
-		finds fork-holding-lock strict=1 atfork_lock "$lock" own
-	done
-	for lock in "${PLAIN[@]}"; do
-		finds "" "" atfork_lock "$lock" own give
-	done
-	for lock in "${OWNED[@]}"; do
+		finds fork-holding-lock "" atfork_lock "$lock" own
 		finds fork-holding-lock "" atfork_lock "$lock" own give
+		finds "" "" atfork_lock "$lock" own exec
+		finds "" "" atfork_lock "$lock" own_init use
+		finds fork-holding-lock strict=1 atfork_lock "$lock" own exec
 	done
 	finds "" strict=1 atfork_lock sem own use
 }
