@@ -235,13 +235,14 @@ struct box_header {
 #define BOX_INDEX_BITS 11
 #define BOX_INDEX_MASK ((1U << BOX_INDEX_BITS) - 1)
 #define BOX_INDEX_SLOTS 2048
+#define BOX_AGAIN_SLOTS 8192
 
 struct box_index {
 	uint32_t violation[BOX_INDEX_SLOTS]; /* by box_violation.hash */
-	uint64_t again[BOX_INDEX_SLOTS];     /* a cache, by what record_recall() is asked for */
+	uint64_t again[BOX_AGAIN_SLOTS];     /* a cache, by what record_recall() is asked for */
 };
 
-#define BOX_TABLES_OFFSET (BOX_HEADER_SIZE + 24576) /* of the first table of a box */
+#define BOX_TABLES_OFFSET (BOX_HEADER_SIZE + 73728) /* of the first table of a box */
 
 /* A code or data address. Zero `module`: unknown; then only `addr` means anything. */
 struct box_frame {

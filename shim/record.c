@@ -355,9 +355,9 @@ bool record_recall(uint64_t key, uint32_t *record)
 	uint32_t at, i;
 
 	key = again_key(key);
-	at = (uint32_t)((key >> 32) % BOX_INDEX_SLOTS);
+	at = (uint32_t)((key >> 32) % BOX_AGAIN_SLOTS);
 	for (i = 0; index && i < AGAIN_PROBES; i++) {
-		uint64_t slot = __atomic_load_n(&index->again[(at + i) % BOX_INDEX_SLOTS],
+		uint64_t slot = __atomic_load_n(&index->again[(at + i) % BOX_AGAIN_SLOTS],
 						__ATOMIC_ACQUIRE);
 
 		if ((slot & ~(uint64_t)BOX_INDEX_MASK) == key) {
@@ -376,14 +376,14 @@ void record_remember(uint64_t key, uint64_t hash)
 	if (!index)
 		return;
 	key = again_key(key);
-	at = (uint32_t)((key >> 32) % BOX_INDEX_SLOTS);
+	at = (uint32_t)((key >> 32) % BOX_AGAIN_SLOTS);
 	for (i = 0; i < AGAIN_PROBES - 1; i++)
-		if (!__atomic_load_n(&index->again[(at + i) % BOX_INDEX_SLOTS], __ATOMIC_RELAXED))
+		if (!__atomic_load_n(&index->again[(at + i) % BOX_AGAIN_SLOTS], __ATOMIC_RELAXED))
 			break;
 	/* Where all are in use, one of them is forgotten. */
 	if (i == AGAIN_PROBES - 1)
 		i = (uint32_t)(key >> 16) % AGAIN_PROBES;
-	__atomic_store_n(&index->again[(at + i) % BOX_INDEX_SLOTS], key | violation_find(hash),
+	__atomic_store_n(&index->again[(at + i) % BOX_AGAIN_SLOTS], key | violation_find(hash),
 			 __ATOMIC_RELEASE);
 }
 

@@ -99,6 +99,8 @@ what() {
 	reported heap
 	assert_equal "$(what 'v["lock"]["initialised"]["symbol"], v["other"]["initialised"]["symbol"]')" \
 		"('session_new', 'channel_new')"
+	assert_equal "$(what 'v["lock"]["name"].split(":")[0], v["other"]["name"] is None')" \
+		"('session_new lock_order.c', False)"
 	reported heap_kinds
 	reported heap_same
 	reported heap_plain

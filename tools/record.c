@@ -252,10 +252,27 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	record_close(json);
 }
 
+/* A lock without a symbol goes by where it was initialised; NULL: not known. */
+static const char *origin_name(const struct view *view, const struct box_frame *origin, char *name,
+			       size_t size)
+{
+	struct place place = symbols_code(view->symbols, origin);
+
+	if (!origin->addr)
+		return NULL;
+	if (place.symbol && place.file)
+		snprintf(name, size, "%s %s:%d", place.symbol, path_base(place.file), place.line);
+	else
+		snprintf(name, size, "%s+0x%llx", place.module ? path_base(place.module) : "?",
+			 (unsigned long long)origin->offset);
+	return name;
+}
+
 static void json_lock(const struct view *view, struct json *json,
 		      const struct box_violation *violation)
 {
 	struct place place = symbols_data(view->symbols, &violation->lock);
+	char name[256];
 	bool hidden = violation->lock_type == BOX_LOCK_HIDDEN;
 
 	json_key(json, "lock");
@@ -263,7 +280,10 @@ static void json_lock(const struct view *view, struct json *json,
 	json_key(json, "addr");
 	json_hex(json, violation->lock.addr);
 	json_key_string(json, "type", box_lock_type_name(violation->lock_type));
-	json_key_string(json, "name", hidden ? violation->text : place.symbol);
+	json_key_string(json, "name",
+			hidden	     ? violation->text :
+			place.symbol ? place.symbol :
+				       origin_name(view, &violation->origin, name, sizeof(name)));
 	json_key(json, "holder_tid");
 	if (violation->holder_tid)
 		json_number(json, violation->holder_tid);
@@ -294,13 +314,16 @@ static void json_party(const struct view *view, struct json *json, const char *k
 		       const struct box_lock *lock)
 {
 	struct place place = symbols_data(view->symbols, &lock->lock);
+	char name[256];
 
 	json_key(json, key);
 	json_open(json, '{');
 	json_key(json, "addr");
 	json_hex(json, lock->lock.addr);
 	json_key_string(json, "type", box_lock_type_name(lock->type));
-	json_key_string(json, "name", place.symbol);
+	json_key_string(json, "name",
+			place.symbol ? place.symbol :
+				       origin_name(view, &lock->origin, name, sizeof(name)));
 	json_key(json, "acquired");
 	json_frame(view, json, &lock->acquired);
 	json_key(json, "initialised");
