@@ -7,7 +7,7 @@
 load helper
 
 # What keeps its owner's thread id, and what does not.
-OWNED=(recursive errorcheck robust inherit write)
+OWNED=(recursive errorcheck robust inherit mtx_recursive write)
 PLAIN=(normal adaptive mtx read spin)
 
 # kinds OPTIONS VICTIM ARGS...: what is reported under the shim, one a line, sorted

@@ -44,6 +44,17 @@ forks() {
 	forks two 150
 }
 
+@test "bare, children hang that call functions with hidden locks" {
+	run victim gate_forks all 5 100
+	refute_output "0 of 5 hung"
+}
+
+@test "functions with hidden locks, each by itself, and one a thread" {
+	for class in time environment addrinfo passwd syslog random all; do
+		forks "$class" 60
+	done
+}
+
 @test "prepare handlers that wait for the threads that the gate has stopped" {
 	forks handlers 30 20
 }

@@ -120,6 +120,19 @@ what() {
 	silent events
 }
 
+@test "a lock of every kind against a mutex; readers alone harm nobody" {
+	for kind in normal adaptive recursive errorcheck robust inherit mtx mtx_recursive write spin sem; do
+		run -0 record -s locks=order -- atfork_lock "$kind" order
+		assert_equal "$kind $(what 'v["kind"], v["lock"]["name"]')" "$kind ('lock-order', 'the_lock')"
+	done
+	for kind in normal adaptive recursive errorcheck robust inherit mtx mtx_recursive read write spin sem; do
+		run -0 record -s locks=order -- atfork_lock "$kind" ordered
+		assert_equal "$kind $(what 'v["kind"]')" "$kind "
+	done
+	run -0 record -s locks=order -- atfork_lock read order
+	assert_equal "$(what 'v["kind"]')" ""
+}
+
 @test "a wait for a condition asks for its mutex again" {
 	reported condition
 	assert_equal "$(what 'v["stack"][0]["symbol"]')" wait_with_beta

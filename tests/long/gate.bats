@@ -45,3 +45,31 @@ forks() {
 @test "10,000 forks: by each of two threads" {
 	forks two
 }
+
+@test "10,000 forks: localtime_r() and mktime()" {
+	forks time
+}
+
+@test "10,000 forks: setenv(), getenv() and unsetenv()" {
+	forks environment
+}
+
+@test "10,000 forks: getaddrinfo()" {
+	forks addrinfo
+}
+
+@test "10,000 forks: getpwnam()" {
+	forks passwd
+}
+
+@test "10,000 forks: syslog()" {
+	forks syslog
+}
+
+@test "10,000 forks: random()" {
+	forks random
+}
+
+@test "10,000 forks: each thread another of libc's functions" {
+	forks all
+}

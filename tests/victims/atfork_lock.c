@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * atfork_lock LOCK WHAT [use|give|exec [MS]]: main forks once, with handlers for a lock of that kind: normal, adaptive, recursive,
- * errorcheck, robust, inherit, mtx, read, write (of an rwlock), spin or sem. WHAT:
+ * errorcheck, robust, inherit, mtx, mtx_recursive, read, write (of an rwlock), spin or sem. WHAT:
  *
  *   init, assign                the textbook, where the child makes the lock anew: the clean twins
  *   unlock                      the child unlocks instead: clean where the lock keeps no owner
@@ -12,6 +12,7 @@
  *   own                         main holds the lock itself, and no handler knows of it
  *   own_init                    the same, and the child makes it anew: clean
  *   own_parent                  the same, and the parent handler unlocks it
+ *   order, ordered              no fork: two threads take it and a mutex in opposite orders, and in one: clean
  *
  * With `use` the child locks and unlocks it afterwards, for MS at most; with `give` it unlocks it, and then does
  * the same. With `exec` there are eight children, and each executes /bin/true.
@@ -51,8 +52,8 @@ static void make(void)
 		sem_init(&the_lock.sem, 0, 1);
 		return;
 	}
-	if (IS("mtx")) {
-		mtx_init(&the_lock.mtx, mtx_plain);
+	if (IS("mtx") || IS("mtx_recursive")) {
+		mtx_init(&the_lock.mtx, IS("mtx") ? mtx_plain : mtx_plain | mtx_recursive);
 		return;
 	}
 	pthread_mutexattr_init(&attributes);
@@ -73,12 +74,12 @@ static void make(void)
 
 static __attribute__((noinline)) int take(void)
 {
-	int result = IS("read")	 ? pthread_rwlock_rdlock(&the_lock.rwlock) :
-		     IS("write") ? pthread_rwlock_wrlock(&the_lock.rwlock) :
-		     IS("spin")	 ? pthread_spin_lock(&the_lock.spin) :
-		     IS("sem")	 ? sem_wait(&the_lock.sem) :
-		     IS("mtx")	 ? mtx_lock(&the_lock.mtx) :
-				   pthread_mutex_lock(&the_lock.mutex);
+	int result = IS("read")		      ? pthread_rwlock_rdlock(&the_lock.rwlock) :
+		     IS("write")	      ? pthread_rwlock_wrlock(&the_lock.rwlock) :
+		     IS("spin")		      ? pthread_spin_lock(&the_lock.spin) :
+		     IS("sem")		      ? sem_wait(&the_lock.sem) :
+		     !strncmp(kind, "mtx", 3) ? mtx_lock(&the_lock.mtx) :
+						pthread_mutex_lock(&the_lock.mutex);
 
 	__asm__ volatile("" ::: "memory"); /* no tail call */
 	return result;
@@ -89,11 +90,42 @@ static __attribute__((noinline)) int give(void)
 	int result = IS("read") || IS("write") ? pthread_rwlock_unlock(&the_lock.rwlock) :
 		     IS("spin")		       ? pthread_spin_unlock(&the_lock.spin) :
 		     IS("sem")		       ? sem_post(&the_lock.sem) :
-		     IS("mtx")		       ? mtx_unlock(&the_lock.mtx) :
+		     !strncmp(kind, "mtx", 3)  ? mtx_unlock(&the_lock.mtx) :
 						 pthread_mutex_unlock(&the_lock.mutex);
 
 	__asm__ volatile("" ::: "memory");
 	return result;
+}
+
+static pthread_mutex_t other = PTHREAD_MUTEX_INITIALIZER;
+
+static void *take_first(void *unused)
+{
+	take();
+	pthread_mutex_lock(&other);
+	pthread_mutex_unlock(&other);
+	give();
+	return unused;
+}
+
+static void *take_last(void *unused)
+{
+	pthread_mutex_lock(&other);
+	take();
+	give();
+	pthread_mutex_unlock(&other);
+	return unused;
+}
+
+/* One after the other, which ends well. */
+static int take_both(void *(*second)(void *))
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, take_first, NULL) || pthread_join(thread, NULL) ||
+	    pthread_create(&thread, NULL, second, NULL) || pthread_join(thread, NULL))
+		return 2;
+	return 0;
 }
 
 static void prepare(void)
@@ -146,6 +178,8 @@ int main(int argc, char **argv)
 	/* Seen to be used as a lock, which a semaphore need not be. */
 	take();
 	give();
+	if (DO("order") || DO("ordered"))
+		return take_both(DO("order") ? take_last : take_first);
 	if (strcmp(what, "own"))
 		pthread_atfork(prepare, parent, child);
 	if (!strncmp(what, "own", 3))

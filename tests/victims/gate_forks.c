@@ -11,15 +11,28 @@
  * syscall     a mutex held during a system call that takes longer than the gate waits
  * handlers    prepare handlers that take the mutex, and wait for the threads to say that they stand still
  * two         a second thread forks, too
+ *
+ * Functions of libc with hidden locks:
+ *
+ * time        localtime_r, mktime
+ * environment setenv, unsetenv, getenv
+ * addrinfo    getaddrinfo of an address and of a name in /etc/hosts
+ * passwd      getpwnam
+ * syslog      openlog, syslog, closelog: with or without one that listens
+ * random      random, srandom
+ * all         each thread another one of them, and one the mutexes; children all of them
  */
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
@@ -202,6 +215,74 @@ static void give(void)
 	pthread_mutex_unlock(&outer);
 }
 
+static void do_time(void)
+{
+	struct tm fields;
+	time_t now = 1000000000;
+
+	localtime_r(&now, &fields);
+	mktime(&fields);
+}
+
+static void do_environment(void)
+{
+	setenv("VICTIM", "value", 1);
+	getenv("VICTIM");
+	unsetenv("VICTIM");
+}
+
+static void do_addrinfo(void)
+{
+	static const char *const names[] = { "127.0.0.1", "localhost" };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *list;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (!getaddrinfo(names[i], "80", &hints, &list))
+			freeaddrinfo(list);
+}
+
+static void do_passwd(void)
+{
+	getpwnam("root");
+	getpwnam("nobody");
+}
+
+static void do_syslog(void)
+{
+	openlog("gate_forks", LOG_PID, LOG_USER);
+	syslog(LOG_DEBUG, "one of the %d", 4);
+	closelog();
+}
+
+static void do_random(void)
+{
+	if (random() % 100 == 0)
+		srandom(1);
+}
+
+static void (*const hidden[])(void) = { do_time,   do_environment, do_addrinfo, do_passwd,
+					do_syslog, do_random,	   do_mutex };
+#define HIDDEN (int)(sizeof(hidden) / sizeof(*hidden))
+
+static void do_one(void)
+{
+	static unsigned threads;
+	static __thread void (*mine)(void);
+
+	if (!mine)
+		mine = hidden[__atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HIDDEN];
+	mine();
+}
+
+static void do_each(void)
+{
+	int i;
+
+	for (i = 0; i < HIDDEN; i++)
+		hidden[i]();
+}
+
 static const struct {
 	const char *name;
 	void (*thread)(void), (*other)(void), (*child)(void);
@@ -217,6 +298,13 @@ static const struct {
 	{ "syscall", do_syscall, do_mutex, do_mutex },
 	{ "handlers", do_answer, do_answer, do_mutex },
 	{ "two", do_mutex, do_mutex, do_mutex },
+	{ "time", do_time, do_time, do_time },
+	{ "environment", do_environment, do_environment, do_environment },
+	{ "addrinfo", do_addrinfo, do_addrinfo, do_addrinfo },
+	{ "passwd", do_passwd, do_passwd, do_passwd },
+	{ "syslog", do_syslog, do_syslog, do_syslog },
+	{ "random", do_random, do_random, do_random },
+	{ "all", do_one, do_one, do_each },
 };
 
 static void *run(void *what)
@@ -266,8 +354,8 @@ static void *fork_too(void *unused)
 
 int main(int argc, char **argv)
 {
-	int forks = argc > 2 ? atoi(argv[2]) : 100, hung = 0, i;
-	pthread_t thread[THREADS], second;
+	int forks = argc > 2 ? atoi(argv[2]) : 100, hung = 0, threads = THREADS, i;
+	pthread_t thread[HIDDEN], second;
 	size_t what;
 
 	for (what = 0; what < sizeof(whats) / sizeof(*whats); what++)
@@ -282,7 +370,9 @@ int main(int argc, char **argv)
 	mtx_init(&mtx, mtx_plain);
 	if (!strcmp(argv[1], "handlers"))
 		pthread_atfork(ask, give, give);
-	for (i = 0; i < THREADS; i++)
+	if (!strcmp(argv[1], "all"))
+		threads = HIDDEN;
+	for (i = 0; i < threads; i++)
 		pthread_create(&thread[i], NULL, run,
 			       i % 2 ? (void *)&whats[what].other : (void *)&whats[what].thread);
 	if (!strcmp(argv[1], "two"))
@@ -293,7 +383,7 @@ int main(int argc, char **argv)
 	over = 1;
 	if (!strcmp(argv[1], "two"))
 		pthread_join(second, NULL);
-	for (i = 0; i < THREADS; i++)
+	for (i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
 	printf("%d of %d hung\n", hung + forks_of_other, forks);
 	return 0;
