@@ -116,10 +116,9 @@ static enum entry_state entry_state(const struct held *held)
 }
 
 /* A copy of a lock that may be gone by now, made by the kernel. */
-static bool copy_lock(const struct held *held, void *lock)
+static bool copy_lock(void *lock, void *copy, size_t size)
 {
-	size_t size = libc_lock_size((enum held_kind)held->kind);
-	struct iovec to = { lock, size }, from = { held->lock, size };
+	struct iovec to = { copy, size }, from = { lock, size };
 
 	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
 }
@@ -128,7 +127,8 @@ static bool has_mutex(const struct thread *thread, const struct held *held)
 {
 	pthread_mutex_t mutex;
 
-	return copy_lock(held, &mutex) && libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+	return copy_lock(held->lock, &mutex, sizeof(mutex)) &&
+	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
 }
 
 /* Is it still inside the call that gives back the lock it has no entry for any more? */
@@ -138,9 +138,13 @@ static bool leaving(const struct thread *thread)
 	pthread_mutex_t lock;
 	enum held_kind kind;
 
-	if (!left || !copy_lock(left, &lock))
+	if (!left)
 		return false;
-	kind = (enum held_kind)left->kind;
+	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
+	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
+	if (!copy_lock(left->lock, &lock,
+		       kind == HELD_SPIN ? sizeof(pthread_spinlock_t) : sizeof(lock)))
+		return false;
 	return (kind == HELD_MUTEX && libc_lock_held(kind, &lock, thread->tid)) ||
 	       libc_lock_taken(kind, &lock, true);
 }

@@ -32,6 +32,8 @@
 
 /* Bytes of a stack of unknown extent that are looked at for frames. */
 #define STACK_GUESS 65536
+/* The same of one whose end is known. */
+#define STACK_KNOWN 1048576
 
 /* No page has a module's data and other data; the heap may begin where the program's data end. */
 #define SMALL_PAGE 4096
@@ -372,18 +374,23 @@ static bool orphaned(struct orphan *orphan)
 	return !orphan->gone;
 }
 
-/* How far the holder's stack can be read: to its end, where that is known, or a few pages. */
+/*
+ * How far the holder's stack can be read: to its end, where that is known, or a few pages. libc unmaps stacks of
+ * threads that fork left behind when the child's own threads end (glibc's __nptl_free_stacks()).
+ */
 static uintptr_t stack_end(const struct orphan *orphan)
 {
 	uintptr_t stack = orphan->held.stack, end = stack & -(uintptr_t)ARCH_PAGE_MAX;
+	uintptr_t until = stack + STACK_GUESS;
 
 	if (orphan->ended)
 		return stack;
 	if (orphan->stack_end > stack)
-		return orphan->stack_end;
-	while (end < stack + STACK_GUESS && sys_readable((const void *)end))
+		until = orphan->stack_end - stack < STACK_KNOWN ? orphan->stack_end :
+								  stack + STACK_KNOWN;
+	while (end < until && sys_readable((const void *)end))
 		end += ARCH_PAGE_MAX;
-	return end;
+	return end < until ? end : until;
 }
 
 static void describe(const struct orphan *orphan, struct box_violation *violation)
