@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "module.h"
 #include "origin.h"
+#include "proc.h"
 #include "record.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -41,6 +42,9 @@ static uint64_t budget_ns;	   /* for how long the fork may wait yet */
 
 /* The others stand still for longer than the fork waits, so that at its limit nobody holds anything for the first time. */
 #define GATE_SPARE_NS 10000000ULL
+
+/* Of its own time, which a thread does not take for unlocking. */
+#define LEFT_LIMIT_NS 100000
 
 /* Places where locks are taken that were held at the limit, and how often. */
 static struct {
@@ -131,22 +135,51 @@ static bool has_mutex(const struct thread *thread, const struct held *held)
 	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
 }
 
+/*
+ * Has the thread gone on since, though the memory of the lock it gave back looks locked: is it reused? It sleeps in a
+ * call of its own, or has run for longer than unlocking takes since that was seen first.
+ */
+static bool gone_on(struct thread *thread, void *lock)
+{
+	/* The clock of a thread's processor time: CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
+	clockid_t clock = (clockid_t)(~thread->tid << 3 | 6);
+	struct timespec ran;
+	uint64_t ran_ns, call;
+
+	if (SYS(clock_gettime, clock, &ran))
+		return true;
+	ran_ns = (uint64_t)ran.tv_sec * 1000000000 + (uint64_t)ran.tv_nsec;
+	if (thread->left_seen != lock) {
+		thread->left_seen = lock;
+		thread->left_ns = ran_ns;
+		return proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX;
+	}
+	return ran_ns - thread->left_ns > LEFT_LIMIT_NS ||
+	       (proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX);
+}
+
 /* Is it still inside the call that gives back the lock it has no entry for any more? */
-static bool leaving(const struct thread *thread)
+static bool leaving(struct thread *thread)
 {
 	const struct held *left = held_left(thread);
-	pthread_mutex_t lock;
+	void *lock = left ? __atomic_load_n(&left->lock, __ATOMIC_RELAXED) : NULL;
+	union {
+		pthread_mutex_t mutex;
+		pthread_spinlock_t spin;
+	} copy;
 	enum held_kind kind;
 
-	if (!left)
+	if (!lock || thread->left_past == lock)
 		return false;
 	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
 	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
-	if (!copy_lock(left->lock, &lock,
-		       kind == HELD_SPIN ? sizeof(pthread_spinlock_t) : sizeof(lock)))
+	if (!copy_lock(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
+	    !libc_lock_left(kind, &copy, thread->tid))
 		return false;
-	return (kind == HELD_MUTEX && libc_lock_held(kind, &lock, thread->tid)) ||
-	       libc_lock_taken(kind, &lock, true);
+	if (!gone_on(thread, lock))
+		return true;
+	thread->left_past = lock;
+	return false;
 }
 
 /* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
@@ -154,8 +187,8 @@ static enum entry_state look(const struct thread *self,
 			     void (*each)(const struct thread *, const struct held *))
 {
 	enum entry_state state = ENTRY_QUIET, one;
-	const struct thread *thread;
 	const struct held *held;
+	struct thread *thread;
 	uint32_t count, i;
 
 	for (thread = thread_first(); thread; thread = thread->next) {

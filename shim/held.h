@@ -167,6 +167,14 @@ static inline const struct held *held_left(const struct thread *thread)
 		       NULL;
 }
 
+/* The same, unless its thread was seen to have gone on since. */
+static inline const struct held *held_leaving(const struct thread *thread)
+{
+	const struct held *left = held_left(thread);
+
+	return left && left->lock != thread->left_past ? left : NULL;
+}
+
 /* Is `lock` the innermost entry, so that held_pop() will do? There is always an entry below the first. */
 static inline __attribute__((always_inline)) bool held_innermost(const struct thread *self,
 								 const void *lock)

@@ -108,6 +108,21 @@ bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody)
 	}
 }
 
+bool libc_lock_left(enum held_kind kind, const void *lock, uint32_t tid)
+{
+	const pthread_mutex_t *mutex = lock;
+	uint32_t word, owner;
+
+	if (kind == HELD_SPIN)
+		return libc_lock_held(kind, lock, tid);
+	word = (uint32_t)__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED);
+	owner = (uint32_t)__atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED);
+	/* locked, or locked and waited for: nptl/lowlevellock.h */
+	return (word == 1 || word == 2) && (owner == tid || !owner) &&
+	       mutex->__data.__nusers <= 1 && !mutex->__data.__count && !mutex->__data.__kind &&
+	       !mutex->__data.__list.__prev && !mutex->__data.__list.__next;
+}
+
 bool libc_lock_shared(enum held_kind kind, const void *lock)
 {
 	const pthread_mutex_t *mutex = lock;

@@ -224,6 +224,19 @@ static enum claim claim_of(const struct held *held, uint32_t tid)
 	return libc_lock_taken(kind, held->lock, true) ? CLAIM_NOBODY : CLAIM_NONE;
 }
 
+/*
+ * The thread has given it back, or was about to. The memory may be another's since; a spin lock says too little to
+ * tell, so that only the gate can, which has looked at the thread.
+ */
+static enum claim claim_of_left(const struct held *held, uint32_t tid)
+{
+	enum held_kind kind = (enum held_kind)held->kind;
+
+	if ((kind == HELD_SPIN && !config.gate) || !libc_lock_left(kind, held->lock, tid))
+		return CLAIM_NONE;
+	return claim_of(held, tid);
+}
+
 static struct orphan orphan_new(const struct held *held, const struct thread *holder,
 				enum claim claim)
 {
@@ -271,7 +284,7 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 	for (thread = thread_first(); thread; thread = thread->next) {
 		if (thread->used != generation || thread == thread_words.self)
 			continue;
-		entries = thread->held_count + !!held_left(thread);
+		entries = thread->held_count + !!held_leaving(thread);
 		for (i = 0; i < entries; i++) {
 			const struct held *held = &thread->held[i];
 
@@ -283,7 +296,8 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 					return;
 				continue;
 			}
-			claim = claim_of(held, thread->tid);
+			claim = i < thread->held_count ? claim_of(held, thread->tid) :
+							 claim_of_left(held, thread->tid);
 			if (claim == CLAIM_NONE)
 				continue;
 			orphan = orphan_new(held, thread, claim);
