@@ -61,6 +61,8 @@ static const struct timespec pause_time = { .tv_nsec = 50000 };
 /* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
 static pthread_mutex_t *settled[64];
 static uint32_t settled_count;
+/* Who comes back to one waits meanwhile, before he goes on and it may be gone. */
+static uint32_t settling;
 
 static bool barrier(void)
 {
@@ -358,6 +360,7 @@ void gate_settle(void)
 	struct thread *self = wanted() ? thread_self() : NULL;
 	enum entry_state state;
 	unsigned tries;
+	bool done;
 
 	if (!self || (!is_owner(self) && !close_for(self)))
 		return;
@@ -373,12 +376,21 @@ void gate_settle(void)
 	for (tries = 0; tries < SETTLE_TRIES; tries++) {
 		state = wait_quiet(self);
 		limit_set(FORK_LIMIT_NS);
-		barrier();
-		if (state == ENTRY_BUSY ||
-		    (look(self, NULL) != ENTRY_BUSY && (state == ENTRY_EXEMPT || settle_all(self))))
+		__atomic_store_n(&settling, 1, __ATOMIC_SEQ_CST);
+		done = !barrier() || state == ENTRY_BUSY ||
+		       (look(self, NULL) != ENTRY_BUSY &&
+			(state == ENTRY_EXEMPT || settle_all(self)));
+		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
+		if (done)
 			break;
 		SYS(sched_yield);
 	}
+}
+
+void gate_return(void)
+{
+	while (__atomic_load_n(&settling, __ATOMIC_ACQUIRE) && gate_stops())
+		SYS(sched_yield);
 }
 
 void gate_open(void)
@@ -400,6 +412,7 @@ void gate_after_fork(void)
 		libc_lock_remake(HELD_MUTEX, settled[--settled_count]);
 	lock_attention_set(ATTEND_GATE, false);
 	RESET(gate, GATE_OPEN);
+	RESET(settling, 0);
 	RESET(owner, NULL);
 }
 
