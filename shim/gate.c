@@ -30,12 +30,15 @@
 #define GATE_OPEN 0
 #define GATE_CLOSED 1
 
-static uint32_t gate;		   /* a futex word */
-static const struct thread *owner; /* the thread that closed it, or is about to */
-static uint64_t limit_ns;	   /* when those that wait at it go on all the same */
-static uint64_t settle_ns;	   /* when the others go on while its prepare handlers run */
-static uint32_t handlers_wait;	   /* how often they did, and the handlers waited for that */
-static uint64_t budget_ns;	   /* for how long the fork may wait yet */
+/* Nobody has the gate, or its owner has not come to that yet. */
+#define NO_LIMIT (UINT64_MAX / 2)
+
+static uint32_t gate;		     /* a futex word */
+static const struct thread *owner;   /* the thread that closed it, or is about to */
+static uint64_t limit_ns = NO_LIMIT; /* when those that wait at it go on all the same */
+static uint64_t settle_ns;	     /* when the others go on while its prepare handlers run */
+static uint32_t handlers_wait;	     /* how often they did, and the handlers waited for that */
+static uint64_t budget_ns;	     /* for how long the fork may wait yet */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
 #define FORK_LIMIT_NS 1000000000ULL
@@ -401,6 +404,7 @@ void gate_open(void)
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);
 	lock_attention_set(ATTEND_GATE, false);
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner, NULL, __ATOMIC_RELEASE);
 	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, INT32_MAX);
 }
@@ -413,6 +417,7 @@ void gate_after_fork(void)
 	lock_attention_set(ATTEND_GATE, false);
 	RESET(gate, GATE_OPEN);
 	RESET(settling, 0);
+	RESET(limit_ns, NO_LIMIT);
 	RESET(owner, NULL);
 }
 

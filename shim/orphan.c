@@ -289,7 +289,9 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 			const struct held *held = &thread->held[i];
 
 			/* fork() opens the locks of streams */
-			if (!held->lock || held->kind == HELD_FILE || !lock_readable(&pages, held))
+			if (!held->lock || held->kind == HELD_FILE ||
+			    hidden_is(held->lock) != (held->kind == HELD_HIDDEN) ||
+			    !lock_readable(&pages, held))
 				continue;
 			if (held->kind == HELD_HIDDEN) {
 				if (!hidden_each(held, thread, each, data))
@@ -588,7 +590,7 @@ void orphan_check(void *lock, enum held_kind kind)
 	struct box_violation violation;
 	int error = errno;
 
-	if (!orphan || orphan->gone || !blocks(orphan, kind))
+	if (!orphan || orphan->gone || !blocks(orphan, kind) || seccomp_confined())
 		return;
 	/* Of several threads that the child may have by now, one repairs it, and the others see that it did. */
 	if (repairs)
