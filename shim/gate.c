@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "module.h"
 #include "origin.h"
+#include "proc.h"
 #include "record.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -29,18 +30,24 @@
 #define GATE_OPEN 0
 #define GATE_CLOSED 1
 
-static uint32_t gate;		   /* a futex word */
-static const struct thread *owner; /* the thread that closed it, or is about to */
-static uint64_t limit_ns;	   /* when those that wait at it go on all the same */
-static uint64_t settle_ns;	   /* when the others go on while its prepare handlers run */
-static uint32_t handlers_wait;	   /* how often they did, and the handlers waited for that */
-static uint64_t budget_ns;	   /* for how long the fork may wait yet */
+/* Nobody has the gate, or its owner has not come to that yet. */
+#define NO_LIMIT (UINT64_MAX / 2)
+
+static uint32_t gate;		     /* a futex word */
+static const struct thread *owner;   /* the thread that closed it, or is about to */
+static uint64_t limit_ns = NO_LIMIT; /* when those that wait at it go on all the same */
+static uint64_t settle_ns;	     /* when the others go on while its prepare handlers run */
+static uint32_t handlers_wait;	     /* how often they did, and the handlers waited for that */
+static uint64_t budget_ns;	     /* for how long the fork may wait yet */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
 #define FORK_LIMIT_NS 1000000000ULL
 
 /* The others stand still for longer than the fork waits, so that at its limit nobody holds anything for the first time. */
 #define GATE_SPARE_NS 10000000ULL
+
+/* Of its own time, which a thread does not take for unlocking. */
+#define LEFT_LIMIT_NS 100000
 
 /* Places where locks are taken that were held at the limit, and how often. */
 static struct {
@@ -57,6 +64,8 @@ static const struct timespec pause_time = { .tv_nsec = 50000 };
 /* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
 static pthread_mutex_t *settled[64];
 static uint32_t settled_count;
+/* Who comes back to one waits meanwhile, before he goes on and it may be gone. */
+static uint32_t settling;
 
 static bool barrier(void)
 {
@@ -116,10 +125,9 @@ static enum entry_state entry_state(const struct held *held)
 }
 
 /* A copy of a lock that may be gone by now, made by the kernel. */
-static bool copy_lock(const struct held *held, void *lock)
+static bool copy_lock(void *lock, void *copy, size_t size)
 {
-	size_t size = libc_lock_size((enum held_kind)held->kind);
-	struct iovec to = { lock, size }, from = { held->lock, size };
+	struct iovec to = { copy, size }, from = { lock, size };
 
 	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
 }
@@ -128,21 +136,55 @@ static bool has_mutex(const struct thread *thread, const struct held *held)
 {
 	pthread_mutex_t mutex;
 
-	return copy_lock(held, &mutex) && libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+	return copy_lock(held->lock, &mutex, sizeof(mutex)) &&
+	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
+}
+
+/*
+ * Has the thread gone on since, though the memory of the lock it gave back looks locked: is it reused? It sleeps in a
+ * call of its own, or has run for longer than unlocking takes since that was seen first.
+ */
+static bool gone_on(struct thread *thread, void *lock)
+{
+	/* The clock of a thread's processor time: CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
+	clockid_t clock = (clockid_t)(~thread->tid << 3 | 6);
+	struct timespec ran;
+	uint64_t ran_ns, call;
+
+	if (SYS(clock_gettime, clock, &ran))
+		return true;
+	ran_ns = (uint64_t)ran.tv_sec * 1000000000 + (uint64_t)ran.tv_nsec;
+	if (thread->left_seen != lock) {
+		thread->left_seen = lock;
+		thread->left_ns = ran_ns;
+		return proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX;
+	}
+	return ran_ns - thread->left_ns > LEFT_LIMIT_NS ||
+	       (proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX);
 }
 
 /* Is it still inside the call that gives back the lock it has no entry for any more? */
-static bool leaving(const struct thread *thread)
+static bool leaving(struct thread *thread)
 {
 	const struct held *left = held_left(thread);
-	pthread_mutex_t lock;
+	void *lock = left ? __atomic_load_n(&left->lock, __ATOMIC_RELAXED) : NULL;
+	union {
+		pthread_mutex_t mutex;
+		pthread_spinlock_t spin;
+	} copy;
 	enum held_kind kind;
 
-	if (!left || !copy_lock(left, &lock))
+	if (!lock || thread->left_past == lock)
 		return false;
-	kind = (enum held_kind)left->kind;
-	return (kind == HELD_MUTEX && libc_lock_held(kind, &lock, thread->tid)) ||
-	       libc_lock_taken(kind, &lock, true);
+	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
+	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
+	if (!copy_lock(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
+	    !libc_lock_left(kind, &copy, thread->tid))
+		return false;
+	if (!gone_on(thread, lock))
+		return true;
+	thread->left_past = lock;
+	return false;
 }
 
 /* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
@@ -150,8 +192,8 @@ static enum entry_state look(const struct thread *self,
 			     void (*each)(const struct thread *, const struct held *))
 {
 	enum entry_state state = ENTRY_QUIET, one;
-	const struct thread *thread;
 	const struct held *held;
+	struct thread *thread;
 	uint32_t count, i;
 
 	for (thread = thread_first(); thread; thread = thread->next) {
@@ -321,6 +363,7 @@ void gate_settle(void)
 	struct thread *self = wanted() ? thread_self() : NULL;
 	enum entry_state state;
 	unsigned tries;
+	bool done;
 
 	if (!self || (!is_owner(self) && !close_for(self)))
 		return;
@@ -336,12 +379,21 @@ void gate_settle(void)
 	for (tries = 0; tries < SETTLE_TRIES; tries++) {
 		state = wait_quiet(self);
 		limit_set(FORK_LIMIT_NS);
-		barrier();
-		if (state == ENTRY_BUSY ||
-		    (look(self, NULL) != ENTRY_BUSY && (state == ENTRY_EXEMPT || settle_all(self))))
+		__atomic_store_n(&settling, 1, __ATOMIC_SEQ_CST);
+		done = !barrier() || state == ENTRY_BUSY ||
+		       (look(self, NULL) != ENTRY_BUSY &&
+			(state == ENTRY_EXEMPT || settle_all(self)));
+		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
+		if (done)
 			break;
 		SYS(sched_yield);
 	}
+}
+
+void gate_return(void)
+{
+	while (__atomic_load_n(&settling, __ATOMIC_ACQUIRE) && gate_stops())
+		SYS(sched_yield);
 }
 
 void gate_open(void)
@@ -352,6 +404,7 @@ void gate_open(void)
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);
 	lock_attention_set(ATTEND_GATE, false);
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner, NULL, __ATOMIC_RELEASE);
 	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, INT32_MAX);
 }
@@ -363,6 +416,8 @@ void gate_after_fork(void)
 		libc_lock_remake(HELD_MUTEX, settled[--settled_count]);
 	lock_attention_set(ATTEND_GATE, false);
 	RESET(gate, GATE_OPEN);
+	RESET(settling, 0);
+	RESET(limit_ns, NO_LIMIT);
 	RESET(owner, NULL);
 }
 

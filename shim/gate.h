@@ -34,6 +34,9 @@ void gate_open(void);
 /* In the child: gives back what gate_settle() took; the gate is open. */
 void gate_after_fork(void);
 
+/* The caller has come back from a wait for a condition, and its entry says so. */
+void gate_return(void);
+
 /* Does the gate stop the caller, which holds nothing? Not one that forks itself. */
 bool gate_stops(void);
 

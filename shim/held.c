@@ -156,11 +156,19 @@ bool held_outermost(uint32_t at)
 	return !at;
 }
 
+/* Or it would be the next thread's that has this record. */
+static void forget_left(struct thread *thread)
+{
+	if (thread->held_count < thread->held_capacity)
+		thread->held[thread->held_count].lock = NULL;
+}
+
 bool held_leave(struct thread *thread)
 {
 	uint32_t at;
 
 	thread_opening(thread)->lock = NULL;
+	forget_left(thread);
 	for (at = 0; at < thread->held_count; at++) {
 		struct held *held = &thread->held[at];
 
@@ -179,6 +187,8 @@ void held_forget(struct thread *thread)
 	uint32_t at;
 
 	thread_opening(thread)->lock = NULL;
+	forget_left(thread);
+	thread->left_past = thread->left_seen = NULL;
 	for (at = 0; at < thread->held_count; at++)
 		thread->held[at].lock = NULL;
 	thread->held_count = 0;

@@ -156,13 +156,23 @@ static inline __attribute__((always_inline)) void held_pop_plain(struct thread *
 /* The entry that held_pop_plain() left, or NULL. */
 static inline const struct held *held_left(const struct thread *thread)
 {
+	/* In this order: an array that grows meanwhile is there before its capacity is told. */
 	uint32_t count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
+	uint32_t capacity = __atomic_load_n(&thread->held_capacity, __ATOMIC_ACQUIRE);
 	const struct held *held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE) + count;
 
-	return count < thread->held_capacity && held->lock &&
+	return count < capacity && held->lock &&
 			       (held->kind == HELD_MUTEX || held->kind == HELD_SPIN) ?
 		       held :
 		       NULL;
+}
+
+/* The same, unless its thread was seen to have gone on since. */
+static inline const struct held *held_leaving(const struct thread *thread)
+{
+	const struct held *left = held_left(thread);
+
+	return left && left->lock != thread->left_past ? left : NULL;
 }
 
 /* Is `lock` the innermost entry, so that held_pop() will do? There is always an entry below the first. */
@@ -175,7 +185,7 @@ static inline __attribute__((always_inline)) bool held_innermost(const struct th
 /* The caller holds nothing but the entry at this index. */
 bool held_outermost(uint32_t at);
 
-/* May the lock be looked at? Costs system calls. */
+/* May its lock be looked at? The memory of one that is gone need not be there. Costs system calls. */
 bool held_readable(const struct held *held);
 
 /* Is it an entry of the caller's, for a lock that it has? The same. */
@@ -189,9 +199,6 @@ static inline struct held *thread_opening(struct thread *thread)
 
 /* Is it a lock that its thread has, and not one that it waits for? Reads the lock, which must be readable. */
 bool held_by(const struct held *held, uint32_t tid);
-
-/* May its lock be looked at? The memory of one that is gone need not be there. */
-bool held_readable(const struct held *held);
 
 /*
  * The thread ends. True: it leaves locks behind that are locked for good; its record has to stay, to say whose

@@ -44,6 +44,14 @@ struct hidden_function {
 extern const struct hidden_function hidden_functions[HIDDEN_COUNT]
 	__attribute__((visibility("hidden")));
 
+/* Is it what an entry of that kind has for its lock, and not one that was just being written at a fork? */
+static inline bool hidden_is(const void *lock)
+{
+	uintptr_t offset = (uintptr_t)lock - (uintptr_t)hidden_functions;
+
+	return offset < sizeof(hidden_functions) && offset % sizeof(hidden_functions[0]) == 0;
+}
+
 /* A call of such a function: its entry. */
 struct hidden_call {
 	uint32_t at;

@@ -58,6 +58,14 @@ size_t libc_lock_size(enum held_kind kind)
 	}
 }
 
+static bool mutex_locked(const pthread_mutex_t *mutex)
+{
+	uint32_t word = (uint32_t)__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED);
+
+	/* One that was unlocked keeps its ceiling. */
+	return mutex->__data.__kind & MUTEX_PROTECT ? word & ~MUTEX_CEILING : word;
+}
+
 static bool mutex_held(const pthread_mutex_t *mutex, uint32_t tid)
 {
 	uint32_t word = (uint32_t)__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED);
@@ -97,7 +105,7 @@ bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody)
 
 	switch (kind) {
 	case HELD_MUTEX:
-		return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) &&
+		return mutex_locked(mutex) &&
 		       !(nobody && __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED));
 	case HELD_WRITE:
 		return __atomic_load_n(&rwlock->__data.__readers, __ATOMIC_RELAXED) &
@@ -106,6 +114,21 @@ bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody)
 	default:
 		return libc_lock_held(kind, lock, 0);
 	}
+}
+
+bool libc_lock_left(enum held_kind kind, const void *lock, uint32_t tid)
+{
+	const pthread_mutex_t *mutex = lock;
+	uint32_t word, owner;
+
+	if (kind == HELD_SPIN)
+		return libc_lock_held(kind, lock, tid);
+	word = (uint32_t)__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED);
+	owner = (uint32_t)__atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED);
+	/* locked, or locked and waited for: nptl/lowlevellock.h */
+	return (word == 1 || word == 2) && (owner == tid || !owner) &&
+	       mutex->__data.__nusers <= 1 && !mutex->__data.__count && !mutex->__data.__kind &&
+	       !mutex->__data.__list.__prev && !mutex->__data.__list.__next;
 }
 
 bool libc_lock_shared(enum held_kind kind, const void *lock)

@@ -24,6 +24,9 @@ bool libc_lock_held(enum held_kind kind, const void *lock, uint32_t tid);
  */
 bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody);
 
+/* Does it look like a plain mutex, or a spin lock, that this thread has or is giving back? Other memory may, too. */
+bool libc_lock_left(enum held_kind kind, const void *lock, uint32_t tid);
+
 /* Was it made to be shared between processes, whose threads fork does not take away? */
 bool libc_lock_shared(enum held_kind kind, const void *lock);
 

@@ -71,6 +71,20 @@ static inline __attribute__((always_inline)) void taken(uint32_t at, const void 
 		orphan_taken(lock, (enum held_kind)held->kind);
 }
 
+/* A thread that waited for a condition has its mutex again. */
+static inline __attribute__((always_inline)) void waited(uint32_t at, const void *lock)
+{
+	struct held *held = held_same(at, lock);
+
+	if (!held || !(held->flags & HELD_WAITING))
+		return;
+	held->flags &= (uint8_t)~HELD_WAITING;
+	/* Before the gate is looked at: see gate.c. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (lock_attended())
+		gate_return();
+}
+
 #define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
 
 /* lock_attend() for an entry that tells the rest itself. */
@@ -153,6 +167,8 @@ static inline __attribute__((always_inline)) void took(uint32_t at, const void *
 		uint32_t at = held_search(object);                                                 \
 		int result;                                                                        \
                                                                                                    \
+		/* A wait that was cancelled does not come back through its hook. */               \
+		waited(at, object);                                                                \
 		if ((at == HELD_NONE || lock_attended()) && handler_release(at, object, kind)) {   \
 			held_drop(at, object);                                                     \
 			return 0;                                                                  \
@@ -362,9 +378,7 @@ static __attribute__((noinline)) void lock_attend_return(uint32_t at, const void
 		if (lock_attended())                                                               \
 			lock_attend_return(at, lock);                                              \
 		result = NEXT(id) arguments;                                                       \
-		held = held_same(at, lock);                                                        \
-		if (held)                                                                          \
-			held->flags &= (uint8_t)~HELD_WAITING;                                     \
+		waited(at, lock);                                                                  \
 		return result;                                                                     \
 	}
 

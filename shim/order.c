@@ -224,7 +224,9 @@ static struct edge *edge_add(const struct sight *sight, uint32_t index,
 		if (i != index)
 			edge->gate[edge->gates++] = gate_name(&sight->held[i], from, to);
 	edge->next = graph->node[edge->from].first;
-	graph->node[edge->from].first = (uint16_t)++edge_count;
+	edge_count++;
+	/* In this order: a child that is forked in between must not use the edge's place again. */
+	__atomic_store_n(&graph->node[edge->from].first, (uint16_t)edge_count, __ATOMIC_RELEASE);
 	__atomic_store_n(edge_slot(edge_key(sight, index)), edge_key(sight, index),
 			 __ATOMIC_RELEASE);
 	return edge;

@@ -32,6 +32,8 @@
 
 /* Bytes of a stack of unknown extent that are looked at for frames. */
 #define STACK_GUESS 65536
+/* The same of one whose end is known. */
+#define STACK_KNOWN 1048576
 
 /* No page has a module's data and other data; the heap may begin where the program's data end. */
 #define SMALL_PAGE 4096
@@ -222,6 +224,19 @@ static enum claim claim_of(const struct held *held, uint32_t tid)
 	return libc_lock_taken(kind, held->lock, true) ? CLAIM_NOBODY : CLAIM_NONE;
 }
 
+/*
+ * The thread has given it back, or was about to. The memory may be another's since; a spin lock says too little to
+ * tell, so that only the gate can, which has looked at the thread.
+ */
+static enum claim claim_of_left(const struct held *held, uint32_t tid)
+{
+	enum held_kind kind = (enum held_kind)held->kind;
+
+	if ((kind == HELD_SPIN && !config.gate) || !libc_lock_left(kind, held->lock, tid))
+		return CLAIM_NONE;
+	return claim_of(held, tid);
+}
+
 static struct orphan orphan_new(const struct held *held, const struct thread *holder,
 				enum claim claim)
 {
@@ -269,19 +284,22 @@ static void walk(uint32_t generation, bool (*each)(struct orphan *orphan, void *
 	for (thread = thread_first(); thread; thread = thread->next) {
 		if (thread->used != generation || thread == thread_words.self)
 			continue;
-		entries = thread->held_count + !!held_left(thread);
+		entries = thread->held_count + !!held_leaving(thread);
 		for (i = 0; i < entries; i++) {
 			const struct held *held = &thread->held[i];
 
 			/* fork() opens the locks of streams */
-			if (!held->lock || held->kind == HELD_FILE || !lock_readable(&pages, held))
+			if (!held->lock || held->kind == HELD_FILE ||
+			    hidden_is(held->lock) != (held->kind == HELD_HIDDEN) ||
+			    !lock_readable(&pages, held))
 				continue;
 			if (held->kind == HELD_HIDDEN) {
 				if (!hidden_each(held, thread, each, data))
 					return;
 				continue;
 			}
-			claim = claim_of(held, thread->tid);
+			claim = i < thread->held_count ? claim_of(held, thread->tid) :
+							 claim_of_left(held, thread->tid);
 			if (claim == CLAIM_NONE)
 				continue;
 			orphan = orphan_new(held, thread, claim);
@@ -372,18 +390,23 @@ static bool orphaned(struct orphan *orphan)
 	return !orphan->gone;
 }
 
-/* How far the holder's stack can be read: to its end, where that is known, or a few pages. */
+/*
+ * How far the holder's stack can be read: to its end, where that is known, or a few pages. libc unmaps stacks of
+ * threads that fork left behind when the child's own threads end (glibc's __nptl_free_stacks()).
+ */
 static uintptr_t stack_end(const struct orphan *orphan)
 {
 	uintptr_t stack = orphan->held.stack, end = stack & -(uintptr_t)ARCH_PAGE_MAX;
+	uintptr_t until = stack + STACK_GUESS;
 
 	if (orphan->ended)
 		return stack;
 	if (orphan->stack_end > stack)
-		return orphan->stack_end;
-	while (end < stack + STACK_GUESS && sys_readable((const void *)end))
+		until = orphan->stack_end - stack < STACK_KNOWN ? orphan->stack_end :
+								  stack + STACK_KNOWN;
+	while (end < until && sys_readable((const void *)end))
 		end += ARCH_PAGE_MAX;
-	return end;
+	return end < until ? end : until;
 }
 
 static void describe(const struct orphan *orphan, struct box_violation *violation)
@@ -567,7 +590,7 @@ void orphan_check(void *lock, enum held_kind kind)
 	struct box_violation violation;
 	int error = errno;
 
-	if (!orphan || orphan->gone || !blocks(orphan, kind))
+	if (!orphan || orphan->gone || !blocks(orphan, kind) || seccomp_confined())
 		return;
 	/* Of several threads that the child may have by now, one repairs it, and the others see that it did. */
 	if (repairs)

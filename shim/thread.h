@@ -39,6 +39,8 @@ struct thread {
 	struct window *spare;	  /* a free window record, kept for the next spawn */
 	void *(*routine)(void *); /* what it starts with */
 	void *argument;
+	const void *left_past, *left_seen; /* of the fork's: see leaving() in gate.c */
+	uint64_t left_ns;
 	uint64_t opening[THREAD_HELD_SIZE / sizeof(uint64_t)]; /* see held.h */
 	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];
 };
