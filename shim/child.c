@@ -15,7 +15,6 @@
 #include "audit.h"
 #include "automaton.h"
 #include "bypass.h"
-#include "handler.h"
 #include "hook.h"
 #include "lock.h"
 #include "profile.h"
@@ -393,8 +392,8 @@ void window_exec_failed(struct window *window)
 /* The process ends without destructors. */
 static void leaving(void)
 {
-	if (UNLIKELY(lock_attention & ATTEND_OWN))
-		handler_own();
+	if (UNLIKELY(lock_attention & ATTEND_CHILD))
+		lock_child_goes_on();
 	profile_save_leaving();
 }
 

@@ -10,7 +10,6 @@
 
 #include "environ.h"
 #include "environment.h"
-#include "handler.h"
 #include "hook.h"
 #include "lock.h"
 #include "profile.h"
@@ -60,8 +59,8 @@ static int exec_run(const struct exec_call *call)
 		hook_in_window(call->hook, NULL, call->where);
 	window = thread_words.window;
 	envp = ENVIRONMENT_KEEP(call->envp);
-	if (UNLIKELY(lock_attention & ATTEND_OWN))
-		handler_exec();
+	if (UNLIKELY(lock_attention & ATTEND_CHILD))
+		lock_child_executes();
 	if (window)
 		window_exec_begin(window);
 	else

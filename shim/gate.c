@@ -214,11 +214,15 @@ static enum entry_state look(const struct thread *self,
 	return state;
 }
 
-/* Who waits for a lock is not to blame. */
+/* Who waits for a lock is not to blame, nor who would go on if there were a processor for it. */
 static void note_limit(const struct thread *thread, const struct held *held)
 {
 	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
 	uint32_t *limits;
+	uint64_t call;
+
+	if (proc_syscall(thread->tid, &call, 1) && call == UINT64_MAX)
+		return;
 
 	if (!(held->flags & HELD_TAKEN) && (held->kind != HELD_MUTEX || !has_mutex(thread, held)))
 		return;

@@ -85,7 +85,7 @@ void handler_after_fork(void)
 {
 	lock_attention_set(ATTEND_HANDLER, false);
 	RESET(own_count, 0);
-	lock_attention_set(ATTEND_OWN, false);
+	lock_attention_set(ATTEND_CHILD, false);
 }
 
 void handler_begin(enum atfork_phase phase)
@@ -213,18 +213,16 @@ static void note_own(const struct held *held)
 	describe_held(&noted->violation, held);
 }
 
-void handler_exec(void)
+void handler_forget_own(void)
 {
 	own_count = 0;
-	lock_attention_set(ATTEND_OWN, false);
 }
 
-void handler_own(void)
+void handler_tell_own(void)
 {
 	int error = errno;
 	uint32_t i, count;
 
-	lock_attention_set(ATTEND_OWN, false);
 	/* The child may have made threads: one of them tells. */
 	count = __atomic_exchange_n(&own_count, 0, __ATOMIC_ACQ_REL);
 	for (i = 0; i < count && !seccomp_confined(); i++) {
@@ -259,9 +257,9 @@ void handler_over(enum atfork_phase phase)
 			note_own(held);
 	}
 	if (own_count && phase == ATFORK_CHILD)
-		lock_attention_set(ATTEND_OWN, true);
+		lock_attention_set(ATTEND_CHILD, true);
 	if (own_count && phase == ATFORK_CHILD && config.strict)
-		handler_own();
+		handler_tell_own();
 	errno = error;
 }
 
@@ -331,8 +329,8 @@ bool handler_release(uint32_t at, void *lock, enum held_kind kind)
 	int error = errno;
 	bool done = false;
 
-	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
-		handler_own();
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_CHILD)
+		lock_child_goes_on();
 	if (LIKELY(!thread_words.atfork_phase) || !running() || current.phase == ATFORK_PREPARE ||
 	    seccomp_confined())
 		return false;

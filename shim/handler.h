@@ -39,14 +39,9 @@ void handler_leave(const struct handler_run *outer, uint16_t place);
  */
 bool handler_release(uint32_t at, void *lock, enum held_kind kind);
 
-/*
- * ATTEND_OWN is set, and the caller asks for a lock, gives one back, or ends: so the child does not just execute a
- * program, and what the caller of fork() held is reported, if it is held still.
- */
-void handler_own(void);
-
-/* ATTEND_OWN is set, and it does execute one. */
-void handler_exec(void);
+/* Reports what the caller of fork() held and holds still, in the child; or there is nothing to report: it executes. */
+void handler_tell_own(void);
+void handler_forget_own(void);
 
 /* A child that was made without handlers: what is known here is of its parent. */
 void handler_after_fork(void);

@@ -131,25 +131,27 @@ bool libc_lock_left(enum held_kind kind, const void *lock, uint32_t tid)
 	       !mutex->__data.__list.__prev && !mutex->__data.__list.__next;
 }
 
-bool libc_lock_shared(enum held_kind kind, const void *lock)
+/* Of those that say so; a spin lock and a robust mutex do not tell. */
+static bool marked_shared(enum held_kind kind, const void *lock)
 {
-	const pthread_mutex_t *mutex = lock;
-
 	switch (kind) {
 	case HELD_MUTEX:
-		if (!(mutex->__data.__kind & MUTEX_SHARED))
-			return false;
-		return !(mutex->__data.__kind & MUTEX_ROBUST) || !proc_private((uintptr_t)lock);
+		return ((const pthread_mutex_t *)lock)->__data.__kind & MUTEX_SHARED;
 	case HELD_READ:
 	case HELD_WRITE:
 		return ((const pthread_rwlock_t *)lock)->__data.__shared;
 	case HELD_SPIN:
-		return !proc_private((uintptr_t)lock);
+		return true;
 	case HELD_SEM:
 		return ((const struct semaphore *)lock)->shared;
 	default:
 		return false;
 	}
+}
+
+bool libc_lock_shared(enum held_kind kind, const void *lock)
+{
+	return marked_shared(kind, lock) && !proc_private((uintptr_t)lock);
 }
 
 bool libc_lock_owned(enum held_kind kind, const void *lock)

@@ -27,7 +27,10 @@ bool libc_lock_taken(enum held_kind kind, const void *lock, bool nobody);
 /* Does it look like a plain mutex, or a spin lock, that this thread has or is giving back? Other memory may, too. */
 bool libc_lock_left(enum held_kind kind, const void *lock, uint32_t tid);
 
-/* Was it made to be shared between processes, whose threads fork does not take away? */
+/*
+ * Is it shared between processes, whose threads fork does not take away? Made for that, and in shared memory: in
+ * private memory each process has its own, whatever it was made for.
+ */
 bool libc_lock_shared(enum held_kind kind, const void *lock);
 
 /* Does it keep the id of its owner, which a forked child does not have, so that the child cannot unlock it? */

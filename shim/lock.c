@@ -34,6 +34,20 @@ void lock_attention_set(enum lock_attention which, bool on)
 		__atomic_and_fetch(&lock_attention, ~(uint32_t)which, __ATOMIC_SEQ_CST);
 }
 
+void lock_child_goes_on(void)
+{
+	lock_attention_set(ATTEND_CHILD, false);
+	orphan_tell_due();
+	handler_tell_own();
+}
+
+void lock_child_executes(void)
+{
+	lock_attention_set(ATTEND_CHILD, false);
+	orphan_forget_due();
+	handler_forget_own();
+}
+
 uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_caller caller,
 		     bool waits)
 {
@@ -45,8 +59,8 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 		gate_wait();
 		at = held_push(lock, kind, caller);
 	}
-	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_OWN)
-		handler_own();
+	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_CHILD)
+		lock_child_goes_on();
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
 		orphan_check(lock, kind);
 	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)

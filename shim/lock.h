@@ -15,7 +15,8 @@ enum lock_attention {
 	ATTEND_ORPHANS = 2, /* this process has locks whose holders a fork left behind: orphan.h */
 	ATTEND_ORDER = 4,   /* the order in which locks are taken is kept: order.h */
 	ATTEND_HANDLER = 8, /* this process is a child that runs atfork handlers: handler.h */
-	ATTEND_OWN = 16,    /* its caller of fork() held locks, which nobody has asked about yet */
+	ATTEND_CHILD =
+		16, /* it is a forked child, of which there is to tell unless it only executes a program */
 };
 
 extern uint32_t lock_attention __attribute__((visibility("hidden")));
@@ -37,6 +38,10 @@ uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_c
 
 /* Sets the hooks up once the options are known: with locks=off they are libc's functions. */
 void lock_init(void);
+
+/* ATTEND_CHILD is set, and the child does something with locks, or ends; or does execute a program. */
+void lock_child_goes_on(void);
+void lock_child_executes(void);
 
 /* A forked child: nobody holds the gate, and its own handlers are over. */
 void lock_after_fork(void);

@@ -52,6 +52,7 @@ static struct spin repair_lock;
  */
 static uint32_t pending;
 static bool reported; /* those that are pending */
+static bool due;      /* a report, unless the child only executes a program */
 
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
@@ -571,10 +572,30 @@ void orphan_report(void)
 	int error = errno;
 
 	/* What is not needed is not even touched: each page costs the child a copy. */
-	if (count || pending)
-		report_all();
+	if (pending) {
+		due = true;
+		fork_unwind(&forks[fork_last]);
+		lock_attention_set(ATTEND_CHILD, true);
+	}
 	thread_words.orphans_found = false;
+	if (due && config.strict)
+		orphan_tell_due();
 	errno = error;
+}
+
+void orphan_tell_due(void)
+{
+	int error = errno;
+
+	if (due && !seccomp_confined())
+		report_all();
+	RESET(due, false);
+	errno = error;
+}
+
+void orphan_forget_due(void)
+{
+	RESET(due, false);
 }
 
 /* Would one who asks for it so have to wait? Readers let readers in. */

@@ -33,8 +33,12 @@ void orphan_find(void);
 /* Did it, for the fork that is being made? One that ran no handlers has not. */
 bool orphan_found(void);
 
-/* After its handlers: reports those that are still held. */
+/* After its handlers: those that are still held are due to be reported, or with strict=1 are. */
 void orphan_report(void);
+
+/* The child does something with locks, or ends: reports them. Or there is nothing to report: it executes a program. */
+void orphan_tell_due(void);
+void orphan_forget_due(void);
 
 /*
  * The caller is about to wait for `lock`, as `kind`. If it is an orphan still, and nobody is left to give it

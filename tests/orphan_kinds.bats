@@ -125,6 +125,16 @@ aborted() {
 	done
 }
 
+@test "made for shared memory, but in private memory: an orphan" {
+	for kind in $KINDS; do
+		# mtx_t has no such attribute; a semaphore that is made so is never taken for a lock
+		[[ $kind == c11* || $kind == sem ]] && continue
+		quietly gate=0:on_orphan=repair orphan_kinds "$kind" lock private
+		assert_equal "$kind $status $output" "$kind 0 child finished"
+		assert_regex "$stderr" "ERROR: spork: orphan-deadlock"
+	done
+}
+
 @test "unlocked by another thread, where the kind lets it" {
 	for kind in normal adaptive c11 read spin sem; do
 		clean orphan_kinds "$kind" lock other

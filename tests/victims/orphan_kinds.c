@@ -8,6 +8,7 @@
  *  remade    a child handler initialises it anew
  *  destroyed the worker has given it back and destroyed it; the child makes it anew
  *  shared    it lies in shared memory, made for that: the worker gives it back to both
+ *  private   orphan, made for shared memory, but in private memory
  *  other     main has unlocked it for the worker before the fork
  */
 #include <errno.h>
@@ -277,6 +278,8 @@ int main(int argc, char **argv)
 		lock = mmap(NULL, sizeof(*lock), PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_SHARED,
 			    -1, 0);
 	}
+	if (!strcmp(what, "private"))
+		pshared = PTHREAD_PROCESS_SHARED;
 	make();
 	if (!strcmp(what, "remade"))
 		pthread_atfork(NULL, NULL, make);
