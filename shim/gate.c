@@ -384,9 +384,10 @@ void gate_settle(void)
 		state = wait_quiet(self);
 		limit_set(FORK_LIMIT_NS);
 		__atomic_store_n(&settling, 1, __ATOMIC_SEQ_CST);
+		/* Those whose mutexes are taken cannot come back; who did before that is seen then. */
 		done = !barrier() || state == ENTRY_BUSY ||
-		       (look(self, NULL) != ENTRY_BUSY &&
-			(state == ENTRY_EXEMPT || settle_all(self)));
+		       ((state == ENTRY_EXEMPT || settle_all(self)) &&
+			look(self, NULL) != ENTRY_BUSY);
 		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
 		if (done)
 			break;

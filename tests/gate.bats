@@ -89,3 +89,26 @@ forks() {
 	record -- fork_exec
 	assert_equal "$(query 'summary["gate"]["forks"]')" 0
 }
+
+@test "memory of a lock that is gone is not taken for one that is being given back" {
+	local what
+
+	for what in mutex spin busy; do
+		record -s gate=2000 -- gate_gone "$what"
+		assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" done
+		assert_equal "$(query '[v["kind"] for v in violations]')" ""
+		assert_equal "$(query 'summary["gate"]["limits"]')" 0
+	done
+}
+
+@test "mutexes that go when a wait for a condition is over" {
+	LIMIT=60 record -s gate=2000 -- gate_gone cond
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" done
+}
+
+@test "an orphan whose holder's stack libc has unmapped" {
+	record -- gate_gone stack
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child: signal 14
+done"
+	assert_equal "$(query 'deadlock["lock"]["name"]')" orphan
+}
