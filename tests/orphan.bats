@@ -108,11 +108,17 @@ quietly() {
 }
 
 @test "an orphan that the child never touches is a warning, not a deadlock" {
-	quietly "" orphan_unused
-	assert_equal "$status" 0
-	assert_equal "$output" "child finished"
-	refute_regex "$stderr" "orphan-deadlock"
-	run record -- orphan_unused
+	run record -s gate=0 -- orphan_unused 1000 exit
+	assert_success
+	run query '[v["kind"] + " " + v["severity"] for v in violations]'
+	assert_output "orphaned-lock warning"
+}
+
+@test "a child that only executes a program leaves no orphan behind, but with strict=1" {
+	quietly gate=0 orphan_unused
+	assert_equal "$status $output" "0 child finished"
+	assert_equal "$stderr" ""
+	run record -s gate=0 -s strict=1 -- orphan_unused
 	assert_success
 	run query '[v["kind"] + " " + v["severity"] for v in violations]'
 	assert_output "orphaned-lock warning"
