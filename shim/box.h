@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 4
+#define SPORK_BOX_VERSION 5
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -391,12 +391,13 @@ struct box_event {
 struct box_gate {
 	uint32_t ready;
 	uint32_t lock_type;	   /* enum spork_lock_type */
-	uint64_t limits;	   /* how often */
+	uint32_t limits;	   /* how often */
+	uint32_t given_up;	   /* the gate waits for it no longer */
 	struct box_frame acquired; /* the place */
 	struct box_frame lock;	   /* the first lock taken there that did */
 };
 
-/* So often, and the gate waits no longer for what is taken there. */
+/* So often in a row, and the gate waits no longer for what is taken there. */
 #define BOX_GATE_LIMITS 3
 
 #define BOX_CAPACITY_GATE 256

@@ -49,10 +49,11 @@ static uint64_t budget_ns;	     /* for how long the fork may wait yet */
 /* Of its own time, which a thread does not take for unlocking. */
 #define LEFT_LIMIT_NS 100000
 
-/* Places where locks are taken that were held at the limit, and how often. */
-static struct {
+/* Places where locks are taken that were held at the limit, and how often in a row. */
+static struct place {
 	uintptr_t where;
 	uint32_t limits;
+	bool waited; /* a fork waits for it */
 } places[64];
 
 static const struct timespec pause_time = { .tv_nsec = 50000 };
@@ -82,24 +83,24 @@ void gate_prepare(void)
 		SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
 }
 
-static uint32_t *place_limits(uintptr_t where, bool make)
+static struct place *place_of(uintptr_t where, bool make)
 {
 	uint32_t i;
 
 	for (i = 0; i < COUNT(places) && places[i].where; i++)
 		if (places[i].where == where)
-			return &places[i].limits;
+			return &places[i];
 	if (!make || i == COUNT(places))
 		return NULL;
 	places[i].where = where;
-	return &places[i].limits;
+	return &places[i];
 }
 
 static bool exempt(uintptr_t where)
 {
-	const uint32_t *limits = place_limits(where, false);
+	const struct place *place = place_of(where, false);
 
-	return limits && *limits >= BOX_GATE_LIMITS;
+	return place && place->limits >= BOX_GATE_LIMITS;
 }
 
 /* The fork waits while another thread has such an entry. */
@@ -218,7 +219,7 @@ static enum entry_state look(const struct thread *self,
 static void note_limit(const struct thread *thread, const struct held *held)
 {
 	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
-	uint32_t *limits;
+	struct place *place;
 	uint64_t call;
 
 	if (proc_syscall(thread->tid, &call, 1) && call == UINT64_MAX)
@@ -226,12 +227,32 @@ static void note_limit(const struct thread *thread, const struct held *held)
 
 	if (!(held->flags & HELD_TAKEN) && (held->kind != HELD_MUTEX || !has_mutex(thread, held)))
 		return;
-	limits = place_limits(held->where, true);
-	if (limits)
-		++*limits;
+	place = place_of(held->where, true);
+	record.given_up = place && ++place->limits >= BOX_GATE_LIMITS;
 	module_frame(held->where, &record.acquired);
 	module_frame((uintptr_t)held->lock, &record.lock);
 	record_gate(&record);
+}
+
+static void note_wait(const struct thread *thread, const struct held *held)
+{
+	struct place *place = place_of(held->where, false);
+
+	(void)thread;
+	if (place)
+		place->waited = true;
+}
+
+/* Who was slow on a busy machine is no one who holds a lock for good. */
+static void forgive(bool left)
+{
+	uint32_t i;
+
+	for (i = 0; i < COUNT(places) && places[i].where; i++) {
+		if (left && places[i].waited)
+			places[i].limits = 0;
+		places[i].waited = false;
+	}
 }
 
 static void limit_set(uint64_t ns)
@@ -250,6 +271,8 @@ static enum entry_state wait_quiet(const struct thread *self)
 		return state;
 	start = sys_now();
 	limit_set(budget_ns + GATE_SPARE_NS);
+	if (places[0].where)
+		look(self, note_wait);
 	for (tries = 0; state == ENTRY_BUSY && waited < budget_ns; tries++) {
 		if (tries < 50)
 			SYS(sched_yield);
@@ -258,6 +281,7 @@ static enum entry_state wait_quiet(const struct thread *self)
 		state = look(self, NULL);
 		waited = sys_now() - start;
 	}
+	forgive(state != ENTRY_BUSY);
 	/* At the first look of a fork that has a wait behind it, it has been counted. */
 	if (state == ENTRY_BUSY && budget_ns) {
 		look(self, note_limit);

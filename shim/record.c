@@ -442,8 +442,11 @@ void record_gate(const struct box_gate *gate)
 	record = i < count ? ready(BOX_TABLE_GATE, i) : reserve(BOX_TABLE_GATE, &i);
 	if (record && !record->ready)
 		publish(record, gate, sizeof(*gate));
-	if (record)
-		__atomic_add_fetch(&record->limits, 1, __ATOMIC_RELAXED);
+	if (!record)
+		return;
+	__atomic_add_fetch(&record->limits, 1, __ATOMIC_RELAXED);
+	if (gate->given_up)
+		__atomic_store_n(&record->given_up, 1, __ATOMIC_RELAXED);
 }
 
 static void record_process(void)

@@ -69,6 +69,13 @@ forks() {
 	assert_equal "$(query '3 <= summary["gate"]["limits"] < 10')" True
 }
 
+@test "one that is held at the limit now and then is waited for" {
+	run spork run -s gate=200 -- "$VICTIMS/gate_forks" late 9
+	assert_output --partial "0 of 9 hung"
+	assert_output --partial "(outer) held at the limit"
+	refute_output --partial "no longer waited for"
+}
+
 @test "the summary tells how long forks waited, and for which lock" {
 	run spork run -- "$VICTIMS/gate_forks" held 10
 	assert_output --regexp "gate: [0-9]+ forks, [0-9]+ waited for other threads, [0-9.]+ .s; [0-9]+ went on at the limit"

@@ -309,7 +309,7 @@ static void print_gate(const struct view *view)
 		fprintf(file, " held at the limit %llu time%s, taken at ", number(gate->limits),
 			plural(gate->limits));
 		view_print_code(view, file, &gate->acquired);
-		fputs(gate->limits >= BOX_GATE_LIMITS ? "; no longer waited for\n" : "\n", file);
+		fputs(gate->given_up ? "; no longer waited for\n" : "\n", file);
 	}
 	if (header->locks_lost)
 		fprintf(file, "  %llu lock%s not tracked: the tables were full\n",

@@ -8,6 +8,7 @@
  * cond        a queue with producers and consumers that wait for a condition, with and without a time limit
  * short       threads that are made, lock once, and end
  * held        a mutex that one thread holds for good, another for short times
+ * late        a mutex held for 30 ms, and at two forks of three until the fork has gone on without it
  * syscall     a mutex held during a system call that takes longer than the gate waits
  * handlers    prepare handlers that take the mutex, and wait for the threads to say that they stand still
  * two         a second thread forks, too
@@ -156,6 +157,23 @@ static void do_held_child(void)
 	pthread_mutex_unlock(&outer);
 }
 
+static volatile int late;
+
+static void do_late(void)
+{
+	pthread_mutex_lock(&outer);
+	do
+		usleep(30000);
+	while (late);
+	pthread_mutex_unlock(&outer);
+	usleep(1000);
+}
+
+static void do_pause(void)
+{
+	usleep(1000);
+}
+
 static void do_syscall(void)
 {
 	pthread_mutex_lock(&outer);
@@ -295,6 +313,7 @@ static const struct {
 	{ "cond", do_produce, do_consume, do_consume },
 	{ "short", do_short, do_mutex, do_mutex },
 	{ "held", do_held, do_held, do_held_child },
+	{ "late", do_late, do_pause, do_sem },
 	{ "syscall", do_syscall, do_mutex, do_mutex },
 	{ "handlers", do_answer, do_answer, do_mutex },
 	{ "two", do_mutex, do_mutex, do_mutex },
@@ -378,8 +397,13 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "two"))
 		pthread_create(&second, NULL, fork_too, NULL);
 	usleep(20000);
-	for (i = 0; i < forks; i++)
+	for (i = 0; i < forks; i++) {
+		late = !strcmp(argv[1], "late") && i % 3 < 2;
+		if (late)
+			usleep(100000);
 		hung += fork_one(whats[what].child);
+	}
+	late = 0;
 	over = 1;
 	if (!strcmp(argv[1], "two"))
 		pthread_join(second, NULL);
