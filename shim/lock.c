@@ -102,14 +102,21 @@ static inline __attribute__((always_inline)) void waited(uint32_t at, const void
 #define NEXT(id) ((__typeof__(&id))real_table[HOOK_##id])
 
 /* lock_attend() for an entry that tells the rest itself. */
-static __attribute__((noinline)) uint32_t attend(uint32_t at, void *lock, bool waits)
+static __attribute__((noinline)) uint32_t attend(uint32_t at, void *lock, enum held_kind kind,
+						 bool waits)
 {
 	const struct held *held = held_same(at, lock);
 
-	if (!held || !lock_attended())
+	if (!lock_attended())
 		return at;
-	return lock_attend(at, lock, (enum held_kind)held->kind,
-			   (struct held_caller){ held->where, held->stack, held->frame }, waits);
+	if (held)
+		return lock_attend(at, lock, kind,
+				   (struct held_caller){ held->where, held->stack, held->frame },
+				   waits);
+	/* There was no room for an entry; what the child is about to wait for is told all the same. */
+	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
+		orphan_check(lock, kind);
+	return at;
 }
 
 /* taken() where nothing has come in between, as a rule. */
@@ -135,7 +142,7 @@ static inline __attribute__((always_inline)) void took(uint32_t at, const void *
 		void *object = (void *)(uintptr_t)(lock);                                          \
 		int result;                                                                        \
                                                                                                    \
-		at = attend(at, object, waits);                                                    \
+		at = attend(at, object, kind, waits);                                              \
 		result = NEXT(id) arguments;                                                       \
 		taken(at, object, got);                                                            \
 		return result;                                                                     \
@@ -222,7 +229,7 @@ static __attribute__((noinline)) int mutex_lock_attended(pthread_mutex_t *lock, 
 {
 	int result;
 
-	at = attend(at, lock, true);
+	at = attend(at, lock, HELD_MUTEX, true);
 	result = NEXT(pthread_mutex_lock)(lock);
 	taken(at, lock, GOT_MUTEX);
 	return result;
