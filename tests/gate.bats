@@ -102,7 +102,7 @@ forks() {
 
 	for what in mutex spin busy; do
 		record -s gate=2000 -- gate_gone "$what"
-		assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" done
+		assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "done"
 		assert_equal "$(query '[v["kind"] for v in violations]')" ""
 		assert_equal "$(query 'summary["gate"]["limits"]')" 0
 	done
@@ -110,7 +110,7 @@ forks() {
 
 @test "mutexes that go when a wait for a condition is over" {
 	LIMIT=60 record -s gate=2000 -- gate_gone cond
-	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" done
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "done"
 }
 
 @test "an orphan whose holder's stack libc has unmapped" {
