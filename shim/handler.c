@@ -165,21 +165,11 @@ static void describe_function(struct box_frame *frame, uintptr_t function)
 		module_frame(function + 1, frame);
 }
 
-/* Of a semaphore that nobody was seen to post it is not known that it is a lock. */
+/* With strict=1 a semaphore is one until it was seen to be none. */
 static bool is_lock(const struct held *held)
 {
-	switch (held->kind) {
-	case HELD_MUTEX:
-	case HELD_READ:
-	case HELD_WRITE:
-	case HELD_SPIN:
-		return true;
-	case HELD_SEM:
-		return origin_use(held->lock) == ORIGIN_LOCK ||
-		       (config.strict && origin_use(held->lock) != ORIGIN_SIGNAL);
-	default:
-		return false;
-	}
+	return origin_is_lock((enum held_kind)held->kind, held->lock) ||
+	       (config.strict && held->kind == HELD_SEM && origin_use(held->lock) != ORIGIN_SIGNAL);
 }
 
 static void check_prepared(const struct held *held, uint16_t place, enum atfork_phase phase)

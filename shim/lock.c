@@ -219,6 +219,22 @@ static inline __attribute__((always_inline)) void took(uint32_t at, const void *
 		return result;                                                                     \
 	}
 
+/* The same where nothing is left to do when a `plain` one was given back: see held_pop_plain(). */
+#define RELEASE_PLAIN(id, type, kind, plain)                                                       \
+	RELEASE(id##_attended, id, type, kind)                                                     \
+                                                                                                   \
+	int lock_##id(type *lock);                                                                 \
+	int lock_##id(type *lock)                                                                  \
+	{                                                                                          \
+		struct thread *self = thread_words.self;                                           \
+                                                                                                   \
+		if (UNLIKELY(!held_innermost(self, (void *)(uintptr_t)lock)) || lock_attended() || \
+		    UNLIKELY(!(plain)))                                                            \
+			return lock_##id##_attended(lock);                                         \
+		held_pop_plain(self);                                                              \
+		return NEXT(id)(lock);                                                             \
+	}
+
 /* EOWNERDEAD is success: a robust mutex whose holder died. */
 #define GOT_MUTEX (!result || result == EOWNERDEAD)
 #define GOT (!result)
@@ -266,20 +282,7 @@ ACQUIRE(pthread_mutex_timedlock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 ACQUIRE(pthread_mutex_clocklock, HELD_MUTEX, TRIES, GOT_MUTEX, lock,
 	(pthread_mutex_t * lock, clockid_t clock, const struct timespec *until),
 	(lock, clock, until))
-RELEASE(pthread_mutex_unlock_owned, pthread_mutex_unlock, pthread_mutex_t, HELD_MUTEX)
-
-int lock_pthread_mutex_unlock(pthread_mutex_t *lock);
-
-int lock_pthread_mutex_unlock(pthread_mutex_t *lock)
-{
-	struct thread *self = thread_words.self;
-
-	if (UNLIKELY(!held_innermost(self, lock)) || lock_attended() ||
-	    UNLIKELY(lock->__data.__kind))
-		return lock_pthread_mutex_unlock_owned(lock);
-	held_pop_plain(self);
-	return NEXT(pthread_mutex_unlock)(lock);
-}
+RELEASE_PLAIN(pthread_mutex_unlock, pthread_mutex_t, HELD_MUTEX, !lock->__data.__kind)
 
 ACQUIRE(mtx_lock, HELD_MUTEX, true, GOT, lock, (mtx_t * lock), (lock))
 ACQUIRE(mtx_trylock, HELD_MUTEX, TRIES, GOT, lock, (mtx_t * lock), (lock))
@@ -305,19 +308,7 @@ RELEASE(pthread_rwlock_unlock, pthread_rwlock_unlock, pthread_rwlock_t, HELD_REA
 
 ACQUIRE(pthread_spin_lock, HELD_SPIN, true, GOT, lock, (pthread_spinlock_t * lock), (lock))
 ACQUIRE(pthread_spin_trylock, HELD_SPIN, TRIES, GOT, lock, (pthread_spinlock_t * lock), (lock))
-RELEASE(pthread_spin_unlock_attended, pthread_spin_unlock, pthread_spinlock_t, HELD_SPIN)
-
-int lock_pthread_spin_unlock(pthread_spinlock_t *lock);
-
-int lock_pthread_spin_unlock(pthread_spinlock_t *lock)
-{
-	struct thread *self = thread_words.self;
-
-	if (UNLIKELY(!held_innermost(self, (void *)(uintptr_t)lock)) || lock_attended())
-		return lock_pthread_spin_unlock_attended(lock);
-	held_pop_plain(self);
-	return NEXT(pthread_spin_unlock)(lock);
-}
+RELEASE_PLAIN(pthread_spin_unlock, pthread_spinlock_t, HELD_SPIN, true)
 
 /*
  * A semaphore is a lock while those who wait for it post it. One that others post is a signal, and so is one

@@ -104,21 +104,6 @@ static struct party party_of(const void *lock, uint32_t kind)
 	};
 }
 
-static bool takes_part(const void *lock, uint32_t kind)
-{
-	switch (kind) {
-	case HELD_MUTEX:
-	case HELD_READ:
-	case HELD_WRITE:
-	case HELD_SPIN:
-		return true;
-	case HELD_SEM:
-		return origin_use(lock) == ORIGIN_LOCK;
-	default:
-		return false;
-	}
-}
-
 /* Readers wait for no reader. */
 static bool both_read(uint32_t one, uint32_t other)
 {
@@ -445,7 +430,8 @@ void order_ask(uint32_t at, const void *lock, enum held_kind kind)
 	struct sight sight = { held, &to, 0 };
 	uint32_t i;
 
-	if (!self || at == HELD_NONE || seccomp_confined() || !takes_part(lock, kind))
+	if (!self || at == HELD_NONE || seccomp_confined() ||
+	    !origin_is_lock((enum held_kind)kind, lock))
 		return;
 	for (i = self->held_count; i; i--) {
 		const struct held *entry = &self->held[i - 1];
@@ -455,7 +441,8 @@ void order_ask(uint32_t at, const void *lock, enum held_kind kind)
 		/* It does not wait for what it has. */
 		if (entry->lock == lock)
 			return;
-		if (sight.count == NESTED || !takes_part(entry->lock, entry->kind))
+		if (sight.count == NESTED ||
+		    !origin_is_lock((enum held_kind)entry->kind, entry->lock))
 			continue;
 		held[sight.count] = party_of(entry->lock, entry->kind);
 		held[sight.count].where = entry->where;

@@ -153,3 +153,18 @@ struct origin_context origin_context(const void *lock)
 	return (struct origin_context){ context & ~(uint64_t)NUMBER_MASK,
 					(uint32_t)context & NUMBER_MASK };
 }
+
+bool origin_is_lock(enum held_kind kind, const void *lock)
+{
+	switch (kind) {
+	case HELD_MUTEX:
+	case HELD_READ:
+	case HELD_WRITE:
+	case HELD_SPIN:
+		return true;
+	case HELD_SEM:
+		return origin_use(lock) == ORIGIN_LOCK;
+	default:
+		return false;
+	}
+}

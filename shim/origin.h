@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "held.h"
+
 /* `lock` was initialised by the call that returns to `where`; `value` is a semaphore's, 1 for all else. */
 void origin_note(const void *lock, uintptr_t where, unsigned value);
 
@@ -19,6 +21,12 @@ void origin_forget(const void *lock);
 
 /* The return address of the call that initialised it; zero: not known. */
 uintptr_t origin_of(const void *lock);
+
+/*
+ * Is it a lock that a thread holds and others wait for: of a semaphore, was it seen used so? Streams, which fork()
+ * opens, and hidden locks are others' affair.
+ */
+bool origin_is_lock(enum held_kind kind, const void *lock);
 
 enum origin_use {
 	ORIGIN_UNKNOWN, /* a semaphore that was not seen in use */

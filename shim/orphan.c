@@ -57,8 +57,7 @@ static bool due;      /* a report, unless the child only executes a program */
 /* The forks that left them: the last few between the first process and this one. */
 static struct fork_place {
 	uint32_t site, frames;
-	uint64_t key;	 /* tells it from other forks of the program */
-	uint32_t record; /* a violation that has its frames: index plus one */
+	uint64_t key; /* tells it from other forks of the program */
 	struct box_frame frame[BOX_STACK_FRAMES];
 } forks[4];
 static uint32_t fork_count, fork_last; /* the last of them */
@@ -74,14 +73,14 @@ static __attribute__((noinline)) void note_fork(void)
 	key = hash_mix(key, (self ? self->stack_high : 0) - (uintptr_t)__builtin_frame_address(0));
 	forks[at].site = thread_words.fork_site;
 	forks[at].key = hash_mix(key, module_generation());
-	forks[at].frames = forks[at].record = 0;
+	forks[at].frames = 0;
 	fork_last = at;
 }
 
 /* Before the fork returns, while the stack of its caller is there. */
 static void fork_unwind(struct fork_place *fork)
 {
-	if (!fork->frames && !fork->record)
+	if (!fork->frames)
 		fork->frames = unwind_box(thread_words.fork_from, fork->frame);
 }
 
@@ -413,7 +412,6 @@ static uintptr_t stack_end(const struct orphan *orphan)
 static void describe(const struct orphan *orphan, struct box_violation *violation)
 {
 	const struct fork_place *fork = &forks[orphan->fork];
-	const struct box_violation *record = record_at(BOX_TABLE_VIOLATION, fork->record);
 	const struct held *held = &orphan->held;
 	struct walk_start start;
 
@@ -433,10 +431,8 @@ static void describe(const struct orphan *orphan, struct box_violation *violatio
 	violation->acquired_frames = unwind_left(&start, violation->acquired, BOX_STACK_FRAMES);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = fork->site;
-	violation->fork_frames = record ? record->fork_frames : fork->frames;
-	if (violation->fork_frames > BOX_STACK_FRAMES)
-		violation->fork_frames = BOX_STACK_FRAMES;
-	memcpy(violation->fork, record ? record->fork : fork->frame, sizeof(violation->fork));
+	violation->fork_frames = fork->frames;
+	memcpy(violation->fork, fork->frame, sizeof(violation->fork));
 }
 
 void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
@@ -472,7 +468,6 @@ static uint64_t orphan_key(const struct orphan *orphan, struct pages *modules)
 /* While the orphans of one fork are reported. */
 struct report {
 	struct pages modules;
-	struct fork_place *fork;
 	/* Known already, and not counted yet: a run of the same at once. */
 	uint64_t key, times;
 	uint32_t record;
@@ -491,15 +486,11 @@ static void again_flush(struct report *report)
 /* True: children of the same fork reported it before, so that it is only counted. */
 static bool again(struct report *report, uint64_t key)
 {
-	struct fork_place *fork = report->fork;
-
 	if (!report->times || report->key != key) {
 		again_flush(report);
 		if (!record_recall(key, &report->record))
 			return false;
 		report->key = key;
-		if (!fork->frames && !fork->record)
-			fork->record = report->record;
 	}
 	report->times++;
 	return true;
@@ -531,11 +522,8 @@ static bool report_one(struct orphan *orphan, void *data)
 	struct report *report = data;
 	uint64_t key;
 
-	if (orphan->told || orphan->gone)
-		return true;
-	report->fork = &forks[orphan->fork];
-	/* Only once somebody asks for it, and it is seen to be taken. */
-	if (orphan->held.kind == HELD_HIDDEN)
+	/* Hidden ones only once somebody asks for them, and the lock is seen to be taken. */
+	if (orphan->told || orphan->gone || orphan->held.kind == HELD_HIDDEN)
 		return true;
 	orphan->told = true;
 	/* Of a semaphore nobody knows that it is a lock until somebody waits for it. */
@@ -562,16 +550,13 @@ static __attribute__((noinline)) void report_all(void)
 	for (i = 0; i < count; i++)
 		report_one(&orphans[i], &report);
 	again_flush(&report);
-	/* A deadlock is told of later, when the fork's stack is gone. */
-	if (report.fork)
-		fork_unwind(report.fork);
 }
 
 void orphan_report(void)
 {
 	int error = errno;
 
-	/* What is not needed is not even touched: each page costs the child a copy. */
+	/* What there is to tell is told later, when the fork's stack is gone. */
 	if (pending) {
 		due = true;
 		fork_unwind(&forks[fork_last]);

@@ -43,6 +43,21 @@ preload() {
 	bounded env LD_PRELOAD="$SHIM" SPORK_OPTIONS="$1" "$(program "$2")" "${@:3}"
 }
 
+# quietly OPTIONS PROG...: preload with stderr apart, in $stderr
+# shellcheck disable=SC2154 # set by run
+quietly() {
+	run --separate-stderr preload "$@"
+	echo "$*: $output"
+	echo "$stderr"
+}
+
+# clean PROG...: an orphan's clean twin finishes, and nothing is said
+# shellcheck disable=SC2154 # set by run
+clean() {
+	quietly gate=0 "$@"
+	assert_equal "$status $output $stderr" "0 child finished "
+}
+
 # spork ARGS...
 spork() {
 	bounded "$SPORK" "$@"

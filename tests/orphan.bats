@@ -8,13 +8,6 @@ load helper
 
 stderr= # set by run --separate-stderr
 
-# preload with stderr apart, in $stderr
-quietly() {
-	run --separate-stderr preload "$@"
-	echo "stdout: $output"
-	echo "stderr: $stderr"
-}
-
 @test "bare, the child of orphan_mutex hangs" {
 	run victim orphan_mutex 300
 	assert_failure 3

@@ -8,19 +8,6 @@ load helper
 
 stderr= # set by run --separate-stderr
 
-# quietly OPTIONS PROG...: preload with stderr apart
-quietly() {
-	run --separate-stderr preload "$@"
-	echo "$*: $output"
-	echo "$stderr"
-}
-
-# clean CASE...: the victim finishes, and nothing is said
-clean() {
-	quietly gate=0 "$@"
-	assert_equal "$status $output $stderr" "0 child finished "
-}
-
 @test "threads in waits for conditions and barriers, and for a lock of the forking thread, hold nothing" {
 	for case in cond_wait cond_timedwait cond_clockwait cnd_wait barrier; do
 		clean orphan_cases "$case"

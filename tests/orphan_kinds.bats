@@ -26,19 +26,6 @@ has() {
 	esac
 }
 
-# quietly OPTIONS PROG...: preload with stderr apart
-quietly() {
-	run --separate-stderr preload "$@"
-	echo "$*: $output"
-	echo "$stderr"
-}
-
-# clean CASE...: the victim finishes, and nothing is said
-clean() {
-	quietly gate=0 "$@"
-	assert_equal "$status $output $stderr" "0 child finished "
-}
-
 # An orphan of each kind that was taken like $1, in a child that is aborted
 aborted() {
 	local kind same
