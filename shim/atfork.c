@@ -41,7 +41,7 @@ struct block {
 };
 
 static struct block first_block;
-static struct spin registry_lock;
+static struct spin registry_lock CHILD_STATE;
 static uint64_t last_id;
 static uint64_t changes; /* of the registry */
 static uint64_t key, key_version;
@@ -162,7 +162,7 @@ static bool stale(const struct visit *visit, enum atfork_phase phase)
 static void run(const struct visit *visit, enum atfork_phase phase)
 {
 	uint32_t mode = thread_words.atfork_mode, watch = thread_words.atfork_watch;
-	uintptr_t from = thread_words.fork_from;
+	struct walk_start from = thread_words.fork_from;
 	uint32_t site = thread_words.fork_site;
 	struct handler_run outer;
 	uint64_t id = fork_id;
@@ -175,7 +175,7 @@ static void run(const struct visit *visit, enum atfork_phase phase)
 	RESET(fork_id, id);
 	RESET(thread_words.atfork_mode, mode);
 	RESET(thread_words.atfork_watch, watch);
-	RESET(thread_words.fork_from, from);
+	thread_words.fork_from = from;
 	RESET(thread_words.fork_site, site);
 	handler_leave(&outer, visit->place);
 }

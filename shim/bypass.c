@@ -45,7 +45,7 @@ void bypass_child(uint32_t call, uintptr_t from)
 	int error = errno;
 	struct bypass bypass;
 
-	window_after_fork(from, NULL);
+	window_after_fork(&(struct walk_start){ .pc = from }, NULL);
 	bypass_note(&bypass, call, from);
 	bypass_open(&bypass);
 	errno = error;

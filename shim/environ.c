@@ -20,10 +20,11 @@
 #define HOLDERS_LIMIT_NS 2000000ULL
 #define WAIT_LIMIT_NS 2000000000ULL
 
-static int window_open_now;
-static int holders;
-static int keepers;  /* windows whose children read environ */
-static int changers; /* threads in setenv() and its kin, which free what environ points to */
+static int window_open_now CHILD_STATE;
+static int holders CHILD_STATE;
+static int keepers CHILD_STATE; /* windows whose children read environ */
+static int changers
+	CHILD_STATE; /* threads in setenv() and its kin, which free what environ points to */
 
 /* Yields while `*word` is not zero; false: the limit passed. */
 static bool wait_for_zero(const int *word, uint64_t limit_ns)

@@ -33,12 +33,12 @@
 /* Nobody has the gate, or its owner has not come to that yet. */
 #define NO_LIMIT (UINT64_MAX / 2)
 
-static uint32_t gate;		     /* a futex word */
-static const struct thread *owner;   /* the thread that closed it, or is about to */
-static uint64_t limit_ns = NO_LIMIT; /* when those that wait at it go on all the same */
-static uint64_t settle_ns;	     /* when the others go on while its prepare handlers run */
-static uint32_t handlers_wait;	     /* how often they did, and the handlers waited for that */
-static uint64_t budget_ns;	     /* for how long the fork may wait yet */
+static uint32_t gate CHILD_STATE;		 /* a futex word */
+static const struct thread *owner CHILD_STATE;	 /* the thread that closed it, or is about to */
+static uint64_t limit_ns CHILD_STATE = NO_LIMIT; /* when those that wait at it go on all the same */
+static uint64_t settle_ns;     /* when the others go on while its prepare handlers run */
+static uint32_t handlers_wait; /* how often they did, and the handlers waited for that */
+static uint64_t budget_ns;     /* for how long the fork may wait yet */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
 #define FORK_LIMIT_NS 1000000000ULL
@@ -64,9 +64,9 @@ static const struct timespec pause_time = { .tv_nsec = 50000 };
 
 /* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
 static pthread_mutex_t *settled[64];
-static uint32_t settled_count;
+static uint32_t settled_count CHILD_STATE;
 /* Who comes back to one waits meanwhile, before he goes on and it may be gone. */
-static uint32_t settling;
+static uint32_t settling CHILD_STATE;
 
 static bool barrier(void)
 {

@@ -79,7 +79,7 @@ static struct own {
 	uint32_t holder;
 	struct box_violation violation;
 } own[4];
-static uint32_t own_count;
+static uint32_t own_count CHILD_STATE;
 
 void handler_after_fork(void)
 {
@@ -143,8 +143,8 @@ static void describe(struct box_violation *violation, enum spork_violation kind,
 	module_frame(origin_of(lock), &violation->origin);
 	violation->call = BOX_CALL_FORK + 1;
 	violation->site = thread_words.fork_site;
-	if (thread_words.fork_from)
-		violation->fork_frames = unwind_box(thread_words.fork_from, violation->fork);
+	if (thread_words.fork_from.pc)
+		violation->fork_frames = unwind_box_from(&thread_words.fork_from, violation->fork);
 }
 
 _Static_assert((int)ATFORK_CHILD == BOX_PHASE_CHILD && (int)ATFORK_PARENT == BOX_PHASE_PARENT &&
@@ -205,7 +205,7 @@ static void note_own(const struct held *held)
 
 void handler_forget_own(void)
 {
-	own_count = 0;
+	RESET(own_count, 0);
 }
 
 void handler_tell_own(void)
@@ -214,7 +214,9 @@ void handler_tell_own(void)
 	uint32_t i, count;
 
 	/* The child may have made threads: one of them tells. */
-	count = __atomic_exchange_n(&own_count, 0, __ATOMIC_ACQ_REL);
+	count = __atomic_load_n(&own_count, __ATOMIC_RELAXED);
+	if (count)
+		count = __atomic_exchange_n(&own_count, 0, __ATOMIC_ACQ_REL);
 	for (i = 0; i < count && !seccomp_confined(); i++) {
 		if (!held_readable(&own[i].held) || !held_by(&own[i].held, own[i].holder))
 			continue;

@@ -20,11 +20,12 @@
 #include "order.h"
 #include "origin.h"
 #include "orphan.h"
+#include "orphan_report.h"
 #include "sys.h"
 
 #include "poison.h"
 
-uint32_t lock_attention;
+uint32_t lock_attention CHILD_STATE;
 
 void lock_attention_set(enum lock_attention which, bool on)
 {

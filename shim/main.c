@@ -6,6 +6,7 @@
 #include "hidden.h"
 #include "hook.h"
 #include "sys.h"
+#include "thread.h"
 
 #include "poison.h"
 
@@ -32,5 +33,6 @@ EXPORT int __libc_start_main(main_function *function, int argc, char **argv, voi
 			     void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
 	program_main = function;
+	thread_main_stack((uintptr_t)stack_end);
 	return REAL(__libc_start_main)(wrapped_main, argc, argv, init, fini, rtld_fini, stack_end);
 }

@@ -15,7 +15,7 @@
 static uintptr_t chunks[256];
 static uint32_t chunk_count;
 static size_t chunk_used = MEMORY_CHUNK;
-static struct spin memory_lock;
+static struct spin memory_lock CHILD_STATE;
 
 void *memory_take(size_t size)
 {

@@ -27,7 +27,7 @@ extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 /* One generation of the cache. A reader that still uses the old one sees complete entries. */
 static struct module cache[CACHE_SIZE];
 static uint32_t cache_count;
-static int cache_busy;
+static int cache_busy CHILD_STATE;
 static uint32_t generation;
 static uint32_t program;
 static uintptr_t shim_start, shim_end;

@@ -66,7 +66,7 @@ _Static_assert(sizeof(struct graph) <= MEMORY_CHUNK, "memory_take()");
 _Static_assert(EDGES * sizeof(struct edge) <= MEMORY_CHUNK, "memory_take()");
 _Static_assert(2 * NODES < NONE, "states");
 
-static struct spin order_lock;
+static struct spin order_lock CHILD_STATE;
 
 /* One of the locks that the calling thread holds, or the one that it asks for. */
 struct party {

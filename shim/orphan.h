@@ -11,6 +11,7 @@
 #include "held.h"
 
 struct hidden_function;
+struct inherited;
 
 struct orphan {
 	struct held held; /* of a hidden lock: `lock` stands for it, `handler` is an enum hidden_id */
@@ -32,13 +33,6 @@ void orphan_find(void);
 
 /* Did it, for the fork that is being made? One that ran no handlers has not. */
 bool orphan_found(void);
-
-/* After its handlers: those that are still held are due to be reported, or with strict=1 are. */
-void orphan_report(void);
-
-/* The child does something with locks, or ends: reports them. Or there is nothing to report: it executes a program. */
-void orphan_tell_due(void);
-void orphan_forget_due(void);
 
 /*
  * The caller is about to wait for `lock`, as `kind`. If it is an orphan still, and nobody is left to give it
@@ -67,7 +61,14 @@ void orphan_settle(void);
 /* The orphan with this address, or NULL. */
 struct orphan *orphan_of(const void *lock);
 
-/* Reports it; `violation` is what there is room in. */
-void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind);
+/* Is it one still? */
+bool orphan_stands(struct orphan *orphan);
+
+/* All that are in the table; and the generation of threads whose locks are not there yet, zero: none. */
+void orphan_each(void (*each)(struct orphan *orphan, void *data), void *data);
+uint32_t orphan_pending(void);
+
+/* What another thread held when that fork was made, as it stands in the table. */
+struct orphan orphan_new(const struct inherited *one, uint32_t fork);
 
 #endif

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "hook.h"
 #include "module.h"
+#include "orphan_report.h"
 #include "report.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -14,7 +15,7 @@
 #include "poison.h"
 
 /* One thread at a time finds out about a hidden lock, and repairs it. */
-static struct spin trial_lock;
+static struct spin trial_lock CHILD_STATE;
 /* Addresses of hidden locks, as they become known. */
 static uintptr_t words[LOCK_COUNT];
 
@@ -30,15 +31,6 @@ void orphan_hide(struct orphan *orphan, const struct hidden_function *function, 
 {
 	orphan->held.handler = (uint16_t)(function - hidden_functions);
 	orphan->held.lock = hidden_object((enum hidden_lock)function->holds[which]);
-}
-
-bool orphan_opening(struct thread *thread)
-{
-	const struct held *held = thread_opening(thread);
-	const uintptr_t *pushed = (const uintptr_t *)held->stack - 1;
-
-	return held->lock &&
-	       (!ARCH_RETURN_PUSHED || (sys_readable(pushed) && *pushed == held->where));
 }
 
 void orphan_hidden_after_fork(void)

@@ -13,12 +13,6 @@
 /* Makes it the orphan of the lock that this function, which its holder was in, has as its `which`th. */
 void orphan_hide(struct orphan *orphan, const struct hidden_function *function, unsigned which);
 
-/*
- * Was the thread in dlopen() at the fork? Has it come back since, then the place of its return address serves other
- * calls, as a rule.
- */
-bool orphan_opening(struct thread *thread);
-
 /* What a report says of its lock, and of who was in it. */
 void orphan_describe_hidden(const struct orphan *orphan, struct box_violation *violation);
 

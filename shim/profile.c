@@ -56,7 +56,7 @@ static const char *const problems[] = {
 
 static char path[CONFIG_PATH_SIZE];	  /* absolute; empty: none */
 static char temporary[sizeof(path) + 16]; /* the file that takes its place; also the lock */
-static int busy;
+static int busy CHILD_STATE;
 static long started; /* the process that this program was started as */
 
 static enum profile_state read_all(long fd, struct image *image)

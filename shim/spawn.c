@@ -69,7 +69,7 @@ static int clone_start(void *data)
 {
 	const struct clone_start *start = data;
 
-	window_after_fork(0, NULL);
+	window_after_fork(&(struct walk_start){ 0 }, NULL);
 	/* Thread-local storage that the program made itself is no place for a window. */
 	if (!(start->flags & CLONE_SETTLS))
 		bypass_open(&start->bypass);
@@ -199,11 +199,11 @@ EXPORT int daemon(int nochdir, int noclose)
 	long before = SYS(getpid);
 	int result;
 
-	thread_words.fork_from = CALLER;
+	thread_words.fork_from = (struct walk_start){ .pc = CALLER };
 	result = ENVIRON_HELD(REAL(daemon)(nochdir, noclose));
 
 	if (SYS(getpid) != before)
-		window_after_fork(CALLER, NULL);
+		window_after_fork(&thread_words.fork_from, NULL);
 	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
 	return result;
 }
@@ -215,10 +215,10 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 	int pid;
 
 	environ_hold();
-	thread_words.fork_from = CALLER;
+	thread_words.fork_from = (struct walk_start){ .pc = CALLER };
 	pid = REAL(forkpty)(primary, name, terminal, size);
 	if (!pid) {
-		window_after_fork(CALLER, NULL);
+		window_after_fork(&thread_words.fork_from, NULL);
 		return 0;
 	}
 	environ_release();

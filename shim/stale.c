@@ -79,8 +79,8 @@ void stale_report(uintptr_t function, const struct stale_place *place, enum atfo
 	violation.handler.addr = function + 1;
 	violation.handler.offset = function + 1 - place->bias;
 	violation.handler.module = place->index;
-	if (thread_words.fork_from)
-		violation.fork_frames = unwind_box(thread_words.fork_from, violation.fork);
+	if (thread_words.fork_from.pc)
+		violation.fork_frames = unwind_box_from(&thread_words.fork_from, violation.fork);
 	report_violation(&violation);
 	errno = error;
 }

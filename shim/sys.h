@@ -95,6 +95,9 @@ struct spin {
 			(word) = (value);                                                          \
 	} while (0)
 
+/* What each forked child looks at, and some of it writes, lies together: one page to copy. */
+#define CHILD_STATE __attribute__((section("child_state")))
+
 static inline void spin_reset(struct spin *spin)
 {
 	RESET(spin->taken, 0);

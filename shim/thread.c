@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct held) == THREAD_HELD_SIZE, "struct thread");
 __thread struct thread_words thread_words;
 
 uint32_t window_count;
-static struct spin count_lock;
+static struct spin count_lock CHILD_STATE;
 
 static struct thread *threads;
 
@@ -42,7 +42,7 @@ static uint32_t ended_count;
 /* Values of `used` besides. */
 #define FREE 0
 #define CLAIMED UINT32_MAX
-uint32_t thread_generation = 1;
+uint32_t thread_generation CHILD_STATE = 1;
 
 /*
  * The count and the table of the hot stubs change together: a child that ran in a window while other threads
@@ -174,6 +174,26 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 		}
 	proc_maps_close(&maps);
 	return found;
+}
+
+/* Nothing else is mapped within so much below its end (the kernel's mmap_base()). */
+#define MAIN_STACK_GAP (128UL << 20)
+
+static uintptr_t main_stack_end;
+
+void thread_main_stack(uintptr_t end)
+{
+	main_stack_end = end;
+}
+
+uintptr_t thread_stack_end(const struct thread *self, uintptr_t stack_pointer)
+{
+	if (stack_pointer < main_stack_end && main_stack_end - stack_pointer < MAIN_STACK_GAP)
+		return main_stack_end;
+	if (self && !self->stack_given && self->stack_low && stack_pointer >= self->stack_low &&
+	    stack_pointer < self->stack_high)
+		return self->stack_end;
+	return 0;
 }
 
 /*

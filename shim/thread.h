@@ -12,6 +12,7 @@
 
 #include "box.h"
 #include "sys.h"
+#include "unwind.h"
 
 struct window;
 
@@ -53,14 +54,14 @@ struct thread {
 struct thread_words {
 	struct window *window;
 	struct thread *self;
-	uint32_t ended;	       /* the thread's record was given back: track nothing more */
-	uint32_t atfork_mode;  /* enum atfork_mode */
-	uint32_t atfork_watch; /* enum atfork_watch */
-	uint32_t environ_held; /* how often this thread holds environ */
-	uint32_t atfork_phase; /* enum atfork_phase: whose handlers it runs */
-	uint32_t fork_site;    /* of the fork that it makes: index in the box plus one */
-	uintptr_t fork_from;   /* and its return address */
-	bool orphans_found;    /* orphan_find() ran for it, in the child */
+	uint32_t ended;		     /* the thread's record was given back: track nothing more */
+	uint32_t atfork_mode;	     /* enum atfork_mode */
+	uint32_t atfork_watch;	     /* enum atfork_watch */
+	uint32_t environ_held;	     /* how often this thread holds environ */
+	uint32_t atfork_phase;	     /* enum atfork_phase: whose handlers it runs */
+	uint32_t fork_site;	     /* of the fork that it makes: index in the box plus one */
+	bool orphans_found;	     /* orphan_find() ran for it, in the child */
+	struct walk_start fork_from; /* where that fork returns to */
 };
 
 extern __thread struct thread_words thread_words __attribute__((visibility("hidden")));
@@ -106,6 +107,15 @@ static inline bool thread_used(const struct thread *thread)
  * pointer lies on no stack that is known to be this thread's.
  */
 bool thread_stack(struct thread *self, uintptr_t stack_pointer);
+
+/*
+ * Up to where may the stack be read from `stack_pointer` on, the calling thread's? Zero: not known. Asks nobody. `self`
+ * may be NULL.
+ */
+uintptr_t thread_stack_end(const struct thread *self, uintptr_t stack_pointer);
+
+/* The main thread's stack ends there. */
+void thread_main_stack(uintptr_t end);
 
 struct thread_range {
 	uintptr_t low, high; /* `high` is past the end */

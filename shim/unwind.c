@@ -51,6 +51,16 @@ unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity)
 	return walk.count;
 }
 
+unsigned unwind_from(const struct walk_start *start, struct unwind_frame *frame, unsigned capacity)
+{
+	bool complete = false;
+	unsigned count = 0;
+
+	if (start->stack_end)
+		count = walk_stack(start, frame, capacity, &complete);
+	return complete ? count : unwind(start->pc, frame, capacity);
+}
+
 struct climb {
 	bool (*original)(void *data, uintptr_t address, uintptr_t *word);
 	void *data;
@@ -112,30 +122,41 @@ uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintpt
 	return climb.found;
 }
 
+static uint32_t box_frames(const struct unwind_frame *found, unsigned count,
+			   struct box_frame *frame)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		module_frame(found[i].pc, &frame[i]);
+	return count;
+}
+
 uint32_t unwind_left(const struct walk_start *start, struct box_frame *frame, uint32_t capacity)
 {
 	struct unwind_frame found[BOX_STACK_FRAMES];
-	unsigned count, i;
+	unsigned count;
 	bool complete;
 
 	count = walk_stack(start, found, capacity < COUNT(found) ? capacity : COUNT(found),
 			   &complete);
 	if (!count)
 		found[count++].pc = start->pc;
-	for (i = 0; i < count; i++)
-		module_frame(found[i].pc, &frame[i]);
-	return count;
+	return box_frames(found, count, frame);
 }
 
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame)
 {
 	struct unwind_frame found[BOX_STACK_FRAMES];
-	unsigned count = unwind(from, found, BOX_STACK_FRAMES);
-	unsigned i;
 
-	for (i = 0; i < count; i++)
-		module_frame(found[i].pc, &frame[i]);
-	return count;
+	return box_frames(found, unwind(from, found, BOX_STACK_FRAMES), frame);
+}
+
+uint32_t unwind_box_from(const struct walk_start *start, struct box_frame *frame)
+{
+	struct unwind_frame found[BOX_STACK_FRAMES];
+
+	return box_frames(found, unwind_from(start, found, BOX_STACK_FRAMES), frame);
 }
 
 void unwind_init(void)

@@ -10,7 +10,13 @@
 
 #include "box.h"
 
-struct walk_start;
+/* Where to start, and what is known of the memory there. */
+struct walk_start {
+	uintptr_t pc;		 /* the return address of the first frame */
+	uintptr_t stack;	 /* stack pointer in that frame, after the call */
+	uintptr_t frame_pointer; /* in that frame */
+	uintptr_t stack_end; /* from `stack` up to here is one thread's own stack; zero: not known */
+};
 
 struct unwind_frame {
 	uintptr_t pc;	 /* return address */
@@ -22,6 +28,9 @@ struct unwind_frame {
  * from the first frame outside the shim. Returns how many.
  */
 unsigned unwind(uintptr_t from, struct unwind_frame *frame, unsigned capacity);
+
+/* The same from where start->pc returns to, the short way (walk.h) where it leads. */
+unsigned unwind_from(const struct walk_start *start, struct unwind_frame *frame, unsigned capacity);
 
 /*
  * In a child that may have returned from the function that forked, and called others since: the stack
@@ -39,8 +48,9 @@ uintptr_t unwind_returned(bool (*original)(void *data, uintptr_t address, uintpt
  */
 uint32_t unwind_left(const struct walk_start *start, struct box_frame *frame, uint32_t capacity);
 
-/* As unwind(), as frames of the box, at most BOX_STACK_FRAMES. */
+/* As unwind() and unwind_from(), as frames of the box, at most BOX_STACK_FRAMES. */
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);
+uint32_t unwind_box_from(const struct walk_start *start, struct box_frame *frame);
 
 /* Lets the unwinder set itself up while the process has one thread. */
 void unwind_init(void);

@@ -27,7 +27,6 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
-#include "walk.h"
 
 #include "poison.h"
 
@@ -46,7 +45,7 @@ _Static_assert(offsetof(struct thread_words, window) == 0, "entry_*.S");
  * list of free ones, linked by `outer`.
  */
 static struct window *free_windows;
-static struct spin free_lock;
+static struct spin free_lock CHILD_STATE;
 
 static struct window *window_take(struct thread *self)
 {
@@ -165,7 +164,13 @@ void window_locks_after_fork(void)
 	order_after_fork();
 }
 
-void window_after_fork(uintptr_t from, const struct box_site *site)
+static struct walk_start entry_from(const struct entry_registers *registers)
+{
+	return (struct walk_start){ registers->pc, registers->stack, registers->frame_pointer,
+				    thread_stack_end(thread_words.self, registers->stack) };
+}
+
+void window_after_fork(const struct walk_start *from, const struct box_site *site)
 {
 	thread_window_forget();
 	RESET(thread_words.atfork_mode, ATFORK_FULL);
@@ -174,7 +179,7 @@ void window_after_fork(uintptr_t from, const struct box_site *site)
 	signal_forget();
 	/* A process that was made without running handlers has not noted where. */
 	if (!orphan_found()) {
-		thread_words.fork_from = from;
+		thread_words.fork_from = *from;
 		thread_words.fork_site = record_site_index(site);
 	}
 	/* It may report what it finds. */
@@ -206,13 +211,13 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		thread_words.atfork_watch = ATFORK_WATCHED;
 	real_find_wanted();
 	environ_hold();
-	thread_words.fork_from = registers->pc;
+	thread_words.fork_from = entry_from(registers);
 	thread_words.fork_site = record_site_index(spawn->site);
 	pid = REAL(fork)();
 	watch = thread_words.atfork_watch;
 	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
 	if (!pid) {
-		window_after_fork(registers->pc, spawn->site);
+		window_after_fork(&thread_words.fork_from, spawn->site);
 		signal_raise(pending);
 		if (window) {
 			window->kind = WINDOW_AUDIT;
@@ -247,11 +252,11 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 static long fork_confined(const struct entry_registers *registers, struct spawn_record *spawn)
 {
 	spawn->reason = BOX_REASON_SECCOMP;
-	thread_words.fork_from = registers->pc;
+	thread_words.fork_from = entry_from(registers);
 	environ_hold();
 	spawn->pid = REAL(fork)();
 	if (!spawn->pid) {
-		window_after_fork(registers->pc, NULL);
+		window_after_fork(&thread_words.fork_from, NULL);
 		return 0;
 	}
 	environ_release();
@@ -348,7 +353,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	window = window_take(self);
 	if (!window)
 		return BOX_REASON_NO_MEMORY;
-	thread_words.fork_from = registers->pc;
+	thread_words.fork_from = entry_from(registers);
 	thread_words.fork_site = record_site_index(spawn->site);
 	atfork_prepare();
 	signal_open(&window->signal);
@@ -388,29 +393,13 @@ static bool is_exception(const struct box_site *site, enum spork_reason reason)
 	       !is_audit(reason);
 }
 
-/* The innermost frames, the short way where it leads. */
-static unsigned caller_frames(const struct entry_registers *registers, struct unwind_frame *frame)
-{
-	const struct thread *self = thread_words.self;
-	bool complete = false;
-	unsigned count = 0;
-
-	/* Its stack has bounds once a window was opened. */
-	if (self && !self->stack_given && registers->stack >= self->stack_low &&
-	    registers->stack < self->stack_high)
-		count = walk_stack(&(struct walk_start){ registers->pc, registers->stack,
-							 registers->frame_pointer,
-							 self->stack_end },
-				   frame, BOX_SITE_FRAMES, &complete);
-	return complete ? count : unwind(registers->pc, frame, BOX_SITE_FRAMES);
-}
-
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
 {
 	struct window_opening opening = { 0, NULL };
 	struct spawn_record spawn = { .call = call };
 	struct unwind_frame frame[BOX_SITE_FRAMES];
 	struct site_visit visit = { 0 };
+	struct walk_start start;
 	unsigned frames = 0;
 	bool confined;
 
@@ -422,8 +411,10 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		opening.result = fork_confined(registers, &spawn);
 		return opening;
 	}
-	if (!confined)
-		frames = caller_frames(registers, frame);
+	if (!confined) {
+		start = entry_from(registers);
+		frames = unwind_from(&start, frame, BOX_SITE_FRAMES);
+	}
 	if (frames)
 		visit = site_visit(call, frame, frames);
 	spawn.site = visit.site;

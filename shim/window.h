@@ -136,7 +136,7 @@ void window_enter(struct window *window);
 void window_upgrade(struct window *window, enum spork_reason reason) __attribute__((noreturn));
 
 /* The calling process is a real child of a fork, however it was made: forget what the parent's threads did. */
-void window_after_fork(uintptr_t from, const struct box_site *site);
+void window_after_fork(const struct walk_start *from, const struct box_site *site);
 
 /* Opens the shim's own locks in a forked child: no other thread is inside. */
 void window_locks_after_fork(void);
