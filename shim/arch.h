@@ -7,6 +7,8 @@
  *  arch_shadow_stack()   does the hardware keep return addresses of its own, which a child would pop?
  *  arch_return_slot()    where a frame keeps its return address
  *  arch_code()           a return address as it was before it was signed
+ *  arch_pid_variable()   where the code behind a call of fork() or vfork() stores its result, if that is the first
+ *                        thing it does with it
  *  ARCH_PAGE_MAX         the largest page that its kernels use
  *  ARCH_TLS_ABOVE        static thread-local storage starts at the thread pointer, and the thread's
  *                        descriptor ends there (variant I); or else the other way round
@@ -21,6 +23,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* `size` zero: it is kept in a register; `anywhere`: it is stored, but where is not known. */
+struct arch_variable {
+	uintptr_t address;
+	uint32_t size;
+	bool anywhere;
+};
 
 #if defined(__x86_64__)
 #include "arch_x86_64.h"

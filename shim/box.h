@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 5
+#define SPORK_BOX_VERSION 6
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -106,7 +106,8 @@
 	X(ATFORK, "atfork", "an atfork handler changes what the executed program inherits")        \
 	X(MODULE, "module-missing",                                                                \
 	  "what children write lies in a library that is not loaded here")                         \
-	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")
+	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")                \
+	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -340,6 +341,13 @@ struct box_order {
 		stack[BOX_STACK_FRAMES]; /* where `held` is asked for there, innermost first */
 };
 
+/* What a child wrote in its parent's frames. */
+struct box_local {
+	int64_t offset; /* from the end of its frame down: negative */
+	uint32_t frame; /* which one, of the violation's `fork` */
+	uint32_t known; /* is `offset`? */
+};
+
 struct box_violation {
 	uint32_t ready;
 	uint32_t kind; /* enum spork_violation */
@@ -369,6 +377,7 @@ struct box_violation {
 	struct box_order order;
 	/* A hidden lock: the functions that its holder was in, and that the child called. */
 	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
+	struct box_local local; /* vfork-wrote-locals */
 };
 
 /* One spawn, written by the parent when its call returns. */

@@ -22,6 +22,7 @@
 #include "thread.h"
 #include "tier.h"
 #include "unwind.h"
+#include "vfork.h"
 #include "window.h"
 
 /* Traits that are not reasons of the box: see hooks.def. */
@@ -241,13 +242,14 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	}
 }
 
-void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
+void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
+		    struct hook_caller caller)
 {
 	struct window *window = thread_words.window;
 	enum spork_reason reason;
 	int error = errno;
 
-	if (window->busy || window->kind == WINDOW_VFORK)
+	if (window->busy || window->kind == WINDOW_PASSED)
 		return;
 	if (window->kind == WINDOW_BARE) {
 		reason = traits[hook] < BOX_REASON_COUNT ? traits[hook] : BOX_REASON_NONE;
@@ -258,12 +260,14 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uint
 		return;
 	}
 	reason = trait_reason(hook, arguments);
-	if (window->kind == WINDOW_AUDIT) {
-		automaton_note(window, hook, where);
+	if (window->kind == WINDOW_VFORK) {
+		vfork_call(window, hook, reason, arguments, caller);
+	} else if (window->kind == WINDOW_AUDIT) {
+		automaton_note(window, hook, caller.where);
 		if (reason)
-			audit_refuse(window, reason, real_name(hook), where);
+			audit_refuse(window, reason, real_name(hook), caller.where);
 	} else {
-		if (!reason && !automaton_knows(window, hook, where))
+		if (!reason && !automaton_knows(window, hook, caller.where))
 			reason = BOX_REASON_CALL;
 		if (reason)
 			window_upgrade(window, reason);
@@ -279,15 +283,15 @@ static long missing(void)
 }
 
 /* What stubs run in a window, or before the constructor: the function to go on with. */
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments, struct hook_caller caller)
 	__attribute__((visibility("hidden")));
 
-void *hook_stub(enum hook hook, const struct hook_arguments *arguments, uintptr_t where)
+void *hook_stub(enum hook hook, const struct hook_arguments *arguments, struct hook_caller caller)
 {
 	void *function;
 
 	if (thread_words.window)
-		hook_in_window(hook, arguments, where);
+		hook_in_window(hook, arguments, caller);
 	function = real_target(hook);
 	return function ? function : (void *)missing;
 }
@@ -313,6 +317,8 @@ void window_enter(struct window *window)
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	uint64_t no_core[2] = { 1, 1 };
 
+	if (window->kind == WINDOW_VFORK)
+		vfork_enter(window);
 	if (window->kind != WINDOW_SHARED)
 		return;
 	if (window->number == SYS_clone)
@@ -371,6 +377,8 @@ void window_exec_begin(struct window *window)
 		note_returned(window);
 		core_restore(RLIMIT_CORE);
 		signal_exec(&window->signal);
+	} else if (window->kind == WINDOW_VFORK) {
+		vfork_exec_begin(window);
 	}
 	errno = error;
 }
@@ -384,6 +392,8 @@ void window_exec_failed(struct window *window)
 		site_exec_failed(window->site);
 	else if (window->kind == WINDOW_SHARED)
 		window_upgrade(window, BOX_REASON_EXEC_FAILED);
+	else if (window->kind == WINDOW_VFORK)
+		vfork_exec_failed(window);
 	else if (window->kind == WINDOW_BARE)
 		bypass_close(window);
 	errno = error;
@@ -392,6 +402,9 @@ void window_exec_failed(struct window *window)
 /* The process ends without destructors. */
 static void leaving(void)
 {
+	/* One that shares memory is not the process that would tell. */
+	if (!window_memory_is_own())
+		return;
 	if (UNLIKELY(lock_attention & ATTEND_CHILD))
 		lock_child_goes_on();
 	profile_save_leaving();

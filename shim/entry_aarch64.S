@@ -308,6 +308,7 @@ FUNCTION stub_slow
 	mov	w0, w16
 	add	x1, sp, #ARGUMENTS
 	mov	x2, x30
+	add	x3, sp, #STUB_FRAME
 	bl	hook_stub
 	mov	x16, x0
 	ldp	x0, x1, [sp, #ARGUMENTS]

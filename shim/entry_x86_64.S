@@ -359,6 +359,7 @@ stub_slow:
 	mov	%r11d, %edi
 	mov	%rsp, %rsi
 	mov	8(%rbp), %rdx
+	lea	16(%rbp), %rcx
 	call	hook_stub
 	mov	%rax, %r11
 	mov	0(%rsp), %rdi

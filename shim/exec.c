@@ -24,7 +24,7 @@ struct exec_call {
 	int fd, flags;
 	char *const *argv;
 	char *const *envp;
-	uintptr_t where; /* return address of the call */
+	struct hook_caller caller;
 };
 
 /* environ as it is when no window of another thread has replaced it. */
@@ -56,10 +56,10 @@ static int exec_run(const struct exec_call *call)
 
 	hook_init();
 	if (thread_words.window)
-		hook_in_window(call->hook, NULL, call->where);
+		hook_in_window(call->hook, NULL, call->caller);
 	window = thread_words.window;
 	envp = ENVIRONMENT_KEEP(call->envp);
-	if (UNLIKELY(lock_attention & ATTEND_CHILD))
+	if (UNLIKELY(lock_attention & ATTEND_CHILD) && window_memory_is_own())
 		lock_child_executes();
 	if (window)
 		window_exec_begin(window);
@@ -73,34 +73,35 @@ static int exec_run(const struct exec_call *call)
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, CALLER });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, HOOK_CALLER });
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
 	return exec_run(
-		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), CALLER });
+		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), HOOK_CALLER });
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, envp, CALLER });
+	return exec_run(&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, envp, HOOK_CALLER });
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
 	return exec_run(
-		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), CALLER });
+		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), HOOK_CALLER });
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return exec_run(&(struct exec_call){ HOOK_fexecve, NULL, fd, 0, argv, envp, CALLER });
+	return exec_run(&(struct exec_call){ HOOK_fexecve, NULL, fd, 0, argv, envp, HOOK_CALLER });
 }
 
 EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return exec_run(&(struct exec_call){ HOOK_execveat, path, fd, flags, argv, envp, CALLER });
+	return exec_run(
+		&(struct exec_call){ HOOK_execveat, path, fd, flags, argv, envp, HOOK_CALLER });
 }
 
 /* Number of arguments from `first` on, the ending NULL included. */
@@ -135,7 +136,7 @@ EXPORT int execl(const char *path, const char *arg, ...)
 
 	LIST(argv, arg, rest);
 	return exec_run(
-		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), CALLER });
+		&(struct exec_call){ HOOK_execve, path, -1, 0, argv, own_environ(), HOOK_CALLER });
 }
 
 EXPORT int execlp(const char *file, const char *arg, ...)
@@ -144,7 +145,7 @@ EXPORT int execlp(const char *file, const char *arg, ...)
 
 	LIST(argv, arg, rest);
 	return exec_run(
-		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), CALLER });
+		&(struct exec_call){ HOOK_execvpe, file, -1, 0, argv, own_environ(), HOOK_CALLER });
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)
@@ -159,5 +160,5 @@ EXPORT int execle(const char *path, const char *arg, ...)
 		skipped = va_arg(rest, const char *);
 	envp = va_arg(rest, char *const *);
 	va_end(rest);
-	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, CALLER });
+	return exec_run(&(struct exec_call){ HOOK_execve, path, -1, 0, argv, envp, HOOK_CALLER });
 }

@@ -21,7 +21,7 @@ static int wrapped_main(int argc, char **argv, char **envp)
 	struct held_caller caller = HELD_CALLER;
 	int status = program_main(argc, argv, envp);
 
-	hook_enter(HOOK_exit, NULL);
+	hook_enter(HOOK_exit, &(struct hook_arguments){ { status } });
 	hidden_exit(caller.where, caller.stack, status);
 	return status;
 }

@@ -344,3 +344,14 @@ uint32_t module_program(void)
 		program = module.index;
 	return program;
 }
+
+bool module_is_named(uint32_t index, const char *name)
+{
+	const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
+	const char *base;
+
+	if (!module || !memchr(module->path, 0, sizeof(module->path)))
+		return false;
+	base = strrchr(module->path, '/');
+	return !strcmp(base ? base + 1 : module->path, name);
+}

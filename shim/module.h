@@ -33,6 +33,9 @@ void module_frame(uintptr_t address, struct box_frame *frame);
  */
 uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size);
 
+/* Is that the file name of the module with this box index? */
+bool module_is_named(uint32_t index, const char *name);
+
 /* Has a module been loaded whose path contains this? */
 bool module_loaded(const char *part);
 

@@ -51,9 +51,20 @@ static void put_data(struct text *text, const struct box_frame *frame)
 	}
 }
 
+static void put_local(struct text *text, const struct box_violation *violation)
+{
+	uint32_t frame = violation->local.frame;
+
+	text_hex(text, violation->lock.addr);
+	if (frame >= violation->fork_frames || frame >= BOX_STACK_FRAMES)
+		return;
+	text_string(text, " in the frame of ");
+	put_code(text, &violation->fork[frame]);
+}
+
 static struct text *buffer_begin(struct text_buffer *buffer, char *bytes, size_t capacity)
 {
-	buffer->text = (struct text){ text_buffer_put, put_code, put_data, put_code };
+	buffer->text = (struct text){ text_buffer_put, put_code, put_data, put_local, put_code };
 	buffer->bytes = bytes;
 	buffer->size = 0;
 	buffer->capacity = capacity;
@@ -150,6 +161,7 @@ void report_violation(struct box_violation *violation)
 	hash = hash_frames(hash, violation->stack, violation->stack_frames);
 	hash = hash_frames(hash, violation->fork, violation->fork_frames);
 	hash = hash_frames(hash, violation->order.stack, violation->order.stack_frames);
+	hash = hash_mix(hash, (uint64_t)violation->local.offset);
 	violation->hash = hash;
 	violation->count = 1;
 	violation->time_ns = sys_now();

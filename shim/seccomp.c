@@ -134,13 +134,6 @@ bool seccomp_threatens(void)
 	return verdict <= 0;
 }
 
-/* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
-static bool memory_is_own(void)
-{
-	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT ||
-	       thread_words.window->kind == WINDOW_BARE;
-}
-
 static void note_filter(void)
 {
 	if (seccomp_confined())
@@ -152,11 +145,11 @@ static void note_filter(void)
 
 /* In a window the trait of the row decides; where the memory is the process's own a filter is noticed. */
 static void note(enum hook hook, const struct hook_arguments *arguments, long number,
-		 long operation, uintptr_t where)
+		 long operation, struct hook_caller caller)
 {
 	if (thread_words.window)
-		hook_in_window(hook, arguments, where);
-	if (memory_is_own() &&
+		hook_in_window(hook, arguments, caller);
+	if (window_memory_is_own() &&
 	    (number == SYS_seccomp ? operation != SECCOMP_GET_ACTION_AVAIL :
 				     number == SYS_prctl && operation == PR_SET_SECCOMP))
 		note_filter();
@@ -172,7 +165,7 @@ EXPORT int prctl(int operation, ...)
 	for (i = 1; i < 5; i++)
 		arguments.value[i] = va_arg(rest, long);
 	va_end(rest);
-	note(HOOK_prctl, &arguments, SYS_prctl, operation, CALLER);
+	note(HOOK_prctl, &arguments, SYS_prctl, operation, HOOK_CALLER);
 	return REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
 			   arguments.value[4]);
 }
@@ -203,7 +196,7 @@ EXPORT long syscall(long number, ...)
 		value[i] = va_arg(rest, long);
 	va_end(rest);
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
-	note(HOOK_syscall, &arguments, number, value[0], CALLER);
+	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 	if (UNLIKELY(!result) && makes_process(number, value))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);

@@ -110,6 +110,16 @@ void signal_reset(const struct signal_window *window)
 			REAL(sigaction)(signal, &deflt, NULL);
 }
 
+void signal_hold(const struct signal_window *window)
+{
+	sys_sigmask(window->mask | window->handlers);
+}
+
+void *signal_handler(int signal)
+{
+	return (void *)mirror[signal].sa_handler;
+}
+
 sys_sigset signal_pending(void)
 {
 	sys_sigset pending = 0;
@@ -128,15 +138,19 @@ void signal_raise(sys_sigset signals)
 }
 
 /* The window that a call belongs to, if the caller is a child that shares memory. */
-static struct signal_window *shared(void)
+static struct window *shared(void)
 {
-	struct window *window = window_shared();
+	struct window *window = thread_words.window;
 
-	return window ? &window->signal : NULL;
+	return window && !window->busy &&
+			       (window->kind == WINDOW_SHARED || window->kind == WINDOW_VFORK) ?
+		       window :
+		       NULL;
 }
 
-static int mask_change(struct signal_window *window, int how, const sigset_t *set, sigset_t *old)
+static int mask_change(struct window *open, int how, const sigset_t *set, sigset_t *old)
 {
+	struct signal_window *window = &open->signal;
 	sys_sigset before = window->mask, given;
 
 	if (set) {
@@ -149,6 +163,8 @@ static int mask_change(struct signal_window *window, int how, const sigset_t *se
 			return EINVAL;
 		/* as the kernel and libc do */
 		window->mask = given & ~(BIT(SIGKILL) | BIT(SIGSTOP) | INTERNAL);
+		if (open->kind == WINDOW_VFORK)
+			signal_hold(window);
 	}
 	if (old) {
 		memset(old, 0, sizeof(*old));
@@ -159,7 +175,7 @@ static int mask_change(struct signal_window *window, int how, const sigset_t *se
 
 EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	struct signal_window *window = shared();
+	struct window *window = shared();
 	int error;
 
 	hook_enter(HOOK_sigprocmask, NULL);
@@ -173,15 +189,16 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-	struct signal_window *window = shared();
+	struct window *window = shared();
 
 	hook_enter(HOOK_pthread_sigmask, NULL);
 	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
 }
 
-static int action_change(struct signal_window *window, int signal, const struct sigaction *action,
+static int action_change(struct window *open, int signal, const struct sigaction *action,
 			 struct sigaction *old)
 {
+	struct signal_window *window = &open->signal;
 	bool inherited = signal >= 1 && signal <= SIGNALS && window->handlers & BIT(signal);
 
 	if (REAL(sigaction)(signal, action, old))
@@ -195,12 +212,14 @@ static int action_change(struct signal_window *window, int signal, const struct 
 		window->own &= ~BIT(signal);
 	else
 		window->own |= BIT(signal);
+	if (inherited && open->kind == WINDOW_VFORK)
+		signal_hold(window);
 	return 0;
 }
 
 EXPORT int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
-	struct signal_window *window = shared();
+	struct window *window = shared();
 	int result;
 
 	hook_enter(HOOK_sigaction, NULL);
@@ -214,7 +233,7 @@ EXPORT int sigaction(int signal, const struct sigaction *action, struct sigactio
 
 EXPORT sighandler_t signal(int number, sighandler_t handler)
 {
-	struct signal_window *window = shared();
+	struct window *window = shared();
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
 	sighandler_t result;
 

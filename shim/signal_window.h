@@ -30,6 +30,15 @@ void signal_close(const struct signal_window *window);
 /* In the child, first of all, where the clone did not do it: no handler of the parent's is left. */
 void signal_reset(const struct signal_window *window);
 
+/*
+ * In a child that the program made by vfork(): lets through what would be let through in a child of fork(), but for
+ * signals that the parent has a handler for.
+ */
+void signal_hold(const struct signal_window *window);
+
+/* The parent's handler for it: of a child that has not set one of its own. */
+void *signal_handler(int signal);
+
 /* In the child, before exec: the mask becomes real. */
 void signal_exec(const struct signal_window *window);
 /* In the child, when it ends: the signals that wait for it. */

@@ -39,6 +39,24 @@ static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsign
 	return hash;
 }
 
+/* Programs whose vfork() children change what they share, and whose parents count on it: known.def. */
+static bool known_sharer(uintptr_t pc)
+{
+	static const char *const names[] = {
+#define KNOWN(name, why) name,
+#include "known.def"
+#undef KNOWN
+	};
+	struct box_frame frame;
+	size_t i;
+
+	module_frame(pc, &frame);
+	for (i = 0; i < COUNT(names); i++)
+		if (module_is_named(frame.module, names[i]))
+			return true;
+	return false;
+}
+
 static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *frame,
 				    unsigned frames)
 {
@@ -51,6 +69,8 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	/* The program's own vfork() shares memory from the first: there is nothing to learn. */
 	fresh.state = call == BOX_CALL_VFORK ? BOX_SITE_PROMOTED : BOX_SITE_LEARNING;
 	fresh.reason = call == BOX_CALL_VFORK ? BOX_REASON_NONE : BOX_REASON_LEARNING;
+	if (call == BOX_CALL_VFORK && known_sharer(frame[0].pc))
+		fresh.reason = BOX_REASON_KNOWN;
 	fresh.key = hash_mix(0, call);
 	for (i = 0; i < frames && module_find(frame[i].pc, &module); i++) {
 		module_frame(frame[i].pc, &fresh.frame[i]);
@@ -211,6 +231,22 @@ static bool site_full(struct box_site *site, const struct site_writes *writes,
 	return false;
 }
 
+void site_add_write(struct box_site *site, uintptr_t start, uintptr_t end)
+{
+	struct box_write write = { .size = (uint32_t)(end - start) };
+	struct module module;
+
+	if (!module_find(start, &module) || site->writes == BOX_SITE_WRITES)
+		return;
+	write.module = module.index;
+	write.offset = start - module.bias;
+	if (site_knows(site, &write))
+		return;
+	site->write[site->writes] = write;
+	__atomic_store_n(&site->writes, site->writes + 1, __ATOMIC_RELEASE);
+	RECORD_ADD(changes, 1);
+}
+
 bool site_audit_writes(struct box_site *site, const struct site_writes *writes)
 {
 	bool more = writes->path;
@@ -302,12 +338,17 @@ void site_take_refusal(struct box_site *known, const struct box_site *told)
 			 __ATOMIC_RELEASE);
 }
 
+void site_count_upgrade(struct box_site *site)
+{
+	__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
+	RECORD_ADD(upgrades, 1);
+}
+
 void site_upgraded(struct box_site *site, enum spork_reason reason)
 {
 	uint32_t strikes = __atomic_add_fetch(&site->strikes, 1, __ATOMIC_RELAXED);
 
-	__atomic_add_fetch(&site->upgrades, 1, __ATOMIC_RELAXED);
-	RECORD_ADD(upgrades, 1);
+	site_count_upgrade(site);
 	if (strikes >= 16 && strikes > site->by_tier[BOX_TIER_VFORK] / 4)
 		site_refuse(site, reason);
 }

@@ -58,6 +58,9 @@ struct site_writes {
  */
 bool site_audit_writes(struct box_site *site, const struct site_writes *writes);
 
+/* Children of vfork() at this site write this, static data; windows save it from now on. */
+void site_add_write(struct box_site *site, uintptr_t start, uintptr_t end);
+
 /* And its transitions were added: the audit counts, and the site is promoted when there were enough. */
 void site_audit_clean(struct box_site *site, const struct site_writes *writes);
 
@@ -71,6 +74,9 @@ bool site_knows_stack(const struct box_site *site, uint32_t offset, uint32_t siz
  * windows, and is demoted; what an audit has learned from since does not count.
  */
 void site_upgraded(struct box_site *site, enum spork_reason reason);
+
+/* The same for a vfork() whose child broke its rules: nothing follows from it. */
+void site_count_upgrade(struct box_site *site);
 
 /* The exec after a clean audit failed: the audit does not count. */
 void site_exec_failed(struct box_site *site);

@@ -279,9 +279,90 @@ static void text_hidden(struct text *text, const struct box_violation *violation
 		      sizeof(violation->held_in));
 }
 
+static void text_wrote(struct text *text, const struct box_violation *violation)
+{
+	text_string(text, "The child of vfork() wrote ");
+	text_decimal(text, violation->leak.size);
+	text_string(text, violation->leak.size == 1 ? " byte" : " bytes");
+	if (violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS) {
+		text_string(text, " of its parent's stack, ");
+		text->local(text, violation);
+	} else {
+		text_string(text, " of static data, at ");
+		text->data(text, &violation->lock);
+	}
+}
+
+static void text_vfork(struct text *text, const struct box_violation *violation)
+{
+	size_t size = sizeof(violation->text);
+
+	switch (violation->kind) {
+	case BOX_VIOLATION_VFORK_RETURNED:
+		text_function(text,
+			      "The child of vfork() has returned from the function that called "
+			      "it, and now calls ",
+			      violation->text, size);
+		break;
+	case BOX_VIOLATION_VFORK_EXIT:
+		text_function(text, "The child of vfork() calls ", violation->text, size);
+		text_string(text, ", and gets _exit()");
+		break;
+	case BOX_VIOLATION_VFORK_THREAD:
+		text_function(text, "The child of vfork() starts a thread, by ", violation->text,
+			      size);
+		break;
+	case BOX_VIOLATION_VFORK_MEMORY_MAP:
+		text_function(text,
+			      "The child of vfork() changes the memory map of its parent, by ",
+			      violation->text, size);
+		break;
+	case BOX_VIOLATION_VFORK_RECORD_LOCK:
+		text_function(text, "The child of vfork() uses record locks, by ", violation->text,
+			      size);
+		break;
+	case BOX_VIOLATION_VFORK_FD_FLAGS:
+		text_function(text,
+			      "The child of vfork() changes the flags of a file description that "
+			      "its parent shares, by ",
+			      violation->text, size);
+		break;
+	case BOX_VIOLATION_VFORK_SIGNAL_HANDLER:
+		text_string(text, "A handler of its parent's would have run in the child of "
+				  "vfork(), for SIG");
+		text_bounded(text, violation->text, size);
+		text_string(text, "; it is held back");
+		break;
+	default:
+		text_function(text, "The child of vfork() calls ", violation->text, size);
+		text_string(text, ", which is not safe there");
+		break;
+	}
+}
+
+/* Kinds that are about a child of the program's own vfork(). */
+static bool of_vfork(uint32_t kind)
+{
+	return kind >= BOX_VIOLATION_VFORK_RETURNED && kind <= BOX_VIOLATION_VFORK_SIGNAL_HANDLER;
+}
+
 void text_message(struct text *text, const struct box_violation *violation)
 {
 	switch (violation->kind) {
+	case BOX_VIOLATION_VFORK_WROTE_LOCALS:
+	case BOX_VIOLATION_VFORK_WROTE_MEMORY:
+		text_wrote(text, violation);
+		break;
+	case BOX_VIOLATION_VFORK_RETURNED:
+	case BOX_VIOLATION_VFORK_EXIT:
+	case BOX_VIOLATION_VFORK_UNSAFE_CALL:
+	case BOX_VIOLATION_VFORK_THREAD:
+	case BOX_VIOLATION_VFORK_MEMORY_MAP:
+	case BOX_VIOLATION_VFORK_RECORD_LOCK:
+	case BOX_VIOLATION_VFORK_FD_FLAGS:
+	case BOX_VIOLATION_VFORK_SIGNAL_HANDLER:
+		text_vfork(text, violation);
+		break;
 	case BOX_VIOLATION_ORPHANED_LOCK:
 		text_string(text, "fork() leaves ");
 		text_lock(text, violation);
@@ -389,7 +470,7 @@ static void text_order(struct text *text, const struct box_violation *violation)
 static bool of_child(uint32_t kind)
 {
 	return kind == BOX_VIOLATION_ORPHAN_DEADLOCK || kind == BOX_VIOLATION_FORK_HOLDING_LOCK ||
-	       kind == BOX_VIOLATION_ATFORK_BYPASSED;
+	       kind == BOX_VIOLATION_ATFORK_BYPASSED || of_vfork(kind);
 }
 
 static const char bar[] = "==================\n";
@@ -425,7 +506,8 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, &violation->origin, 1);
 	}
 	if (violation->fork_frames) {
-		text_string(text, "  The fork was here:\n");
+		text_string(text, of_vfork(violation->kind) ? "  The vfork was here:\n" :
+							      "  The fork was here:\n");
 		text_stack(text, violation->fork, violation->fork_frames);
 	}
 	if (violation->stack_frames && !violation->order.locks) {
@@ -439,7 +521,8 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_string(text, "  The child is aborted.\n");
 	if (!summary && violation->handler.addr)
 		summary = &violation->handler;
-	if (!summary && violation->kind == BOX_VIOLATION_ATFORK_BYPASSED)
+	if (!summary && violation->stack_frames &&
+	    (violation->kind == BOX_VIOLATION_ATFORK_BYPASSED || of_vfork(violation->kind)))
 		summary = &violation->stack[0];
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];

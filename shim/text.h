@@ -17,6 +17,8 @@ struct text {
 	void (*code)(struct text *text, const struct box_frame *frame);
 	/* A data address, without newline: "0x55d0c8 (cache_lock)". */
 	void (*data)(struct text *text, const struct box_frame *frame);
+	/* What a violation's `local` says was written: "local 'status' in run_hook hook.c:31", or the frame's code. */
+	void (*local)(struct text *text, const struct box_violation *violation);
 	/* A code address for the last line: "cache.c:88 in cache_get" or "app+0x1234". */
 	void (*summary)(struct text *text, const struct box_frame *frame);
 };

@@ -79,6 +79,19 @@ enum spork_reason tier_process_refuses(void)
 	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
 }
 
+enum spork_reason tier_vfork_refuses(const struct site_visit *visit)
+{
+	if (!visit->site)
+		return BOX_REASON_TABLE_FULL;
+	if (visit->site->reason == BOX_REASON_KNOWN && !config.strict)
+		return BOX_REASON_KNOWN;
+	if (seccomp_threatens())
+		return BOX_REASON_SECCOMP;
+	if (arch_shadow_stack())
+		return BOX_REASON_SHADOW_STACK;
+	return BOX_REASON_NONE;
+}
+
 enum spork_reason tier_site_refuses(const struct site_visit *visit)
 {
 	if (!visit->site)

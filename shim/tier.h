@@ -11,6 +11,9 @@
 /* Why no child of this process may share its memory now; BOX_REASON_NONE: it may. */
 enum spork_reason tier_process_refuses(void);
 
+/* The same for the rules of a vfork() of the program's own. */
+enum spork_reason tier_vfork_refuses(const struct site_visit *visit);
+
 /* Why no child of this site may, this time. */
 enum spork_reason tier_site_refuses(const struct site_visit *visit);
 

@@ -157,6 +157,35 @@ static void restore(uintptr_t address, const uint8_t *from, size_t size)
 	}
 }
 
+void undo_restore_stack(const struct undo *undo, uintptr_t returned)
+{
+	uintptr_t end = undo->stack + undo->stack_size;
+
+	if (returned > end)
+		returned = end;
+	if (returned > undo->stack)
+		restore(undo->stack, (const uint8_t *)undo->stack_words, returned - undo->stack);
+}
+
+/* While the process has one thread this is the first range. */
+void undo_restore_storage(const struct undo *undo)
+{
+	if (undo->alone && undo->ranges)
+		restore(undo->range[0].address, undo->bytes + undo->range[0].at,
+			undo->range[0].size);
+}
+
+const uint8_t *undo_bytes(const struct undo *undo, uintptr_t address, size_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < undo->ranges; i++)
+		if (address >= undo->range[i].address &&
+		    address + size <= undo->range[i].address + undo->range[i].size)
+			return undo->bytes + undo->range[i].at + (address - undo->range[i].address);
+	return NULL;
+}
+
 static void restore_stack(const struct undo *undo, const struct box_site *site, uintptr_t returned)
 {
 	const uint8_t *bytes = (const uint8_t *)undo->stack_words;
@@ -167,11 +196,8 @@ static void restore_stack(const struct undo *undo, const struct box_site *site, 
 		returned = end;
 	else if (returned == UINTPTR_MAX) /* not known: as in other children */
 		returned = undo->stack + site->returned;
-	if (returned > end)
-		returned = end;
-	if (returned > undo->stack)
-		restore(undo->stack, bytes, returned - undo->stack);
-	for (i = 0; returned != end && i < count && i < BOX_SITE_STACK; i++) {
+	undo_restore_stack(undo, returned);
+	for (i = 0; returned < end && i < count && i < BOX_SITE_STACK; i++) {
 		uint32_t offset = site->stack_write[i].offset, size = site->stack_write[i].size;
 
 		if ((uint64_t)offset + size <= undo->stack_size)

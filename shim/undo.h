@@ -60,6 +60,13 @@ void undo_not_alone(void);
  */
 void undo_restore(const struct undo *undo, const struct box_site *site, uintptr_t returned);
 
+/* Parts of that: the stack below `returned`, the thread's own storage. */
+void undo_restore_stack(const struct undo *undo, uintptr_t returned);
+void undo_restore_storage(const struct undo *undo);
+
+/* The bytes at `address` as they were; NULL: static data that was not saved. */
+const uint8_t *undo_bytes(const struct undo *undo, uintptr_t address, size_t size);
+
 /* The word of the saved stack at `address`; false: not saved. */
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
 

@@ -27,6 +27,7 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "vfork.h"
 
 #include "poison.h"
 
@@ -62,7 +63,7 @@ static struct window *window_take(struct thread *self)
 	if (!window)
 		window = memory_take(sizeof(*window));
 	if (window)
-		memset(window, 0, offsetof(struct window, undo));
+		memset(window, 0, offsetof(struct window, vfork_stack));
 	return window;
 }
 
@@ -113,8 +114,7 @@ void window_reserve(void)
 		window_give(window);
 }
 
-/* How much of the stack to save: all of it, up to the cap. */
-static enum spork_reason stack_size(struct thread *self, uintptr_t stack, size_t *size)
+enum spork_reason window_stack_size(struct thread *self, uintptr_t stack, size_t *size)
 {
 	if (!self)
 		return BOX_REASON_NO_MEMORY;
@@ -164,7 +164,7 @@ void window_locks_after_fork(void)
 	order_after_fork();
 }
 
-static struct walk_start entry_from(const struct entry_registers *registers)
+struct walk_start window_from(const struct entry_registers *registers)
 {
 	return (struct walk_start){ registers->pc, registers->stack, registers->frame_pointer,
 				    thread_stack_end(thread_words.self, registers->stack) };
@@ -211,7 +211,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 		thread_words.atfork_watch = ATFORK_WATCHED;
 	real_find_wanted();
 	environ_hold();
-	thread_words.fork_from = entry_from(registers);
+	thread_words.fork_from = window_from(registers);
 	thread_words.fork_site = record_site_index(spawn->site);
 	pid = REAL(fork)();
 	watch = thread_words.atfork_watch;
@@ -252,7 +252,7 @@ static long fork_real(const struct entry_registers *registers, struct spawn_reco
 static long fork_confined(const struct entry_registers *registers, struct spawn_record *spawn)
 {
 	spawn->reason = BOX_REASON_SECCOMP;
-	thread_words.fork_from = entry_from(registers);
+	thread_words.fork_from = window_from(registers);
 	environ_hold();
 	spawn->pid = REAL(fork)();
 	if (!spawn->pid) {
@@ -262,35 +262,6 @@ static long fork_confined(const struct entry_registers *registers, struct spawn_
 	environ_release();
 	window_record(spawn);
 	return spawn->pid;
-}
-
-static struct window *open_vfork(const struct entry_registers *registers,
-				 struct spawn_record *spawn)
-{
-	struct window *window = window_take(thread_self());
-	uint32_t held;
-
-	if (!window)
-		return NULL;
-	window->kind = WINDOW_VFORK;
-	/* As libc's: a filter that the program has added may know no other. */
-#ifdef SYS_vfork
-	window->number = SYS_vfork;
-#else
-	window->number = SYS_clone;
-	window->argument[0] = CLONE_VM | CLONE_VFORK | SIGCHLD;
-#endif
-	window->registers = *registers;
-	window->call = spawn->call;
-	window->site = spawn->site;
-	window->opened_ns = spawn->start_ns;
-	window->outer = thread_words.window;
-	/* Its child executes with environ as it is. */
-	held = thread_words.environ_held;
-	environ_hold();
-	window->environ_held = thread_words.environ_held != held;
-	window_set(window);
-	return window;
 }
 
 /* Undoes what open_shared() did before it gave up, but for the prepare handlers. */
@@ -308,17 +279,71 @@ static enum spork_reason open_failed(struct window *window, void (*give_environ)
 /* Some containers answer clone3 with ENOSYS: their filters cannot look at its flags. */
 static bool no_clone3;
 
-static void clone_choose(struct window *window)
+static void clone_choose(struct window *window, int exit_signal)
 {
 	if (no_clone3) {
 		window->number = SYS_clone;
-		window->argument[0] = CLONE_VM | CLONE_VFORK;
+		window->argument[0] = CLONE_VM | CLONE_VFORK | (unsigned)exit_signal;
 		return;
 	}
 	window->number = SYS_clone3;
 	window->argument[0] = (uintptr_t)&window->clone;
 	window->argument[1] = sizeof(window->clone);
 	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
+	window->clone.exit_signal = (unsigned)exit_signal;
+}
+
+/* A vfork() that failed cannot be tried again: it asks before. A size of zero is refused by whoever looks at it. */
+static void clone3_try(void)
+{
+	static bool tried;
+
+	if (!__atomic_load_n(&tried, __ATOMIC_RELAXED) && SYS(clone3, NULL, 0) != -EINVAL)
+		no_clone3 = true;
+	__atomic_store_n(&tried, true, __ATOMIC_RELAXED);
+}
+
+/* Let through: a filter that the program has added may know no system call but libc's. */
+static void pass_vfork(struct window *window)
+{
+	window->kind = WINDOW_PASSED;
+#ifdef SYS_vfork
+	window->number = SYS_vfork;
+#else
+	window->number = SYS_clone;
+	window->argument[0] = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
+}
+
+static struct window *open_vfork(const struct entry_registers *registers,
+				 const struct site_visit *visit, const struct unwind_frame *frame,
+				 unsigned frames, const struct spawn_record *spawn)
+{
+	struct window *window = window_take(thread_self());
+	uint32_t held;
+
+	if (!window)
+		return NULL;
+	window->registers = *registers;
+	window->call = spawn->call;
+	window->site = spawn->site;
+	window->opened_ns = spawn->start_ns;
+	window->outer = thread_words.window;
+	/* Its child executes with environ as it is. */
+	held = thread_words.environ_held;
+	environ_hold();
+	window->environ_held = thread_words.environ_held != held;
+	if (window->outer || tier_vfork_refuses(visit) ||
+	    !vfork_open(window, registers, visit, frame, frames)) {
+		pass_vfork(window);
+		window_set(window);
+		return window;
+	}
+	clone3_try();
+	clone_choose(window, SIGCHLD);
+	window->kind = WINDOW_VFORK;
+	thread_window(window);
+	return window;
 }
 
 static void clone_failed(const struct window *window, long error)
@@ -347,13 +372,13 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 	struct window *window;
 	size_t size;
 
-	reason = stack_size(self, registers->stack, &size);
+	reason = window_stack_size(self, registers->stack, &size);
 	if (reason)
 		return reason;
 	window = window_take(self);
 	if (!window)
 		return BOX_REASON_NO_MEMORY;
-	thread_words.fork_from = entry_from(registers);
+	thread_words.fork_from = window_from(registers);
 	thread_words.fork_site = record_site_index(spawn->site);
 	atfork_prepare();
 	signal_open(&window->signal);
@@ -366,7 +391,7 @@ static enum spork_reason open_shared(const struct entry_registers *registers,
 		return open_failed(window, environ_shared ? environ_give : environ_unkeep, reason);
 	window->kind = WINDOW_SHARED;
 	window->returned = UINTPTR_MAX;
-	clone_choose(window);
+	clone_choose(window, 0);
 	window->registers = *registers;
 	window->call = spawn->call;
 	window->site = spawn->site;
@@ -404,7 +429,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	bool confined;
 
 	hook_init();
-	hook_enter(HOOK_fork, NULL);
+	hook_enter(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL);
 	spawn.start_ns = sys_now();
 	confined = UNLIKELY(seccomp_confined()) && !thread_words.window;
 	if (confined && call == BOX_CALL_FORK) {
@@ -412,7 +437,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		return opening;
 	}
 	if (!confined) {
-		start = entry_from(registers);
+		start = window_from(registers);
 		frames = unwind_from(&start, frame, BOX_SITE_FRAMES);
 	}
 	if (frames)
@@ -421,7 +446,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	spawn.shape = visit.shape;
 	spawn.extent = visit.extent;
 	if (call == BOX_CALL_VFORK) {
-		opening.window = open_vfork(registers, &spawn);
+		opening.window = open_vfork(registers, &visit, frame, frames, &spawn);
 		if (opening.window)
 			return opening;
 	}
@@ -457,14 +482,45 @@ static struct spawn_record spawn_of(const struct window *window, long pid)
 	};
 }
 
+/* A child that broke the rules of vfork() starts over as a real fork; its parent waits for it as before. */
+static long restart_vfork(const struct entry_registers *registers, struct spawn_record *spawn)
+{
+	struct vfork_hold hold;
+	long pid;
+
+	spawn->upgraded = true;
+	site_count_upgrade(spawn->site);
+	vfork_hold(&hold);
+	pid = fork_real(registers, spawn, false, 0);
+	if (!pid)
+		vfork_held_child(&hold);
+	else
+		vfork_held_wait(&hold);
+	return pid;
+}
+
+/* Returns twice where the child starts over. */
 static long close_vfork(struct window *window, long pid)
 {
+	struct entry_registers registers = window->registers;
 	struct spawn_record spawn = spawn_of(window, pid);
+	struct signal_window signal = window->signal;
+	bool watched = window->kind == WINDOW_VFORK;
 
-	window_set(window->outer);
+	if (watched)
+		thread_window(window->outer);
+	else
+		window_set(window->outer);
+	if (watched)
+		spawn.pid = vfork_close(window, pid);
+	spawn.reason = window->upgrade;
 	if (window->environ_held)
 		environ_release();
 	window_give(window);
+	if (watched)
+		signal_close(&signal);
+	if (!spawn.pid)
+		return restart_vfork(&registers, &spawn);
 	if (pid < 0) {
 		errno = (int)-pid;
 		spawn.pid = -1;
@@ -498,7 +554,7 @@ long window_close(struct window *window, long pid)
 	uint32_t upgrade;
 	struct spawn_record spawn = spawn_of(window, pid);
 
-	if (window->kind == WINDOW_VFORK)
+	if (window->kind != WINDOW_SHARED)
 		return close_vfork(window, pid);
 	thread_window(NULL);
 	undo_restore(&window->undo, window->site, window->returned);

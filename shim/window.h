@@ -26,6 +26,7 @@
 #include "thread.h"
 #include "undo.h"
 #include "unwind.h"
+#include "vfork_window.h"
 
 /* What the caller of fork() needs to go on and would lose, in the assembler's order. */
 struct entry_registers {
@@ -42,7 +43,8 @@ struct window_flags {
 
 enum window_kind {
 	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
-	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork() */
+	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork(): vfork.h */
+	WINDOW_PASSED, /* the same, let through: nothing is done in it */
 	WINDOW_SHARED, /* shares memory; the program called fork() */
 	WINDOW_BARE,   /* a process of its own, made without atfork handlers: bypass.h */
 };
@@ -94,16 +96,19 @@ struct window {
 	uint32_t transition[BOX_SITE_TRANSITIONS]; /* that its calls made, as in struct box_site */
 	bool transitions_lost;
 
+	struct vfork_window vfork;
+
 	/* Not cleared when a window opens. */
+	struct vfork_stack vfork_stack;
 	struct undo undo;
 };
 
-/* The open window if the caller is a child that shares its parent's memory and runs the program's code. */
-static inline struct window *window_shared(void)
+/* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
+static inline bool window_memory_is_own(void)
 {
-	struct window *window = thread_words.window;
+	const struct window *window = thread_words.window;
 
-	return window && window->kind == WINDOW_SHARED && !window->busy ? window : NULL;
+	return !window || window->kind == WINDOW_AUDIT || window->kind == WINDOW_BARE;
 }
 
 /* What a spawn entry does next: `window` NULL: return `result`; else clone with its flags. */
@@ -151,6 +156,12 @@ void window_open_bare(uint32_t call);
 
 /* thread_window() where signals are not blocked. */
 void window_set(struct window *window);
+
+/* What a call returns to, with its caller's stack. */
+struct walk_start window_from(const struct entry_registers *registers);
+
+/* How much of the calling thread's stack to save: all of it, up to a cap. BOX_REASON_NONE, or why it cannot. */
+enum spork_reason window_stack_size(struct thread *self, uintptr_t stack, size_t *size);
 
 /* Gives a closed window's record back. */
 void window_give(struct window *window);

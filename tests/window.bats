@@ -170,8 +170,13 @@ reasons() {
 	windows window_refuse traced-later
 }
 
+# It breaks the rules of vfork() besides, and is told so.
 @test "refused: in a vfork child" {
-	state 8 vfork
+	same_as_bare window_refuse vfork
+	record -- window_refuse vfork
+	assert_equal "$(query '" ".join(sorted(v["kind"] for v in violations))')" \
+		"vfork-unsafe-call vfork-wrote-memory"
+	assert_equal "$(query 'sum(s["by_tier"]["vfork"] for s in sites if s["call"] == "fork")')" 8
 }
 
 @test "refused: on a coroutine's stack" {

@@ -360,6 +360,48 @@ static void json_fork(const struct view *view, struct json *json,
 	json_close(json, '}');
 }
 
+/* What a vfork() child wrote: `symbol` is the variable, a local one of `function`. */
+static void json_written(const struct view *view, struct json *json,
+			 const struct box_violation *violation)
+{
+	bool local = violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS;
+	uint32_t at = violation->local.frame;
+	struct place place = { 0 };
+
+	if (!local)
+		place = symbols_data(view->symbols, &violation->lock);
+	else if (at < violation->fork_frames && at < BOX_STACK_FRAMES)
+		place = symbols_local(view->symbols, &violation->fork[at], &violation->local);
+	json_key(json, "written");
+	json_open(json, '{');
+	json_key(json, "addr");
+	json_hex(json, violation->lock.addr);
+	json_key_number(json, "size", violation->leak.size);
+	json_key_string(json, "module", place.module);
+	json_key_string(json, "symbol", place.symbol);
+	json_key_string(json, "function", place.function);
+	json_key_string(json, "file", place.file);
+	json_key(json, "line");
+	if (place.file)
+		json_number(json, (uint64_t)place.line);
+	else
+		json_null(json);
+	json_close(json, '}');
+}
+
+/* The function that a child called, or the signal that would have run a handler there. */
+static void json_vfork(const struct view *view, struct json *json,
+		       const struct box_violation *violation)
+{
+	if (violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS ||
+	    violation->kind == BOX_VIOLATION_VFORK_WROTE_MEMORY)
+		json_written(view, json, violation);
+	else if (violation->kind == BOX_VIOLATION_VFORK_SIGNAL_HANDLER)
+		json_key_string(json, "signal", violation->text);
+	else
+		json_key_string(json, "function", violation->text);
+}
+
 static void json_violation(const struct view *view, struct json *json,
 			   const struct box_violation *violation)
 {
@@ -389,6 +431,9 @@ static void json_violation(const struct view *view, struct json *json,
 	}
 	if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
+	if (violation->kind >= BOX_VIOLATION_VFORK_RETURNED &&
+	    violation->kind <= BOX_VIOLATION_VFORK_SIGNAL_HANDLER)
+		json_vfork(view, json, violation);
 	if (violation->fork_frames || violation->site)
 		json_fork(view, json, violation);
 	record_close(json);

@@ -101,6 +101,34 @@ static void sink_data(struct text *text, const struct box_frame *frame)
 	view_print_data(sink->view, sink->file, frame);
 }
 
+static void sink_local(struct text *text, const struct box_violation *violation)
+{
+	const struct sink *sink = (const struct sink *)text;
+	uint32_t at = violation->local.frame;
+	struct place place;
+
+	if (at >= violation->fork_frames || at >= BOX_STACK_FRAMES) {
+		fprintf(sink->file, "0x%llx", (unsigned long long)violation->lock.addr);
+		return;
+	}
+	place = symbols_local(sink->view->symbols, &violation->fork[at], &violation->local);
+	if (!place.symbol) {
+		fprintf(sink->file, "0x%llx in the frame of ",
+			(unsigned long long)violation->lock.addr);
+		sink_code(text, &violation->fork[at]);
+		return;
+	}
+	fputs("local '", sink->file);
+	print_clean(sink->file, place.symbol);
+	fputs("' in ", sink->file);
+	print_clean(sink->file, place.function ? place.function : "?");
+	if (place.file) {
+		fputc(' ', sink->file);
+		print_clean(sink->file, path_base(place.file));
+		fprintf(sink->file, ":%d", place.line);
+	}
+}
+
 static void sink_summary(struct text *text, const struct box_frame *frame)
 {
 	const struct sink *sink = (const struct sink *)text;
@@ -121,7 +149,9 @@ static char *collect(const struct view *view, const struct box_violation *violat
 		     void (*writer)(struct text *, const struct box_violation *))
 {
 	struct box_violation copy = *violation;
-	struct sink sink = { { sink_put, sink_code, sink_data, sink_summary }, view, NULL };
+	struct sink sink = { { sink_put, sink_code, sink_data, sink_local, sink_summary },
+			     view,
+			     NULL };
 	char *report = NULL;
 	size_t size;
 

@@ -219,6 +219,112 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 	return place;
 }
 
+/* A function's frame: its end is its canonical frame address. */
+struct scope {
+	Dwarf_Addr pc;
+	int64_t offset; /* of what is looked for, from that end */
+	bool pushed;	/* the frame base is the pushed frame pointer, 16 bytes below it (x86-64) */
+	Dwarf_Die found;
+};
+
+/* Where a variable starts, from the end of its frame; only of one that stays where it is. */
+static bool variable_at(Dwarf_Die *die, const struct scope *scope, int64_t *start)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Op *expression;
+	size_t length;
+
+	if (!dwarf_attr_integrate(die, DW_AT_location, &attribute) ||
+	    dwarf_getlocation_addr(&attribute, scope->pc, &expression, &length, 1) != 1 ||
+	    length != 1 || expression->atom != DW_OP_fbreg)
+		return false;
+	*start = (int64_t)expression->number - (scope->pushed ? 16 : 0);
+	return true;
+}
+
+/* Aggregates say how large they are, arrays mostly through their dimensions. */
+static Dwarf_Word variable_size(Dwarf_Die *die)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Die type, peeled;
+	Dwarf_Word size;
+
+	if (!dwarf_formref_die(dwarf_attr_integrate(die, DW_AT_type, &attribute), &type) ||
+	    dwarf_peel_type(&type, &peeled) || dwarf_aggregate_size(&peeled, &size))
+		return 1;
+	return size;
+}
+
+/* Blocks within blocks: what the child alone declares lies in one that the call is not in. */
+static bool variable_find(Dwarf_Die *die, struct scope *scope)
+{
+	Dwarf_Die child;
+	int64_t start;
+	int tag;
+
+	if (dwarf_child(die, &child))
+		return false;
+	do {
+		tag = dwarf_tag(&child);
+		if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
+		    variable_at(&child, scope, &start) && scope->offset >= start &&
+		    scope->offset < start + (int64_t)variable_size(&child)) {
+			scope->found = child;
+			return true;
+		}
+		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
+		    variable_find(&child, scope))
+			return true;
+	} while (!dwarf_siblingof(&child, &child));
+	return false;
+}
+
+static bool base_is_pushed(Dwarf_Die *function, Dwarf_Addr pc)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Op *expression;
+	size_t length;
+
+	return dwarf_attr_integrate(function, DW_AT_frame_base, &attribute) &&
+	       dwarf_getlocation_addr(&attribute, pc, &expression, &length, 1) == 1 &&
+	       length == 1 && expression->atom == DW_OP_reg6;
+}
+
+struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
+			   const struct box_local *local)
+{
+	struct place place = { 0 };
+	struct module *module = frame_module(symbols, frame, &place);
+	struct scope scope = { .offset = local->offset };
+	Dwarf_Die *unit, *scopes = NULL;
+	Dwarf_Addr bias;
+	int count, i;
+
+	if (!module || !frame->offset || !local->known)
+		return place;
+	unit = unit_find(module->dwfl, frame->offset - 1 + module->bias, &bias);
+	if (!unit)
+		return place;
+	scope.pc = frame->offset - 1 + module->bias - bias;
+	count = dwarf_getscopes(unit, scope.pc, &scopes);
+	/* Functions that were inlined share the frame of the one that they are in. */
+	for (i = 0; i < count; i++) {
+		if (dwarf_tag(&scopes[i]) != DW_TAG_subprogram)
+			continue;
+		scope.pushed = base_is_pushed(&scopes[i], scope.pc);
+		if (!variable_find(&scopes[i], &scope))
+			break;
+		place.symbol = dwarf_diename(&scope.found);
+		place.function = dwarf_diename(&scopes[i]);
+		place.file = dwarf_decl_file(&scope.found);
+		if (dwarf_decl_line(&scope.found, &place.line))
+			place.file = NULL;
+		break;
+	}
+	free(scopes);
+	return place;
+}
+
 /* Bytes up to the next variable. */
 static uint64_t nameless_size(struct symbols *symbols, const struct box_write *rest)
 {

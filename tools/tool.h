@@ -156,9 +156,10 @@ struct place {
 	const char *symbol; /* NULL: unknown */
 	const char *file;   /* NULL: unknown */
 	int line;
-	uint64_t into; /* data: bytes from the symbol's start */
-	uint64_t size; /* data: of the symbol; 0: unknown */
-	bool replaced; /* the file is no longer the one that ran */
+	uint64_t into;	      /* data: bytes from the symbol's start */
+	uint64_t size;	      /* data: of the symbol; 0: unknown */
+	bool replaced;	      /* the file is no longer the one that ran */
+	const char *function; /* of a local variable */
 };
 
 /* The box must outlive it. */
@@ -168,6 +169,13 @@ void symbols_close(struct symbols *symbols);
 /* `frame` is a return address: what is looked up is the call before it. */
 struct place symbols_code(struct symbols *symbols, const struct box_frame *frame);
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
+
+/*
+ * The variable that is kept at `local->offset` in the frame of the function that the return address `frame` lies in:
+ * its name, function, and where it is declared. No symbol: not known.
+ */
+struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
+			   const struct box_local *local);
 
 /*
  * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or between

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See vfork.h. State is the window's: the child and its suspended parent share it.
+ */
+#include "vfork.h"
+
+#include <linux/kcmp.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "atfork.h"
+#include "config.h"
+#include "module.h"
+#include "record.h"
+#include "report.h"
+#include "site.h"
+#include "sys.h"
+#include "vfork_memory.h"
+
+#include "poison.h"
+
+/* A descriptor that a child is unlikely to have a use for. */
+#define HOLD_DESCRIPTOR 512
+
+/* An emulator makes a real fork of the clone (qemu-user does). */
+static bool memory_is_copied;
+
+static bool enforces(void)
+{
+	return config.reroute != REROUTE_OFF;
+}
+
+bool vfork_open(struct window *window, const struct entry_registers *registers,
+		const struct site_visit *visit, const struct unwind_frame *frame, unsigned frames)
+{
+	struct vfork_window *vfork = &window->vfork;
+	struct thread *self = thread_self();
+	size_t size;
+
+	if (memory_is_copied || window_stack_size(self, registers->stack, &size))
+		return false;
+	signal_open(&window->signal);
+	/* What it is known to write that cannot be put back is left as it is. */
+	undo_save(&window->undo, visit, registers->stack, size);
+	vfork->frame_end = frames > 1 ? frame[1].stack : 0;
+	vfork->pid = arch_pid_variable(registers->pc, registers->stack, registers->frame_pointer);
+	vfork_memory_copy(window, visit->number);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
+	return true;
+}
+
+void vfork_enter(struct window *window)
+{
+	window->vfork.entered = true;
+	if (window->number == SYS_clone)
+		signal_reset(&window->signal);
+	signal_hold(&window->signal);
+}
+
+static void report(const struct window *window, enum spork_violation kind, const char *name,
+		   uintptr_t handler)
+{
+	struct box_violation violation;
+
+	memset(&violation, 0, sizeof(violation));
+	violation.kind = kind;
+	strncpy(violation.text, name, sizeof(violation.text) - 1);
+	/* Looked up as a return address is, which lies behind the call. */
+	if (handler)
+		module_frame(handler + 1, &violation.handler);
+	vfork_describe(window, &violation);
+	report_violation(&violation);
+}
+
+/* The stacks of the vfork and of what the child does now. */
+void vfork_describe(const struct window *window, struct box_violation *violation)
+{
+	struct walk_start start = window_from(&window->registers);
+
+	violation->call = BOX_CALL_VFORK + 1;
+	violation->site = record_site_index(window->site);
+	if (thread_words.window == window)
+		violation->stack_frames = unwind_box(0, violation->stack);
+	if (!window->vfork.returned) {
+		violation->fork_frames = unwind_box_from(&start, violation->fork);
+		return;
+	}
+	/* The frames are gone. */
+	violation->fork_frames = window->site->frames;
+	if (violation->fork_frames > BOX_SITE_FRAMES)
+		violation->fork_frames = BOX_SITE_FRAMES;
+	memcpy(violation->fork, window->site->frame, sizeof(window->site->frame));
+}
+
+static const char *signal_name(int signal)
+{
+	const char *name = sigabbrev_np(signal);
+
+	return name ? name : "RT";
+}
+
+/* A handler of the parent's would have run here by now, or would before the program that is executed. */
+static void check_signals(const struct window *window)
+{
+	sys_sigset held = window->signal.handlers & ~window->signal.mask;
+	int signal;
+
+	if (!held)
+		return;
+	held &= signal_pending();
+	for (signal = 1; held; signal++, held >>= 1)
+		if (held & 1)
+			report(window, BOX_VIOLATION_VFORK_SIGNAL_HANDLER, signal_name(signal),
+			       (uintptr_t)signal_handler(signal));
+}
+
+static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
+{
+	return undo_word(undo, address, word);
+}
+
+/* The child executes, or ends. */
+static void finish(struct window *window)
+{
+	if (window->vfork.returned)
+		window->returned = unwind_returned(saved_word, &window->undo);
+	check_signals(window);
+	vfork_memory_check(window);
+}
+
+/*
+ * Its stack pointer tells, once it calls from above the frame that called vfork(). Another stack, a signal's or one
+ * that it made, says nothing.
+ */
+static void check_returned(struct window *window, enum hook hook, uintptr_t stack)
+{
+	struct vfork_window *vfork = &window->vfork;
+	const struct undo *undo = &window->undo;
+
+	if (vfork->returned || !vfork->frame_end || stack < vfork->frame_end ||
+	    stack > undo->stack + undo->stack_size)
+		return;
+	vfork->returned = true;
+	report(window, BOX_VIOLATION_VFORK_RETURNED, real_name(hook), 0);
+}
+
+/* Does the parent have this description, too? One that the child made since is its own. */
+static bool description_shared(int fd)
+{
+	long parent = SYS(getppid), self = sys_pid(), same;
+	int other;
+
+	for (other = -1; other < 256; other++) {
+		same = SYS(kcmp, parent, self, KCMP_FILE, other < 0 ? fd : other, fd);
+		if (!same)
+			return true;
+		if (same < 0 && same != -EBADF)
+			return true;
+	}
+	return false;
+}
+
+static bool changes_flags(int fd, int flags)
+{
+	int known = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+	long now = SYS(fcntl, fd, F_GETFL);
+
+	return now >= 0 && (now ^ flags) & known && description_shared(fd);
+}
+
+static bool nonblock_changes(int fd, const int *on)
+{
+	long now = SYS(fcntl, fd, F_GETFL);
+
+	return now >= 0 && sys_readable((const void *)((uintptr_t)on & ~7UL)) &&
+	       !*on != !(now & O_NONBLOCK) && description_shared(fd);
+}
+
+/* Record locks and shared flags: the call is made all the same. */
+static void check_descriptor(const struct window *window, enum hook hook, const long *value)
+{
+	switch (hook) {
+	case HOOK_fcntl:
+	case HOOK_fcntl64:
+	case HOOK___fcntl:
+		if (value[1] == F_SETLK || value[1] == F_SETLKW)
+			report(window, BOX_VIOLATION_VFORK_RECORD_LOCK, real_name(hook), 0);
+		if (value[1] == F_SETFL && changes_flags((int)value[0], (int)value[2]))
+			report(window, BOX_VIOLATION_VFORK_FD_FLAGS, real_name(hook), 0);
+		break;
+	case HOOK_ioctl:
+		if (value[1] == FIONBIO && nonblock_changes((int)value[0], (int *)value[2]))
+			report(window, BOX_VIOLATION_VFORK_FD_FLAGS, real_name(hook), 0);
+		break;
+	case HOOK_lockf:
+	case HOOK_lockf64:
+		report(window, BOX_VIOLATION_VFORK_RECORD_LOCK, real_name(hook), 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* BOX_VIOLATION_COUNT: it may call that. */
+static enum spork_violation forbids(enum hook hook, enum spork_reason reason)
+{
+	switch (reason) {
+	case BOX_REASON_HEAP:
+	case BOX_REASON_STDIO:
+	case BOX_REASON_LOCK:
+	case BOX_REASON_LIBC:
+	case BOX_REASON_LOADER:
+		return BOX_VIOLATION_VFORK_UNSAFE_CALL;
+	case BOX_REASON_THREAD:
+		return hook == HOOK_pthread_create || hook == HOOK_thrd_create ?
+			       BOX_VIOLATION_VFORK_THREAD :
+			       BOX_VIOLATION_VFORK_UNSAFE_CALL;
+	case BOX_REASON_MAPS:
+		return BOX_VIOLATION_VFORK_MEMORY_MAP;
+	case BOX_REASON_EXIT:
+		return BOX_VIOLATION_VFORK_EXIT;
+	case BOX_REASON_SPAWN:
+		/* fork() runs the parent's handlers. */
+		return hook == HOOK_vfork || hook == HOOK__Fork || hook == HOOK_clone ||
+				       hook == HOOK___clone ||
+				       (hook == HOOK_fork && !atfork_registered()) ?
+			       BOX_VIOLATION_COUNT :
+			       BOX_VIOLATION_VFORK_UNSAFE_CALL;
+	case BOX_REASON_SIGNAL:
+		return hook == HOOK___assert_fail || hook == HOOK___assert_perror_fail ||
+				       hook == HOOK_psiginfo ?
+			       BOX_VIOLATION_VFORK_UNSAFE_CALL :
+			       BOX_VIOLATION_COUNT;
+	case BOX_REASON_PRIVILEGE:
+		return hook == HOOK_initgroups ? BOX_VIOLATION_VFORK_UNSAFE_CALL :
+						 BOX_VIOLATION_COUNT;
+	default:
+		return BOX_VIOLATION_COUNT;
+	}
+}
+
+/* Of what it may call: can it be seen from outside that it did? */
+static bool has_effect(enum spork_reason reason)
+{
+	return reason != BOX_REASON_NONE && reason != BOX_REASON_NO_EXEC &&
+	       reason != BOX_REASON_PRIVILEGE;
+}
+
+void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
+		const struct hook_arguments *arguments, struct hook_caller caller)
+{
+	struct vfork_window *vfork = &window->vfork;
+	enum spork_violation forbidden = forbids(hook, reason);
+
+	window->busy = true;
+	check_returned(window, hook, caller.stack);
+	if (arguments)
+		check_descriptor(window, hook, arguments->value);
+	if (forbidden < BOX_VIOLATION_COUNT)
+		report(window, forbidden, real_name(hook), 0);
+	if (reason == BOX_REASON_EXIT || reason == BOX_REASON_NO_EXEC)
+		finish(window);
+	if (reason == BOX_REASON_EXIT) {
+		REAL(_exit)((int)arguments->value[0]);
+		__builtin_unreachable();
+	}
+	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && enforces())
+		window_upgrade(window, reason);
+	vfork->entangled |= forbidden < BOX_VIOLATION_COUNT;
+	vfork->effects |= has_effect(reason);
+	window->busy = false;
+}
+
+void vfork_exec_begin(struct window *window)
+{
+	finish(window);
+	signal_exec(&window->signal);
+}
+
+void vfork_exec_failed(struct window *window)
+{
+	signal_hold(&window->signal);
+	vfork_memory_keep(window);
+	window->vfork.exec_failed = true;
+}
+
+/* It was never to be seen: its status is taken, and the signal that told of its end. */
+static void forget_child(long pid)
+{
+	sys_sigset ended = 1ULL << (SIGCHLD - 1);
+	struct timespec now = { 0 };
+	long self = sys_pid(), thread = SYS(gettid);
+	siginfo_t info;
+
+	while (SYS(wait4, pid, NULL, __WALL, NULL) == -EINTR)
+		;
+	/* All signals are blocked. Another child's, which was there before, comes back. */
+	if (SYS(rt_sigtimedwait, &ended, &info, &now, sizeof(ended)) == SIGCHLD &&
+	    info.si_pid != pid)
+		SYS(rt_tgsigqueueinfo, self, thread, SIGCHLD, &info);
+}
+
+/* With others about, only what the child wrote over by returning: it is no longer what they know. */
+static void restore(struct window *window)
+{
+	const struct undo *undo = &window->undo;
+	const struct vfork_window *vfork = &window->vfork;
+
+	if (window->upgrade)
+		undo_restore(undo, window->site, window->returned);
+	else if (undo->alone && enforces() && !vfork->entangled)
+		vfork_memory_restore(window);
+	else if (vfork->returned)
+		undo_restore_stack(undo, undo->alone			 ? UINTPTR_MAX :
+					 window->returned == UINTPTR_MAX ? vfork->frame_end :
+									   window->returned);
+}
+
+long vfork_close(struct window *window, long pid)
+{
+	if (pid > 0 && !window->vfork.entered) {
+		memory_is_copied = true;
+	} else if (pid > 0) {
+		if (!window->upgrade)
+			vfork_memory_check(window);
+		restore(window);
+		if (window->upgrade)
+			forget_child(pid);
+	}
+	vfork_memory_drop(window);
+	pthread_setcancelstate(window->cancel_state, NULL);
+	return window->upgrade ? 0 : pid;
+}
+
+void vfork_hold(struct vfork_hold *hold)
+{
+	hold->end[0] = hold->end[1] = -1;
+	if (SYS(pipe2, hold->end, O_CLOEXEC))
+		hold->end[0] = hold->end[1] = -1;
+}
+
+void vfork_held_child(const struct vfork_hold *hold)
+{
+	if (hold->end[0] < 0)
+		return;
+	SYS(fcntl, hold->end[1], F_DUPFD_CLOEXEC, HOLD_DESCRIPTOR);
+	SYS(close, hold->end[0]);
+	SYS(close, hold->end[1]);
+}
+
+void vfork_held_wait(const struct vfork_hold *hold)
+{
+	char byte;
+
+	if (hold->end[0] < 0)
+		return;
+	SYS(close, hold->end[1]);
+	while (SYS(read, hold->end[0], &byte, 1) == -EINTR)
+		;
+	SYS(close, hold->end[0]);
+}
