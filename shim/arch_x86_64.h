@@ -112,12 +112,9 @@ static inline struct arch_variable arch_pid_variable(uintptr_t pc, uintptr_t sta
 			code = at + 2;
 		else if (prefix == 0x48 && at[0] == 0x98) /* cltq */
 			code = at + 1;
-		else if (at[0] == 0x8b && at[1] < 0xc0 && (at[1] & 0x38) &&
-			 (at[1] & 7) !=
-				 4) /* another register from memory: of a structure that has it */
-			code = at + (at[1] >> 6 == 2 || (at[1] & 0xc7) == 5 ? 6 :
-				     at[1] >> 6				    ? 3 :
-									      2);
+		else if (at[0] == 0x8b && at[1] < 0xc0 && (at[1] & 0x38)) /* a pointer to it */
+			code = at + 2 + ((at[1] & 7) == 4) +
+			       (at[1] >> 6 == 2 || (at[1] & 0xc7) == 5 ? 4 : at[1] >> 6);
 		else if (at[0] == 0xf3 && at[1] == 0x0f && at[2] == 0x1e) /* endbr64 */
 			code = at + 4;
 		else

@@ -421,3 +421,11 @@ bool cfi_rule(uintptr_t pc, struct cfi_rule *rule)
 		*rule = rule_of(&table.row);
 	return true;
 }
+
+bool cfi_same_function(uintptr_t one, uintptr_t other)
+{
+	uintptr_t starts[2];
+
+	return search(one - 1, &starts[0]) && search(other - 1, &starts[1]) &&
+	       starts[0] == starts[1];
+}

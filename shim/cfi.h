@@ -32,4 +32,7 @@ _Static_assert(sizeof(struct cfi_rule) == sizeof(uint64_t), "it is stored at onc
  */
 bool cfi_rule(uintptr_t pc, struct cfi_rule *rule);
 
+/* Do calls that return to these lie in one function? What the compiler keeps apart as cold is another. Lock-free. */
+bool cfi_same_function(uintptr_t one, uintptr_t other);
+
 #endif

@@ -32,6 +32,8 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *data)
 
 	if (++walk->steps > STEPS_MAX)
 		return _URC_END_OF_STACK;
+	if (walk->count && !walk->frame[walk->count - 1].end)
+		walk->frame[walk->count - 1].end = _Unwind_GetCFA(context);
 	/* the shim's own frames: of a hook, and the one around main() */
 	if (module_is_shim(pc) || (!walk->count && walk->from && pc != walk->from))
 		return _URC_NO_REASON;
@@ -39,6 +41,7 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *data)
 		return _URC_END_OF_STACK;
 	walk->frame[walk->count].pc = pc;
 	walk->frame[walk->count].stack = _Unwind_GetCFA(context);
+	walk->frame[walk->count].end = 0;
 	walk->count++;
 	return _URC_NO_REASON;
 }

@@ -21,6 +21,7 @@ struct walk_start {
 struct unwind_frame {
 	uintptr_t pc;	 /* return address */
 	uintptr_t stack; /* stack pointer in that frame, at the call */
+	uintptr_t end; /* of that frame: stack pointer in its caller after its return; zero: not known */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "atfork.h"
+#include "cfi.h"
 #include "config.h"
 #include "module.h"
 #include "record.h"
@@ -18,6 +19,9 @@
 #include "vfork_memory.h"
 
 #include "poison.h"
+
+/* A child's own frames reach no further down. */
+#define FRAMES_BELOW ((uintptr_t)1 << 20)
 
 /* A descriptor that a child is unlikely to have a use for. */
 #define HOLD_DESCRIPTOR 512
@@ -42,7 +46,8 @@ bool vfork_open(struct window *window, const struct entry_registers *registers,
 	signal_open(&window->signal);
 	/* What it is known to write that cannot be put back is left as it is. */
 	undo_save(&window->undo, visit, registers->stack, size);
-	vfork->frame_end = frames > 1 ? frame[1].stack : 0;
+	vfork->frame_end = frames > 1 ? frame[0].end : 0;
+	vfork->frame_return = frames > 1 ? frame[1].pc : 0;
 	vfork->pid = arch_pid_variable(registers->pc, registers->stack, registers->frame_pointer);
 	vfork_memory_copy(window, visit->number);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
@@ -128,17 +133,49 @@ static void finish(struct window *window)
 	vfork_memory_check(window);
 }
 
+/* Is the call made through the frame that called vfork(), which returns to where it did? */
+static bool frame_is_there(const struct window *window)
+{
+	struct unwind_frame frame[BOX_STACK_FRAMES];
+	unsigned frames = unwind(0, frame, COUNT(frame)), i;
+
+	for (i = 1; i < frames; i++)
+		if (frame[i - 1].end == window->vfork.frame_end &&
+		    frame[i].pc == window->vfork.frame_return)
+			return true;
+	/* Further down than is looked. */
+	return frames == COUNT(frame) && frame[frames - 1].stack < window->vfork.frame_end;
+}
+
 /*
- * Its stack pointer tells, once it calls from above the frame that called vfork(). Another stack, a signal's or one
- * that it made, says nothing.
+ * A call from where the caller's caller has its stack pointer: it has returned. One from as high as vfork() was called
+ * from: either that function's own, or one of a caller that has pushed arguments. One from further down: a callee of
+ * that function's; or of a caller's, and then the return address has most likely been written over. Another stack, a
+ * signal's or one that the child made, says nothing.
  */
-static void check_returned(struct window *window, enum hook hook, uintptr_t stack)
+static bool has_returned(const struct window *window, struct hook_caller caller)
+{
+	const struct vfork_window *vfork = &window->vfork;
+	uintptr_t then, slot = arch_return_slot(window->registers.stack, vfork->frame_end,
+						window->registers.frame_pointer);
+
+	if (caller.stack >= vfork->frame_end)
+		return true;
+	if (caller.stack >= window->registers.stack)
+		return !cfi_same_function(caller.where, window->registers.pc) &&
+		       !frame_is_there(window);
+	return slot && undo_word(&window->undo, slot, &then) && *(uintptr_t *)slot != then &&
+	       !frame_is_there(window);
+}
+
+static void check_returned(struct window *window, enum hook hook, struct hook_caller caller)
 {
 	struct vfork_window *vfork = &window->vfork;
 	const struct undo *undo = &window->undo;
 
-	if (vfork->returned || !vfork->frame_end || stack < vfork->frame_end ||
-	    stack > undo->stack + undo->stack_size)
+	if (vfork->returned || !vfork->frame_end || caller.stack > undo->stack + undo->stack_size ||
+	    (caller.stack < undo->stack && undo->stack - caller.stack > FRAMES_BELOW) ||
+	    !has_returned(window, caller))
 		return;
 	vfork->returned = true;
 	report(window, BOX_VIOLATION_VFORK_RETURNED, real_name(hook), 0);
@@ -253,7 +290,7 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 	enum spork_violation forbidden = forbids(hook, reason);
 
 	window->busy = true;
-	check_returned(window, hook, caller.stack);
+	check_returned(window, hook, caller);
 	if (arguments)
 		check_descriptor(window, hook, arguments->value);
 	if (forbidden < BOX_VIOLATION_COUNT)
@@ -308,7 +345,7 @@ static void restore(struct window *window)
 
 	if (window->upgrade)
 		undo_restore(undo, window->site, window->returned);
-	else if (undo->alone && enforces() && !vfork->entangled)
+	else if (enforces() && !vfork->entangled && !vfork->returned)
 		vfork_memory_restore(window);
 	else if (vfork->returned)
 		undo_restore_stack(undo, undo->alone			 ? UINTPTR_MAX :
@@ -321,7 +358,7 @@ long vfork_close(struct window *window, long pid)
 	if (pid > 0 && !window->vfork.entered) {
 		memory_is_copied = true;
 	} else if (pid > 0) {
-		if (!window->upgrade)
+		if (!window->upgrade && !window->vfork.compared)
 			vfork_memory_check(window);
 		restore(window);
 		if (window->upgrade)

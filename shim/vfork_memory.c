@@ -159,9 +159,9 @@ static void tell(const struct window *window, enum spork_violation kind, uintptr
 		for (i = 0; i + 1 < frames && start >= frame[i + 1].stack; i++)
 			;
 		violation.local.frame = i;
-		violation.local.known = i + 1 < frames;
+		violation.local.known = i < frames && start < frame[i].end;
 		if (violation.local.known)
-			violation.local.offset = (int64_t)(start - frame[i + 1].stack);
+			violation.local.offset = (int64_t)(start - frame[i].end);
 	}
 	vfork_describe(window, &violation);
 	report_violation(&violation);
@@ -174,12 +174,18 @@ static void wrote_static(struct window *window, uintptr_t start, uintptr_t end)
 
 	if (is_pid(vfork, start, end) || vfork->writes == VFORK_WRITES)
 		return;
+	/* told by itself, wherever it lies */
+	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1))
+		return;
 	if (module_find(start, &module) && start >= module.got_low && end <= module.got_high)
 		return;
-	vfork->write[vfork->writes].address = start;
-	vfork->write[vfork->writes].size = (uint32_t)(end - start);
-	vfork->writes++;
-	site_add_write(window->site, start, end);
+	/* strict=1: it is for the parent all the same */
+	if (!vfork->exec_failed) {
+		vfork->write[vfork->writes].address = start;
+		vfork->write[vfork->writes].size = (uint32_t)(end - start);
+		vfork->writes++;
+		site_add_write(window->site, start, end);
+	}
 	tell(window, BOX_VIOLATION_VFORK_WROTE_MEMORY, start, end);
 }
 
@@ -200,19 +206,46 @@ static void check_known(struct window *window)
 			    undo->range[i].size, wrote_static);
 }
 
+/*
+ * With other threads about, who may have been given addresses of locals, only the frame of the function that called
+ * vfork(): it is seldom one of those that wait for them.
+ */
+static size_t frames_size(const struct window *window)
+{
+	const struct undo *undo = &window->undo;
+	uintptr_t end = window->vfork.frame_end;
+
+	if (undo->alone)
+		return undo->stack_size;
+	return end > undo->stack && end - undo->stack <= undo->stack_size ? end - undo->stack : 0;
+}
+
+/* Room for arguments that do not fit into registers, at the low end of a frame: what is there is nobody's. */
+static size_t arguments_size(const struct window *window)
+{
+	uintptr_t record = window->registers.frame_pointer;
+	size_t size = ARCH_RETURN_PUSHED ? 0 : record - window->undo.stack;
+
+	return size < frames_size(window) ? size : 0;
+}
+
 void vfork_memory_check(struct window *window)
 {
 	struct vfork_window *vfork = &window->vfork;
 	const struct undo *undo = &window->undo;
+	size_t skip = arguments_size(window);
 	uint32_t i;
 
-	if (!undo->alone || (vfork->compared && !(config.strict && vfork->exec_failed)))
+	if (vfork->compared && !(config.strict && vfork->exec_failed))
 		return;
 	vfork->compared = true;
 	/* Frames that have returned are the child's to write over. */
 	if (!vfork->returned)
-		differences(window, undo->stack, (const uint8_t *)undo->stack_words,
-			    undo->stack_size, wrote_stack);
+		differences(window, window->undo.stack + skip,
+			    (const uint8_t *)undo->stack_words + skip, frames_size(window) - skip,
+			    wrote_stack);
+	if (!undo->alone)
+		return;
 	for (i = 0; vfork->copy && i < vfork->segments; i++)
 		differences(window, vfork->segment[i].start,
 			    (const uint8_t *)(vfork->copy + vfork->segment[i].at),
@@ -235,9 +268,9 @@ void vfork_memory_keep(struct window *window)
 {
 	uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = undo->stack_size / WRITE_UNIT;
+	size_t unit, units = frames_size(window) / WRITE_UNIT;
 
-	if (!undo->alone || window->vfork.exec_failed)
+	if (window->vfork.exec_failed)
 		return;
 	memset(written, 0, (units + 7) / 8);
 	for (unit = 0; unit < units; unit++)
@@ -249,10 +282,10 @@ static void restore_stack(const struct window *window)
 {
 	const uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = undo->stack_size / WRITE_UNIT;
+	size_t unit, units = frames_size(window) / WRITE_UNIT;
 
-	if (!window->vfork.exec_failed || window->vfork.returned) {
-		undo_restore_stack(undo, UINTPTR_MAX);
+	if (!window->vfork.exec_failed) {
+		undo_restore_stack(undo, undo->stack + frames_size(window));
 		return;
 	}
 	for (unit = 0; unit < units; unit++)
@@ -290,6 +323,8 @@ static void restore_static(const struct window *window)
 void vfork_memory_restore(struct window *window)
 {
 	restore_stack(window);
+	if (!window->undo.alone)
+		return;
 	restore_static(window);
 	if (window->vfork.environment)
 		environ = window->undo.environment;

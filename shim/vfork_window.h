@@ -22,7 +22,8 @@ struct vfork_write {
 };
 
 struct vfork_window {
-	uintptr_t frame_end; /* of the function that called vfork(); zero: not known */
+	/* Of the function that called vfork(), and what it returns to; zero: not known. */
+	uintptr_t frame_end, frame_return;
 	struct arch_variable pid;
 
 	bool entered;  /* by a child whose stores are seen here */

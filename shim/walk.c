@@ -92,6 +92,7 @@ unsigned walk_stack(const struct walk_start *start, struct unwind_frame *frame, 
 		if (!module_is_shim(pc)) {
 			frame[count].pc = pc;
 			frame[count].stack = stack;
+			frame[count].end = 0;
 			count++;
 		}
 		if (count == capacity || rule.kind == CFI_OUTERMOST) {
@@ -106,6 +107,8 @@ unsigned walk_stack(const struct walk_start *start, struct unwind_frame *frame, 
 		if (end > start->stack_end || end - stack < rule.link * sizeof(end) ||
 		    end - stack < rule.frame_pointer * sizeof(end))
 			return count;
+		if (count && !frame[count - 1].end)
+			frame[count - 1].end = end;
 		pc = *(const uintptr_t *)(end - rule.link * sizeof(end));
 		if (rule.frame_pointer)
 			frame_pointer =

@@ -50,14 +50,13 @@ rows() {
 			printf "thread|$status|child exit 0;parent sees status 0\n" thread
 			printf "failed|$status|child exit 111;parent sees status 0;No such file or directory\n" failed
 		}
-		echo "block|local 'argv' in PLACE_block [^ ]*vfork_wrote_locals\.c:[0-9]+|child exit 0"
 		echo "outer|local 'status' in outer_PLACE [^ ]*vfork_wrote_locals\.c:[0-9]+|child exit 0;parent sees status 0"
 		;;
 	vfork-wrote-memory)
-		printf '%s|child exit 0;parent sees %s\n' "data|'counter'" "$memory" "bss|'in_child'" "$memory" \
-			"byte|'table'" "$memory" "wide|'wide'" "$memory" "inner|'calls(\.[0-9]+)?'" "$memory" \
-			"environ|'_*environ'" "$memory" "library_data|'library_data'" "$memory" \
-			"library_bss|'library_bss'" "$memory"
+		printf '%s|child exit 0;parent sees %s\n' "data|[(]counter[)]" "$memory" "bss|[(]in_child[)]" "$memory" \
+			"byte|[(]table[+]" "$memory" "wide|[(]wide[)]" "$memory" "inner|[(]calls(\.[0-9]+)?[)]" "$memory" \
+			"environ|[(]_*environ" "$memory" "library_data|[(]library_data[)]" "$memory" \
+			"library_bss|[(]library_bss[)]" "$memory"
 		;;
 	vfork-unsafe-call)
 		printf '%s\n' "malloc|malloc|child exit 0;parent sees its heap whole" \
@@ -89,10 +88,10 @@ rows() {
 		;;
 	vfork-fd-flags)
 		# nor these, which a real fork would share too
-		printf '%s\n' "nonblock|F_SETFL|child exit 0;parent sees nonblock 1 append 0" \
-			"append|F_SETFL|child exit 0;parent sees nonblock 0 append 1" \
-			"dup|F_SETFL|child exit 0;parent sees nonblock 1 append 0" \
-			"fcntl64|F_SETFL|child exit 0;parent sees nonblock 1 append 0"
+		printf '%s\n' "nonblock|fcntl|child exit 0;parent sees nonblock 1 append 0" \
+			"append|fcntl|child exit 0;parent sees nonblock 0 append 1" \
+			"dup|fcntl|child exit 0;parent sees nonblock 1 append 0" \
+			"fcntl64|fcntl|child exit 0;parent sees nonblock 1 append 0"
 		;;
 	vfork-signal-handler)
 		printf '%s\n' "self|handler|child exit 0;parent handled 0" \
@@ -353,6 +352,15 @@ twins() {
 	record -- vfork_clean blocks
 	run query '[s["p50_ns"] > 100000000 for s in sites if s["call"] == "vfork"]'
 	assert_output True
+}
+
+@test "variables of the child's own block are none of its caller's: debug information tells" {
+	for place in same callee; do
+		record -- vfork_wrote_locals block "$place"
+		assert_equal "$place $(cat record.out)" "$place child exit 0"
+		assert_equal "$place $(query '[v["kind"] for v in violations]')" "$place "
+		assert_equal "$place $(query 'summary["violations"]')" "$place {}"
+	done
 }
 
 @test "what a child stores after its exec has failed is its answer, and reported with strict=1 only" {

@@ -339,17 +339,6 @@ const struct box_site *box_site(const struct box *box, uint32_t index)
 	return &box->site[index - 1];
 }
 
-uint64_t box_alarms(const struct box *box)
-{
-	uint64_t alarms = 0;
-	uint32_t kind;
-
-	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)
-		if (box_violation_severity(kind) >= BOX_SEVERITY_WARNING)
-			alarms += box->header.violations[kind];
-	return alarms;
-}
-
 static int site_order(const void *left, const void *right)
 {
 	const struct box_site *a = *(const struct box_site *const *)left;

@@ -371,7 +371,8 @@ static void json_written(const struct view *view, struct json *json,
 	if (!local)
 		place = symbols_data(view->symbols, &violation->lock);
 	else if (at < violation->fork_frames && at < BOX_STACK_FRAMES)
-		place = symbols_local(view->symbols, &violation->fork[at], &violation->local);
+		place = symbols_local(view->symbols, &violation->fork[at], &violation->local,
+				      violation->leak.size);
 	json_key(json, "written");
 	json_open(json, '{');
 	json_key(json, "addr");
@@ -474,8 +475,10 @@ static void json_summary(const struct view *view, struct json *json)
 {
 	const struct box_header *header = &view->box->header;
 	uint64_t by_tier[BOX_TIER_ROOM] = { 0 }, spawns = 0, ns = 0;
+	uint64_t counts[BOX_VIOLATION_COUNT];
 	uint32_t call, tier, kind;
 
+	view_counts(view, counts);
 	for (call = 0; call < BOX_CALL_ROOM; call++) {
 		for (tier = 0; tier < BOX_TIER_ROOM; tier++) {
 			by_tier[tier] += header->spawns[call][tier];
@@ -497,8 +500,8 @@ static void json_summary(const struct view *view, struct json *json)
 	json_key(json, "violations");
 	json_open(json, '{');
 	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)
-		if (header->violations[kind])
-			json_key_number(json, box_violation_name(kind), header->violations[kind]);
+		if (counts[kind])
+			json_key_number(json, box_violation_name(kind), counts[kind]);
 	json_close(json, '}');
 	json_key_number(json, "dropped", view->box->dropped);
 	json_key_number(json, "locks_lost", header->locks_lost);

@@ -389,7 +389,7 @@ static int command_run(struct run *run, char **argv, int *status)
 	} else {
 		if (!run->quiet)
 			summary_print(run, &view);
-		if (run->error_exit && box_alarms(&box))
+		if (run->error_exit && view_alarms(&view))
 			failed = run->error_exit;
 	}
 	symbols_close(view.symbols);

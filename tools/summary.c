@@ -111,7 +111,8 @@ static void sink_local(struct text *text, const struct box_violation *violation)
 		fprintf(sink->file, "0x%llx", (unsigned long long)violation->lock.addr);
 		return;
 	}
-	place = symbols_local(sink->view->symbols, &violation->fork[at], &violation->local);
+	place = symbols_local(sink->view->symbols, &violation->fork[at], &violation->local,
+			      violation->leak.size);
 	if (!place.symbol) {
 		fprintf(sink->file, "0x%llx in the frame of ",
 			(unsigned long long)violation->lock.addr);
@@ -203,11 +204,49 @@ void view_print_violation(const struct view *view, const struct box_violation *v
 	free(report);
 }
 
+static bool dismissed(const struct view *view, const struct box_violation *violation)
+{
+	uint32_t at = violation->local.frame;
+
+	return violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS && at < violation->fork_frames &&
+	       at < BOX_STACK_FRAMES &&
+	       symbols_local(view->symbols, &violation->fork[at], &violation->local,
+			     violation->leak.size)
+		       .unnamed;
+}
+
+void view_counts(const struct view *view, uint64_t *counts)
+{
+	uint32_t i;
+
+	memcpy(counts, view->box->header.violations, BOX_VIOLATION_COUNT * sizeof(*counts));
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
+		const struct box_violation *violation = &view->box->violation[i];
+
+		if (violation->ready && dismissed(view, violation) &&
+		    counts[violation->kind] >= violation->count)
+			counts[violation->kind] -= violation->count;
+	}
+}
+
+uint64_t view_alarms(const struct view *view)
+{
+	uint64_t counts[BOX_VIOLATION_COUNT], alarms = 0;
+	uint32_t kind;
+
+	view_counts(view, counts);
+	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++)
+		if (box_violation_severity(kind) >= BOX_SEVERITY_WARNING)
+			alarms += counts[kind];
+	return alarms;
+}
+
 bool view_violation(const struct view *view, uint32_t slot)
 {
 	const struct box_violation *violation = &view->box->violation[slot];
 
-	if (!violation->ready || (view->pid && violation->pid != view->pid))
+	if (!violation->ready || (view->pid && violation->pid != view->pid) ||
+	    dismissed(view, violation))
 		return false;
 	return !view->kinds ||
 	       (violation->kind < BOX_VIOLATION_COUNT && view->kinds[violation->kind]);
@@ -350,6 +389,7 @@ static void print_counts(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
 	FILE *file = view->output->file;
+	uint64_t counts[BOX_VIOLATION_COUNT];
 	uint32_t kind;
 	bool any = false;
 
@@ -371,17 +411,17 @@ static void print_counts(const struct view *view)
 		fprintf(file, "  %llu time%s a lock found no room in a table\n",
 			number(header->locks_lost), plural(header->locks_lost));
 
+	view_counts(view, counts);
 	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++) {
 		uint32_t severity = box_violation_severity(kind);
 
-		if (!header->violations[kind])
+		if (!counts[kind])
 			continue;
 		fputs(any ? ", " : "  violations: ", file);
 		output_style(view->output, severity == BOX_SEVERITY_ERROR   ? STYLE_RED :
 					   severity == BOX_SEVERITY_WARNING ? STYLE_YELLOW :
 									      STYLE_BOLD);
-		fprintf(file, "%s %llu", box_violation_name(kind),
-			number(header->violations[kind]));
+		fprintf(file, "%s %llu", box_violation_name(kind), number(counts[kind]));
 		output_style(view->output, STYLE_PLAIN);
 		any = true;
 	}

@@ -223,6 +223,8 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 struct scope {
 	Dwarf_Addr pc;
 	int64_t offset; /* of what is looked for, from that end */
+	int64_t end;
+	bool variables; /* there are any: the compiler was asked to tell */
 	bool pushed;	/* the frame base is the pushed frame pointer, 16 bytes below it (x86-64) */
 	Dwarf_Die found;
 };
@@ -255,7 +257,7 @@ static Dwarf_Word variable_size(Dwarf_Die *die)
 	return size;
 }
 
-/* Blocks within blocks: what the child alone declares lies in one that the call is not in. */
+/* What is declared in a block that the call is not in, the child's, is none that the caller has there. */
 static bool variable_find(Dwarf_Die *die, struct scope *scope)
 {
 	Dwarf_Die child;
@@ -266,14 +268,15 @@ static bool variable_find(Dwarf_Die *die, struct scope *scope)
 		return false;
 	do {
 		tag = dwarf_tag(&child);
+		scope->variables |= tag == DW_TAG_variable || tag == DW_TAG_formal_parameter;
 		if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
-		    variable_at(&child, scope, &start) && scope->offset >= start &&
+		    variable_at(&child, scope, &start) && scope->end > start &&
 		    scope->offset < start + (int64_t)variable_size(&child)) {
 			scope->found = child;
 			return true;
 		}
 		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
-		    variable_find(&child, scope))
+		    dwarf_haspc(&child, scope->pc) > 0 && variable_find(&child, scope))
 			return true;
 	} while (!dwarf_siblingof(&child, &child));
 	return false;
@@ -291,11 +294,11 @@ static bool base_is_pushed(Dwarf_Die *function, Dwarf_Addr pc)
 }
 
 struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
-			   const struct box_local *local)
+			   const struct box_local *local, uint32_t size)
 {
 	struct place place = { 0 };
 	struct module *module = frame_module(symbols, frame, &place);
-	struct scope scope = { .offset = local->offset };
+	struct scope scope = { .offset = local->offset, .end = local->offset + size };
 	Dwarf_Die *unit, *scopes = NULL;
 	Dwarf_Addr bias;
 	int count, i;
@@ -312,8 +315,10 @@ struct place symbols_local(struct symbols *symbols, const struct box_frame *fram
 		if (dwarf_tag(&scopes[i]) != DW_TAG_subprogram)
 			continue;
 		scope.pushed = base_is_pushed(&scopes[i], scope.pc);
-		if (!variable_find(&scopes[i], &scope))
+		if (!variable_find(&scopes[i], &scope)) {
+			place.unnamed = scope.variables;
 			break;
+		}
 		place.symbol = dwarf_diename(&scope.found);
 		place.function = dwarf_diename(&scopes[i]);
 		place.file = dwarf_decl_file(&scope.found);

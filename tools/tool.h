@@ -137,9 +137,6 @@ void box_free(struct box *box);
 const struct box_module *box_module(const struct box *box, uint32_t index);
 const struct box_site *box_site(const struct box *box, uint32_t index);
 
-/* Occurrences of warnings and errors. */
-uint64_t box_alarms(const struct box *box);
-
 /* Ready sites, most spawns first; ends with NULL; to be freed. */
 const struct box_site **box_sites_sorted(const struct box *box);
 
@@ -160,6 +157,7 @@ struct place {
 	uint64_t size;	      /* data: of the symbol; 0: unknown */
 	bool replaced;	      /* the file is no longer the one that ran */
 	const char *function; /* of a local variable */
+	bool unnamed;	      /* no variable that its function has at that point is kept there */
 };
 
 /* The box must outlive it. */
@@ -171,11 +169,11 @@ struct place symbols_code(struct symbols *symbols, const struct box_frame *frame
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
 
 /*
- * The variable that is kept at `local->offset` in the frame of the function that the return address `frame` lies in:
- * its name, function, and where it is declared. No symbol: not known.
+ * The variable that some of the `size` bytes at `local->offset` belong to, in the frame of the function that the return
+ * address `frame` lies in: its name, function, and where it is declared. No symbol: not known.
  */
 struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
-			   const struct box_local *local);
+			   const struct box_local *local, uint32_t size);
 
 /*
  * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or between
@@ -197,6 +195,16 @@ struct view {
 
 /* Whether the view shows that slot. */
 bool view_violation(const struct view *view, uint32_t slot);
+
+/*
+ * How often each kind was found, BOX_VIOLATION_COUNT of them; without what debug information shows to be none: a
+ * vfork() child that wrote variables of its own block, or what the compiler keeps besides.
+ */
+void view_counts(const struct view *view, uint64_t *counts);
+
+/* Occurrences of warnings and errors among them. */
+uint64_t view_alarms(const struct view *view);
+
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_violation(const struct view *view, const struct box_violation *violation);

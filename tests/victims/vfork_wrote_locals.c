@@ -10,7 +10,7 @@
  *   plain    an int, in functions compiled without optimisation
  *   other    an int, in functions that call __vfork()
  *   failed   before an exec that fails; what it stores afterwards is errno, handed to the parent, and stays
- *   block    arguments for exec in the child's own block: bare, that does no harm
+ *   block    none: arguments for exec in the child's own block, which are no variables of the caller's
  *   outer    a local of the caller of the function that called vfork()
  *   thread   an int, in a thread, while others use the heap
  *   twin     the child reads them, and writes to its own frames
@@ -132,7 +132,7 @@ HELPER pid_t same_failed(void)
 	return pid;
 }
 
-/* What no parent looks at is a part of its frame all the same. */
+/* The parent has no such variable; by its bytes alone that cannot be told. */
 HELPER pid_t same_block(void)
 {
 	pid_t pid = vfork();
@@ -260,6 +260,7 @@ static const struct {
 	{ "plain", same_plain, callee_plain },	  { "other", same_other, callee_other },
 	{ "failed", same_failed, callee_failed }, { "outer", outer_same, outer_callee },
 	{ "thread", same_thread, callee_thread }, { "twin", run_twin, run_twin },
+	{ "block", same_block, callee_block },
 };
 
 static void *run(void *function)
