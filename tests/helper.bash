@@ -144,6 +144,58 @@ same_as_bare() {
 	fi
 }
 
+# on_terminal CMD...: a program on a terminal of its own that is typed the lines of the file "typed", each when
+# the program is ready for it; or, a line that begins with @PATTERN@, when that regular expression was printed
+# since the line before. ^C, ^D and ^Z alone are the keys.
+on_terminal() {
+	[ -x "$PYTHON" ] || skip "no python3 here"
+	script "$BATS_TEST_TMPDIR/terminal.py" <<-'END'
+		import os, pty, re, sys
+
+		pid, fd = pty.fork()
+		if not pid:
+		    os.execvp(sys.argv[1], sys.argv[1:])
+		seen, done = b"", 0
+		typed = []
+		for line in open("typed", "rb").read().splitlines(True):
+		    pattern, text = re.fullmatch(rb"(?:@(.*)@)?(.*\n)", line).groups()
+		    key = {b"^C\n": b"\x03", b"^D\n": b"\x04", b"^Z\n": b"\x1a"}.get(text, text)
+		    typed.append((re.compile((pattern or rb"ready> \Z").replace(b"\\n", b"\n")), key))
+		while True:
+		    try:
+		        seen += os.read(fd, 4096)
+		    except OSError:
+		        break
+		    if typed and typed[0][0].search(seen, done):
+		        done = len(seen)
+		        os.write(fd, typed.pop(0)[1])
+		sys.stdout.buffer.write(seen.replace(b"\r", b""))
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+	PS1='ready> ' TERM=dumb SAME_SED='s/[0-9]{3,}/N/g' same_as_bare "$PYTHON" "$BATS_TEST_TMPDIR/terminal.py" "$@"
+}
+
+# no_violations BOX: nothing was found in a run of spork with --box BOX
+no_violations() {
+	local found
+
+	found=$(spork report -f json "$1") || fail "no box"
+	! grep '"type":"violation"' <<<"$found" || fail "violations"
+}
+
+# as_bare_everywhere CMD...: same_as_bare, and no violation, under each of several options; the second run
+# starts with the call sites that the first one promoted.
+as_bare_everywhere() {
+	local options box=$BATS_TEST_TMPDIR/everywhere.box profile=$BATS_TEST_TMPDIR/everywhere.profile
+
+	for options in "-p $profile" "-p $profile -s learn=1" "-s reroute=off" \
+		"-s locks=order -s strict=1 -s learn=1 -s reaudit=2"; do
+		echo "with $options"
+		SAME_RUN="-o $box $options" same_as_bare "$@"
+		no_violations "$box"
+	done
+}
+
 # A test's teardown where servers are started: kills what lives on in the test's folder.
 kill_left() {
 	local folder
