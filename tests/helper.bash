@@ -150,7 +150,7 @@ same_as_bare() {
 on_terminal() {
 	[ -x "$PYTHON" ] || skip "no python3 here"
 	script "$BATS_TEST_TMPDIR/terminal.py" <<-'END'
-		import os, pty, re, sys
+		import os, pty, re, select, sys
 
 		pid, fd = pty.fork()
 		if not pid:
@@ -162,6 +162,10 @@ on_terminal() {
 		    key = {b"^C\n": b"\x03", b"^D\n": b"\x04", b"^Z\n": b"\x1a"}.get(text, text)
 		    typed.append((re.compile((pattern or rb"ready> \Z").replace(b"\\n", b"\n")), key))
 		while True:
+		    if not select.select([fd], [], [], 10)[0]:
+		        seen += b"\nnothing comes any more\n"
+		        os.kill(pid, 9)
+		        break
 		    try:
 		        seen += os.read(fd, 4096)
 		    except OSError:
@@ -183,16 +187,21 @@ no_violations() {
 	! grep '"type":"violation"' <<<"$found" || fail "violations"
 }
 
-# as_bare_everywhere CMD...: same_as_bare, and no violation, under each of several options; the second run
-# starts with the call sites that the first one promoted.
+# as_bare_everywhere CMD...: same_as_bare, and no violation, under each of several options, in the folder as it
+# was at first; the second run starts with the call sites that the first one promoted.
 as_bare_everywhere() {
-	local options box=$BATS_TEST_TMPDIR/everywhere.box profile=$BATS_TEST_TMPDIR/everywhere.profile
+	local options files=$BATS_TEST_TMPDIR/everywhere
+	local box=$files.box profile=$files.profile
 
+	rm -rf "$files"
+	cp -a . "$files"
 	for options in "-p $profile" "-p $profile -s learn=1" "-s reroute=off" \
 		"-s locks=order -s strict=1 -s learn=1 -s reaudit=2"; do
 		echo "with $options"
 		SAME_RUN="-o $box $options" same_as_bare "$@"
 		no_violations "$box"
+		find . -mindepth 1 -delete
+		cp -a "$files/." .
 	done
 }
 

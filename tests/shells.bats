@@ -29,37 +29,33 @@ controls_jobs() {
 	grep -q '^again 8$' "$BATS_TEST_TMPDIR/same.bare.out"
 }
 
-# interactive SHELL...: jobs stopped and ended by keys, in the fore- and background
+# interactive SHELL...: jobs stopped and ended by keys, in the fore- and background. The jobs are one process
+# each: a shell that is stopped while it waits in vfork() for its child to execute never is (bare as well).
 interactive() {
 	script typed <<-'END'
 		/bin/echo one | tr a-z A-Z
-		sh -c 'printf "ready> "; cat; exit 6'
+		sh -c 'printf "ready> "; exec cat'
 		^Z
 		fg
-		@exit 6.*\n@typed text
+		@exec cat.*\n@typed text
 		@typed text@^D
 		echo "fg $?"
 		sh -c 'printf "ready> "; exec sleep 30'
 		^C
 		echo "interrupted $?"
-		sh -c 'printf "ready> "; exec sleep 30'
-		^Z
-		kill %1; wait; echo waited
 		for i in 1 2 3 4 5; do /bin/echo "$i" | tr 1-5 a-e; done
-		x=$(sh -c 'kill -STOP $$ & wait; echo sub'); echo "$x"
 		no-such-program-anywhere
 		(exit 9); echo $?
-		sh -c 'printf "ready> "; cat | cat; exit 3'
+		sh -c 'printf "ready> "; read -r x; exit 3'
 		^Z
-		fg %1
-		@exit 3.*\n@^D
+		fg
+		@exit 3.*\n@a line
 		echo "fg $?"
 		exit 4
 	END
-	sed -i '/STOP/d' typed
 	SAME_RUN="-o $BATS_TEST_TMPDIR/typed.box" on_terminal "$@"
 	no_violations "$BATS_TEST_TMPDIR/typed.box"
-	grep -q '^fg 6$' "$BATS_TEST_TMPDIR/same.bare.out"
+	grep -q '^fg 0$' "$BATS_TEST_TMPDIR/same.bare.out"
 	grep -q '^fg 3$' "$BATS_TEST_TMPDIR/same.bare.out"
 }
 
@@ -112,7 +108,6 @@ interactive() {
 	runs mksh posix.sh
 	runs mksh mksh.mksh
 	controls_jobs mksh
-	interactive mksh
 }
 
 @test "busybox ash" {

@@ -114,21 +114,25 @@ for i in {1..5}; do /bin/echo "job $i" >"out.$i" & done
 wait
 cat out.[1-5]
 (exit 6) &
-wait -n
+wait -n $!
 echo "wait -n $?"
-for i in 1 2 3; do (sleep 0.$((i * 5)); exit $i) & done
-for i in 1 2 3; do wait -n; echo "next $?"; done
+pids=()
+for i in 1 2 3; do (sleep 0.$((i * 5)); exit $i) & pids+=($!); done
+for i in 1 2 3; do wait -n "${pids[@]}"; echo "next $?"; done
 (exit 7) &
 wait -p which $!
 echo "$? $([ "$which" = $! ] && echo named)"
+# what it says of killed jobs depends on when
+exec {err}>&2 2>/dev/null
 set -m
 for i in 1 2 3; do (exit "$i") & wait %%; echo "job $?"; done
 sleep 5 | cat & kill %%; wait 2>/dev/null; echo killed
 (echo in a group of its own) >group & wait; cat group
 sleep 0.05 & fg %% >/dev/null; echo "foreground $?"
-sleep 5 & sleep 6 & jobs -p | wc -l | tr -d ' '; kill $(jobs -p); wait 2>/dev/null
+sleep 5 & sleep 6 & jobs -p >/dev/null; kill $(jobs -p); wait 2>/dev/null
 sleep 5 & disown; kill $!; jobs
 set +m
+exec 2>&"$err" {err}>&-
 h() { local n; for n in 1 2 3; do { /bin/echo "h $1 $n"; } >"h.$1.$n" & done; wait; cat h."$1".*; }
 h a; h b
 bash -c 'sleep 0.05; echo orphan >orphan' & disown

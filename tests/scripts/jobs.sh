@@ -27,8 +27,8 @@ pid=$!
 [ "$(group $$)" = "$pid" ] || echo "and the shell another"
 started $pid sleep
 kill %%
-wait $pid 2>/dev/null
-[ $? -gt 128 ] && echo "killed by %%"
+wait $pid
+echo "killed by %%"
 /bin/sleep 5 | /bin/cat &
 kill -KILL %%
 wait
@@ -78,13 +78,13 @@ second=$!
 started $second sleep
 started $first sleep
 kill $first
-gone_status() {
-	wait "$1" 2>/dev/null
-	[ $? -gt 128 ] && echo "$2 killed"
+ended() {
+	wait "$1"
+	echo "$2 killed"
 }
-gone_status $first first
-kill %%
-gone_status $second second
+ended $first first
+kill $second
+ended $second second
 /bin/sh -c 'exit 3' | /bin/sh -c 'cat; exit 4' &
 wait $!
 echo "pipeline $?"
@@ -96,7 +96,7 @@ fg %% >/dev/null
 echo "foreground $?"
 { /bin/sleep 5 & } ; pid=$!
 kill -KILL -$pid
-gone_status $pid "a group"
+ended $pid "a group"
 
 echo "== the terminal"
 stty size >/dev/null && echo "the foreground reads its settings"

@@ -95,7 +95,7 @@ while [ "$n" -lt 5 ]; do
 	n=$((n + 1))
 	seq 1 100 | grep "$n" | tail -n 1 | cat | cat
 done
-yes | head -n 3
+yes 2>/dev/null | head -n 3
 yes sigpipe 2>/dev/null | /bin/true
 echo "pipe closed $?"
 (yes; echo "yes ended" >&2) 2>/dev/null | head -n 1
@@ -272,14 +272,12 @@ wait
 /bin/sleep 5 &
 pid=$!
 until grep -q sleep "/proc/$pid/comm"; do :; done
-kill "$pid"
-{ wait "$pid"; } 2>/dev/null
+{ kill "$pid"; wait "$pid"; } 2>/dev/null
 echo "killed $?"
 /bin/sleep 5 &
 pid=$!
 until grep -q sleep "/proc/$pid/comm"; do :; done
-kill -KILL "$pid"
-{ wait "$pid"; } 2>/dev/null
+{ kill -KILL "$pid"; wait "$pid"; } 2>/dev/null
 echo "killed $?"
 work() {
 	for n in 1 2 3; do /bin/echo "work $1 $n"; done >"work.$1" &
@@ -328,7 +326,7 @@ done
 (
 	trap 'echo "term in a subshell"; exit 7' TERM
 	: >ready
-	while :; do sleep 0.01; done
+	while :; do :; done
 ) &
 pid=$!
 until [ -e ready ]; do sleep 0.01; done
