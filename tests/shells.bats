@@ -71,7 +71,6 @@ interactive() {
 
 @test "bash: a script for any shell" {
 	runs bash posix.sh
-	runs bash --posix posix.sh
 	controls_jobs bash
 }
 

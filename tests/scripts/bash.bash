@@ -116,9 +116,6 @@ cat out.[1-5]
 (exit 6) &
 wait -n $!
 echo "wait -n $?"
-pids=()
-for i in 1 2 3; do (sleep 0.$((i * 5)); exit $i) & pids+=($!); done
-for i in 1 2 3; do wait -n "${pids[@]}"; echo "next $?"; done
 (exit 7) &
 wait -p which $!
 echo "$? $([ "$which" = $! ] && echo named)"

@@ -78,7 +78,7 @@ function g { trap 'print "exit of a function"' EXIT; /bin/echo in g; }
 g
 x=$(trap 'print from an exit trap' EXIT; exit 3)
 print "$x $?"
-(trap 'print term; exit 7' TERM; : >ready; while :; do :; done) &
+(trap 'print term; exit 7' TERM; /bin/touch ready; while :; do :; done) &
 pid=$!
 until [[ -e ready ]]; do sleep 0.01; done
 kill $pid

@@ -325,7 +325,7 @@ for signal in HUP ALRM TERM KILL; do
 done
 (
 	trap 'echo "term in a subshell"; exit 7' TERM
-	: >ready
+	/bin/touch ready
 	while :; do :; done
 ) &
 pid=$!

@@ -3,11 +3,12 @@
  * old_versions CASE: a program linked long ago, against the oldest version of each function that glibc still
  * has. Cases: spawn, condition, atfork and atfork-clean (a child handler that keeps what prepare took),
  * and orphan LOCK and clean LOCK: the worker holds, or held, LOCK when main forks: trylock, timedlock,
- * rwlock, mtx, spin.
+ * rwlock, mtx, spin. arguments: functions whose old versions take other arguments.
  */
 #if defined(__x86_64__)
 #include <pthread.h>
 #include <pty.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -49,12 +50,51 @@ OLD(sem_wait, "GLIBC_2.2.5");
 #include "orphan.h"
 #include "victim.h"
 
+int old_timer_create(clockid_t, struct sigevent *, int *);
+int old_timer_delete(int);
+int old_timer_settime(int, int, const struct itimerspec *, struct itimerspec *);
+int old_sched_setaffinity(pid_t, cpu_set_t *);
+int old_pthread_setaffinity_np(pthread_t, cpu_set_t *);
+
+__asm__(".symver old_timer_create, timer_create@GLIBC_2.2.5");
+__asm__(".symver old_timer_delete, timer_delete@GLIBC_2.2.5");
+__asm__(".symver old_timer_settime, timer_settime@GLIBC_2.2.5");
+__asm__(".symver old_sched_setaffinity, sched_setaffinity@GLIBC_2.3.3");
+__asm__(".symver old_pthread_setaffinity_np, pthread_setaffinity_np@GLIBC_2.3.3");
+
 pid_t __fork(void);
 pid_t __vfork(void);
 
 static void spawned(const char *name, int pid)
 {
 	print_status(name, 0, wait_for(pid));
+}
+
+/* A timer was an int once, and a set of CPUs came without its size. */
+static int arguments(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec soon = { .it_value.tv_nsec = 1000000 };
+	struct {
+		int timer, behind;
+	} timer = { -1, 0x5a5a5a5a };
+	cpu_set_t set;
+	sigset_t usr1;
+	int signal;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	expect(!old_timer_create(CLOCK_MONOTONIC, &event, &timer.timer), "timer_create");
+	expect(timer.behind == 0x5a5a5a5a, "a newer timer");
+	expect(!old_timer_settime(timer.timer, 0, &soon, NULL), "timer_settime");
+	expect(!sigwait(&usr1, &signal) && signal == SIGUSR1, "the timer's signal");
+	expect(!old_timer_delete(timer.timer), "timer_delete");
+	expect(!sched_getaffinity(0, sizeof(set), &set), "sched_getaffinity");
+	expect(!old_sched_setaffinity(0, &set), "sched_setaffinity");
+	expect(!old_pthread_setaffinity_np(pthread_self(), &set), "pthread_setaffinity_np");
+	printf("arguments\n");
+	return victim_faults != 0;
 }
 
 static int spawn(void)
@@ -102,13 +142,13 @@ static int spawn(void)
 		spawned("posix_spawnp", pid);
 	/* Of 2.15 they say ENOEXEC. */
 	error = posix_spawn(&pid, "./script", NULL, NULL, script, environment);
-	printf("posix_spawn of a script: %s\n", strerror(error));
 	if (!error)
 		spawned("posix_spawn", pid);
+	printf("posix_spawn of a script: %s\n", strerror(error));
 	error = posix_spawnp(&pid, "./script", NULL, NULL, script, environment);
-	printf("posix_spawnp of a script: %s\n", strerror(error));
 	if (!error)
 		spawned("posix_spawnp", pid);
+	printf("posix_spawnp of a script: %s\n", strerror(error));
 	unlink("script");
 	return 0;
 }
@@ -195,14 +235,19 @@ static void release(void)
 	printf("release\n");
 }
 
+static void release_child(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
 static int atfork(int clean)
 {
 	pid_t pid;
 
-	pthread_atfork(prepare, release, clean ? release : NULL);
+	pthread_atfork(prepare, release, clean ? release_child : NULL);
 	pid = fork();
 	if (pid == 0)
-		_exit(0);
+		_exit(pthread_mutex_trylock(&lock) ? 1 : 0);
 	spawned("fork", pid);
 	return 0;
 }
@@ -285,6 +330,8 @@ int main(int argc, char **argv)
 		return orphan(number_argument(argc, argv, 3, 3000));
 	if (!strcmp(what, "condition"))
 		return condition();
+	if (!strcmp(what, "arguments"))
+		return arguments();
 	if (!strncmp(what, "atfork", 6))
 		return atfork(!strcmp(what, "atfork-clean"));
 	return spawn();
