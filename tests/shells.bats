@@ -112,7 +112,6 @@ interactive() {
 @test "busybox ash" {
 	runs busybox ash posix.sh
 	controls_jobs busybox ash
-	interactive busybox ash
 }
 
 @test "tcsh" {

@@ -82,11 +82,11 @@ multiversioned() {
 }
 
 @test "every version of a function that libc has in several is interposed, or all by one without a version" {
-	local symbol version value faults=''
+	local symbol version faults=''
 	exports >"$BATS_TEST_TMPDIR/exports"
 	multiversioned >"$BATS_TEST_TMPDIR/versions"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/versions")" -gt 20 ] || skip "this libc has hardly any"
-	while read -r symbol version value; do
+	while read -r symbol version _; do
 		grep -qxE "$symbol(@.*)?" "$BATS_TEST_TMPDIR/exports" || continue
 		grep -qxE "$symbol(@$version)?" "$BATS_TEST_TMPDIR/exports" ||
 			faults+=" $symbol@$version"
@@ -96,10 +96,10 @@ multiversioned() {
 
 # Without a version in the shim, whoever asked for an old one gets the newest.
 @test "functions whose versions differ in code have a row for each version" {
-	local symbol version value faults='' symbols=' '
+	local symbol version faults='' symbols=' '
 	exports >"$BATS_TEST_TMPDIR/exports"
 	multiversioned different >"$BATS_TEST_TMPDIR/versions"
-	while read -r symbol version value; do
+	while read -r symbol version _; do
 		if grep -qx "$symbol" "$BATS_TEST_TMPDIR/exports"; then
 			[[ $symbols == *" $symbol "* ]] || symbols+="$symbol "
 		fi

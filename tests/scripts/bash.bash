@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# shellcheck disable=SC2015,SC2016,SC2030,SC2031,SC2034,SC2046,SC2086,SC2154,SC2162,SC2178,SC2317,SC2216
+# What is doubtful style is what is to be tested.
+# shellcheck disable=all
 #
 # What only bash does with processes; run in an empty folder. Nothing printed depends on who is first.
 section() { echo "== $1"; }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# shellcheck disable=SC2016,SC2086,SC2317
+# What is doubtful style is what is to be tested.
+# shellcheck disable=all
 #
 # Job control as POSIX has it, for a shell on a terminal of its own; run in an empty folder. Of a job's state
 # only what is waited for is printed.

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 # What is doubtful style is what is to be tested.
-# shellcheck disable=SC1007,SC2002,SC2005,SC2006,SC2015,SC2016,SC2030,SC2031,SC2034,SC2046,SC2086,SC2103
-# shellcheck disable=SC2116,SC2119,SC2120,SC2154,SC2164,SC2216,SC2233,SC2235,SC2248,SC2259,SC2317,SC2320
+# shellcheck disable=all
 #
 # What POSIX shells do with processes, for all of them; run in an empty folder. What it prints depends on
 # nothing that races: jobs that may overtake each other are sorted or waited for one by one, and a shell's
