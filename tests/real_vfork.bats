@@ -310,7 +310,11 @@ teardown() {
 			echo "$how $options"
 			LIMIT=60 SAME_VOLATILE='\.class$' SAME_RUN="-o $BATS_TEST_TMPDIR/java.box $options" same_as_bare \
 				java -Xshare:auto -XX:TieredStopAtLevel=1 "-Djdk.lang.Process.launchMechanism=$how" -cp classes Spawn
-			no_violations "$BATS_TEST_TMPDIR/java.box"
+			# where it forks, another of its threads may hold a lock for longer than fork() waits
+			case $how in
+			FORK) TOLERATED=orphaned-lock no_violations "$BATS_TEST_TMPDIR/java.box" ;;
+			*) no_violations "$BATS_TEST_TMPDIR/java.box" ;;
+			esac
 			grep -q '^\[10, 10, 10, 10\]$' "$BATS_TEST_TMPDIR/same.bare.out"
 		done
 	done
@@ -389,8 +393,10 @@ teardown() {
 		  console.log(c.spawnSync("no-such-program-anywhere").error.code, c.spawnSync("./plain").error.code);
 		  console.log(c.spawnSync("true", {cwd: "/no/such/folder"}).error.code, c.spawnSync("sh", ["-c", "kill -9 $$"]).signal);
 		}
-		c.spawn("echo", ["later"], {stdio: "inherit", detached: true}).on("exit", code => console.log("exit", code));
-		c.spawn("no-such-program-anywhere").on("error", error => console.log(error.code));
+		c.spawn("echo", ["later"], {stdio: "ignore", detached: true}).on("exit", code => {
+		  console.log("exit", code);
+		  c.spawn("no-such-program-anywhere").on("error", error => console.log(error.code));
+		});
 	END
 	: >plain
 	TOLERATED=fork-holding-lock LIMIT=60 as_bare_everywhere node spawn.js
