@@ -403,4 +403,22 @@ stub_slow:
 	OLD_COND signal
 	OLD_COND broadcast
 
+#if __GLIBC_PREREQ(2, 34)
+/* See the end of hooks.def. */
+	.symver timer_create, timer_create@@@GLIBC_2.34
+	.symver timer_create_2_3_3, timer_create@GLIBC_2.3.3, remove
+	.symver timer_create_2_2_5, timer_create@GLIBC_2.2.5, remove
+	.symver timer_delete, timer_delete@@@GLIBC_2.34
+	.symver timer_delete_2_3_3, timer_delete@GLIBC_2.3.3, remove
+	.symver timer_delete_2_2_5, timer_delete@GLIBC_2.2.5, remove
+	.symver timer_settime, timer_settime@@@GLIBC_2.34
+	.symver timer_settime_2_3_3, timer_settime@GLIBC_2.3.3, remove
+	.symver timer_settime_2_2_5, timer_settime@GLIBC_2.2.5, remove
+	.symver sched_setaffinity, sched_setaffinity@@@GLIBC_2.3.4
+	.symver sched_setaffinity_2_3_3, sched_setaffinity@GLIBC_2.3.3, remove
+	.symver pthread_setaffinity_np, pthread_setaffinity_np@@@GLIBC_2.34
+	.symver pthread_setaffinity_np_2_3_4, pthread_setaffinity_np@GLIBC_2.3.4, remove
+	.symver pthread_setaffinity_np_2_3_3, pthread_setaffinity_np@GLIBC_2.3.3, remove
+#endif
+
 	.section .note.GNU-stack, "", @progbits

@@ -109,7 +109,7 @@ files_left() {
 # a folder of the test's own, both runs start with the files that are there and leave the same behind.
 # LIMIT: seconds a run. SAME_SHOW: also print what the bare run printed. SAME_SED: a sed script for what
 # differs from run to run, pids say. SAME_VOLATILE: files whose contents do, as in files_left. SAME_RUN:
-# options for spork run.
+# options for spork run. SAME_KEPT: the exit status of the bare run before, which is not done again.
 same_as_bare() {
 	local bare=0 shim=0 out=$BATS_TEST_TMPDIR/same cmd own='' stream
 
@@ -119,9 +119,13 @@ same_as_bare() {
 		rm -rf "$out.seed"
 		cp -a . "$out.seed"
 	fi
-	LIMIT=${LIMIT:-30} bounded "$cmd" "${@:2}" >"$out.bare.out" 2>"$out.bare.err" </dev/null ||
-		bare=$?
-	if [ -n "$own" ]; then
+	if [ -n "${SAME_KEPT-}" ]; then
+		bare=$SAME_KEPT
+	else
+		LIMIT=${LIMIT:-30} bounded "$cmd" "${@:2}" >"$out.bare.out" 2>"$out.bare.err" </dev/null ||
+			bare=$?
+	fi
+	if [ -n "$own" ] && [ -z "${SAME_KEPT-}" ]; then
 		files_left "${SAME_VOLATILE-}" >"$out.bare.files"
 		find . -mindepth 1 -delete
 		cp -a "$out.seed/." .
@@ -137,11 +141,74 @@ same_as_bare() {
 	for stream in out err; do
 		diff -u --text "$out.bare.$stream" "$out.shim.$stream" || fail "std$stream differs"
 	done
+	SAME_STATUS=$bare
 	[ "$bare" -eq "$shim" ] || fail "exit status $shim, bare $bare"
 	if [ -n "$own" ]; then
 		files_left "${SAME_VOLATILE-}" >"$out.shim.files"
 		diff -u --text "$out.bare.files" "$out.shim.files" || fail "the files left behind differ"
 	fi
+}
+
+# on_terminal CMD...: a program on a terminal of its own that is typed the lines of the file "typed", each when
+# the program is ready for it; or, a line that begins with @PATTERN@, when that regular expression was printed
+# since the line before. ^C, ^D and ^Z alone are the keys.
+on_terminal() {
+	[ -x "$PYTHON" ] || skip "no python3 here"
+	script "$BATS_TEST_TMPDIR/terminal.py" <<-'END'
+		import os, pty, re, select, sys
+
+		pid, fd = pty.fork()
+		if not pid:
+		    os.execvp(sys.argv[1], sys.argv[1:])
+		seen, done = b"", 0
+		typed = []
+		for line in open("typed", "rb").read().splitlines(True):
+		    pattern, text = re.fullmatch(rb"(?:@(.*)@)?(.*\n)", line).groups()
+		    key = {b"^C\n": b"\x03", b"^D\n": b"\x04", b"^Z\n": b"\x1a"}.get(text, text)
+		    typed.append((re.compile((pattern or rb"ready> \Z").replace(b"\\n", b"\n")), key))
+		while True:
+		    if not select.select([fd], [], [], 10)[0]:
+		        seen += b"\nnothing comes any more\n"
+		        os.kill(pid, 9)
+		        break
+		    try:
+		        seen += os.read(fd, 4096)
+		    except OSError:
+		        break
+		    if typed and typed[0][0].search(seen, done):
+		        done = len(seen)
+		        os.write(fd, typed.pop(0)[1])
+		sys.stdout.buffer.write(seen.replace(b"\r", b""))
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+	PS1='ready> ' TERM=dumb SAME_SED='s/[0-9]{3,}/N/g' same_as_bare "$PYTHON" "$BATS_TEST_TMPDIR/terminal.py" "$@"
+}
+
+# no_violations BOX: nothing was found in a run of spork with --box BOX, or no kind but TOLERATED
+no_violations() {
+	local found
+
+	found=$(spork report -f json "$1") || fail "no box"
+	! grep '"type":"violation"' <<<"$found" | grep -v "\"kind\":\"${TOLERATED:-none}\"" || fail "violations"
+}
+
+# as_bare_everywhere CMD...: same_as_bare, and no violation, under each of several options, in the folder as it
+# was at first; the second run starts with the call sites that the first one promoted.
+as_bare_everywhere() {
+	local options kept='' files=$BATS_TEST_TMPDIR/everywhere
+	local box=$files.box profile=$files.profile
+
+	rm -rf "$files"
+	cp -a . "$files"
+	for options in "-p $profile" "-p $profile -s locks=order -s strict=1 -s learn=1 -s reaudit=2" \
+		"-s reroute=off"; do
+		echo "with $options"
+		SAME_RUN="-o $box $options" SAME_KEPT=$kept same_as_bare "$@"
+		kept=$SAME_STATUS
+		no_violations "$box"
+		find . -mindepth 1 -delete
+		cp -a "$files/." .
+	done
 }
 
 # A test's teardown where servers are started: kills what lives on in the test's folder.

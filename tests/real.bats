@@ -66,30 +66,6 @@ job_control() {
 	END
 }
 
-# on_terminal CMD...: a shell on a terminal of its own that is typed the lines of the file "typed", each
-# when it is ready for it.
-on_terminal() {
-	[ -x "$PYTHON" ] || skip "no python3 here"
-	script terminal.py <<-'END'
-		import os, pty, sys
-
-		pid, fd = pty.fork()
-		if not pid:
-		    os.execvp(sys.argv[1], sys.argv[1:])
-		seen, lines = b"", open("typed", "rb").readlines()
-		while True:
-		    try:
-		        seen += os.read(fd, 4096)
-		    except OSError:
-		        break
-		    if lines and seen.endswith(b"ready> "):
-		        os.write(fd, lines.pop(0))
-		sys.stdout.buffer.write(seen.replace(b"\r", b""))
-		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-	END
-	PS1='ready> ' TERM=dumb SAME_SED='s/[0-9]{3,}/N/g' same_as_bare "$PYTHON" terminal.py "$@"
-}
-
 # interactive SHELL...: jobs in the fore- and background, stopped and continued.
 interactive() {
 	script typed <<-'END'

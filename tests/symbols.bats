@@ -62,3 +62,54 @@ exports() {
 	run bash -c "readelf -d '$SHIM' | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'"
 	assert_output libc.so.6
 }
+
+# multiversioned [DIFFERENT]: "symbol version value" of what this libc has in several versions, or, with
+# an argument, in versions that are not the same code
+multiversioned() {
+	libc=$(ldd "$SHIM" | awk '$1 == "libc.so.6" { print $3 }')
+	nm -D --defined-only "$libc" | awk -v different="${1-}" '
+		$2 != "A" && split($3, name, /@+/) == 2 {
+			row[++rows] = name[1] " " name[2] " " $1
+			symbol[rows] = name[1]
+			versions[name[1]]++
+			if (!((name[1], $1) in seen)) values[name[1]]++
+			seen[name[1], $1] = 1
+		}
+		END {
+			for (i = 1; i <= rows; i++)
+				if ((different ? values[symbol[i]] : versions[symbol[i]]) > 1) print row[i]
+		}'
+}
+
+@test "every version of a function that libc has in several is interposed, or all by one without a version" {
+	local symbol version faults=''
+	exports >"$BATS_TEST_TMPDIR/exports"
+	multiversioned >"$BATS_TEST_TMPDIR/versions"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/versions")" -gt 20 ] || skip "this libc has hardly any"
+	while read -r symbol version _; do
+		grep -qxE "$symbol(@.*)?" "$BATS_TEST_TMPDIR/exports" || continue
+		grep -qxE "$symbol(@$version)?" "$BATS_TEST_TMPDIR/exports" ||
+			faults+=" $symbol@$version"
+	done <"$BATS_TEST_TMPDIR/versions"
+	assert_equal "$faults" ""
+}
+
+# Without a version in the shim, whoever asked for an old one gets the newest.
+@test "functions whose versions differ in code have a row for each version" {
+	local symbol version faults='' symbols=' '
+	exports >"$BATS_TEST_TMPDIR/exports"
+	multiversioned different >"$BATS_TEST_TMPDIR/versions"
+	while read -r symbol version _; do
+		if grep -qx "$symbol" "$BATS_TEST_TMPDIR/exports"; then
+			[[ $symbols == *" $symbol "* ]] || symbols+="$symbol "
+		fi
+	done <"$BATS_TEST_TMPDIR/versions"
+	# The newer one does for these all that the older one did: it knows more cases, or reports more errors.
+	for symbol in $symbols; do
+		case $symbol in
+		fmemopen | glob | glob64 | lio_listio | lio_listio64 | pthread_kill | quick_exit | regexec) ;;
+		*) faults+=" $symbol" ;;
+		esac
+	done
+	assert_equal "$faults" ""
+}

@@ -28,8 +28,13 @@ packages() {
 		run  procps        pgrep
 		run  python3       python3
 		run  at            at
+		run  busybox       busybox
 		run  cron          cron
+		run  gdb           gdb
+		run  ksh93u+m      ksh93
+		run  mksh          mksh
 		run  nginx         nginx
+		run  openjdk-17-jdk-headless javac
 		run  openssh-client ssh
 		run  openssh-server /usr/sbin/sshd
 		run  php-cli       php
@@ -37,7 +42,9 @@ packages() {
 		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
 		run  redis-server  redis-server
 		run  ruby          ruby
+		run  tcsh          tcsh
 		run  tmux          tmux
+		run  zsh           zsh
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
 		lint clang         clang
 		lint clang-format  clang-format
