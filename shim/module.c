@@ -355,3 +355,36 @@ bool module_is_named(uint32_t index, const char *name)
 	base = strrchr(module->path, '/');
 	return !strcmp(base ? base + 1 : module->path, name);
 }
+
+static bool has_symbols(long fd)
+{
+	ElfW(Ehdr) header;
+	ElfW(Shdr) section;
+	unsigned i;
+
+	if (SYS(pread64, fd, &header, sizeof(header), 0) != sizeof(header) ||
+	    header.e_shentsize != sizeof(section))
+		return false;
+	for (i = 0; i < header.e_shnum; i++)
+		if (SYS(pread64, fd, &section, sizeof(section),
+			header.e_shoff + i * sizeof(section)) == sizeof(section) &&
+		    section.sh_type == SHT_SYMTAB)
+			return true;
+	return false;
+}
+
+bool module_has_symbols(uint32_t index)
+{
+	const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
+	bool found;
+	long fd;
+
+	if (!module || !memchr(module->path, 0, sizeof(module->path)))
+		return false;
+	fd = SYS(openat, AT_FDCWD, module->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	found = has_symbols(fd);
+	SYS(close, fd);
+	return found;
+}

@@ -36,6 +36,12 @@ uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size);
 /* Is that the file name of the module with this box index? */
 bool module_is_named(uint32_t index, const char *name);
 
+/*
+ * Does the file of the module with this box index have a table of symbols, which strip(1) takes away? Reads the file,
+ * each time.
+ */
+bool module_has_symbols(uint32_t index);
+
 /* Has a module been loaded whose path contains this? */
 bool module_loaded(const char *part);
 

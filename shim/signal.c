@@ -77,16 +77,31 @@ void signal_close(const struct signal_window *window)
 	sys_sigmask(window->parent_mask);
 }
 
+/* What differs from what signal_hold() set is the child's doing: sigsetmask() and its kin. */
+void signal_catch_up(struct signal_window *window)
+{
+	sys_sigset now = window->mask | window->handlers, changed;
+
+	if (!window->stale)
+		return;
+	window->stale = false;
+	changed = now;
+	SYS(rt_sigprocmask, SIG_BLOCK, NULL, &now, sizeof(now));
+	changed ^= now;
+	window->mask = (window->mask & ~changed) | (now & changed);
+}
+
 /*
  * A signal that is pending for a handler would have run it in a bare child, on memory that exec throws
  * away. Here it must neither run nor end the child: it is dropped.
  */
-void signal_exec(const struct signal_window *window)
+void signal_exec(struct signal_window *window)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL };
 	sys_sigset reset;
 	int signal;
 
+	signal_catch_up(window);
 	reset = window->handlers & ~window->mask;
 	if (reset)
 		reset &= signal_pending();
@@ -151,8 +166,10 @@ static struct window *shared(void)
 static int mask_change(struct window *open, int how, const sigset_t *set, sigset_t *old)
 {
 	struct signal_window *window = &open->signal;
-	sys_sigset before = window->mask, given;
+	sys_sigset before, given;
 
+	signal_catch_up(window);
+	before = window->mask;
 	if (set) {
 		memcpy(&given, set, sizeof(given));
 		if (how == SIG_BLOCK)
@@ -195,6 +212,22 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 	return window ? mask_change(window, how, set, old) : REAL(pthread_sigmask)(how, set, old);
 }
 
+/* The signal has an action of the child's own. */
+static void action_note(struct window *open, int signal, sighandler_t handler)
+{
+	struct signal_window *window = &open->signal;
+	bool inherited = window->handlers & BIT(signal);
+
+	signal_catch_up(window);
+	window->handlers &= ~BIT(signal);
+	if (handler == SIG_DFL || handler == SIG_IGN)
+		window->own &= ~BIT(signal);
+	else
+		window->own |= BIT(signal);
+	if (inherited && open->kind == WINDOW_VFORK)
+		signal_hold(window);
+}
+
 static int action_change(struct window *open, int signal, const struct sigaction *action,
 			 struct sigaction *old)
 {
@@ -205,15 +238,8 @@ static int action_change(struct window *open, int signal, const struct sigaction
 		return -1;
 	if (inherited && old)
 		*old = mirror[signal];
-	if (!action)
-		return 0;
-	window->handlers &= ~BIT(signal);
-	if (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN)
-		window->own &= ~BIT(signal);
-	else
-		window->own |= BIT(signal);
-	if (inherited && open->kind == WINDOW_VFORK)
-		signal_hold(window);
+	if (action)
+		action_note(open, signal, action->sa_handler);
 	return 0;
 }
 
@@ -249,7 +275,21 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 	return result;
 }
 
-/* The relatives that few programs use: a window gives way to a real fork first. */
+/* A vfork() child has set it by one of the relatives below; what it had before, in place of the kernel's answer. */
+static sighandler_t relative_changed(int signal, sighandler_t before)
+{
+	struct window *window = shared();
+	struct sigaction now;
+
+	if (!window || signal < 1 || signal > SIGNALS || REAL(sigaction)(signal, NULL, &now))
+		return before;
+	if (before != SIG_ERR && window->signal.handlers & BIT(signal))
+		before = mirror[signal].sa_handler;
+	action_note(window, signal, now.sa_handler);
+	return before;
+}
+
+/* The relatives that few programs use: a window of fork() gives way to a real fork first. */
 #define SIGNAL_HOOK(name)                                                                          \
 	EXPORT sighandler_t name(int number, sighandler_t handler)                                 \
 	{                                                                                          \
@@ -259,7 +299,7 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number,       \
 										     handler);     \
 		mirror_update(number);                                                             \
-		return result;                                                                     \
+		return relative_changed(number, result);                                           \
 	}
 
 sighandler_t __sysv_signal(int, sighandler_t);
@@ -278,6 +318,7 @@ EXPORT int sigignore(int number)
 	hook_enter(HOOK_sigignore, NULL);
 	result = ((int (*)(int))real_get(HOOK_sigignore))(number);
 	mirror_update(number);
+	relative_changed(number, SIG_ERR);
 	return result;
 }
 

@@ -10,6 +10,7 @@
 #define SPORK_SIGNAL_WINDOW_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 #include "sys.h"
 
@@ -19,6 +20,7 @@ struct signal_window {
 	sys_sigset mask;
 	sys_sigset handlers; /* signals that still have the parent's handler */
 	sys_sigset own;	     /* signals that have a handler of the child's own */
+	bool stale; /* a vfork() child has changed its real mask by a call that is not followed */
 };
 
 /* In the parent: blocks all signals, notes what the child is to see. */
@@ -36,11 +38,14 @@ void signal_reset(const struct signal_window *window);
  */
 void signal_hold(const struct signal_window *window);
 
+/* That child may have changed its mask by calls that are not followed: `mask` is what it believes in again. */
+void signal_catch_up(struct signal_window *window);
+
 /* The parent's handler for it: of a child that has not set one of its own. */
 void *signal_handler(int signal);
 
 /* In the child, before exec: the mask becomes real. */
-void signal_exec(const struct signal_window *window);
+void signal_exec(struct signal_window *window);
 /* In the child, when it ends: the signals that wait for it. */
 sys_sigset signal_pending(void);
 

@@ -29,9 +29,10 @@
 /* An emulator makes a real fork of the clone (qemu-user does). */
 static bool memory_is_copied;
 
-static bool enforces(void)
+/* What is known to share its memory on purpose is told, with strict=1, and left to go its way. */
+static bool enforces(const struct window *window)
 {
-	return config.reroute != REROUTE_OFF;
+	return config.reroute != REROUTE_OFF && window->site->reason != BOX_REASON_KNOWN;
 }
 
 bool vfork_open(struct window *window, const struct entry_registers *registers,
@@ -86,11 +87,11 @@ void vfork_describe(const struct window *window, struct box_violation *violation
 	violation->site = record_site_index(window->site);
 	if (thread_words.window == window)
 		violation->stack_frames = unwind_box(0, violation->stack);
-	if (!window->vfork.returned) {
+	if (!window->vfork.returned)
 		violation->fork_frames = unwind_box_from(&start, violation->fork);
+	if (violation->fork_frames)
 		return;
-	}
-	/* The frames are gone. */
+	/* The frames are gone, or have no tables. */
 	violation->fork_frames = window->site->frames;
 	if (violation->fork_frames > BOX_SITE_FRAMES)
 		violation->fork_frames = BOX_SITE_FRAMES;
@@ -105,11 +106,13 @@ static const char *signal_name(int signal)
 }
 
 /* A handler of the parent's would have run here by now, or would before the program that is executed. */
-static void check_signals(const struct window *window)
+static void check_signals(struct window *window)
 {
-	sys_sigset held = window->signal.handlers & ~window->signal.mask;
+	sys_sigset held;
 	int signal;
 
+	signal_catch_up(&window->signal);
+	held = window->signal.handlers & ~window->signal.mask;
 	if (!held)
 		return;
 	held &= signal_pending();
@@ -301,9 +304,10 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		REAL(_exit)((int)arguments->value[0]);
 		__builtin_unreachable();
 	}
-	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && enforces())
+	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && enforces(window))
 		window_upgrade(window, reason);
 	vfork->entangled |= forbidden < BOX_VIOLATION_COUNT;
+	window->signal.stale |= reason == BOX_REASON_SIGNAL || reason == BOX_REASON_SYSCALL;
 	vfork->effects |= has_effect(reason);
 	window->busy = false;
 }
@@ -345,7 +349,7 @@ static void restore(struct window *window)
 
 	if (window->upgrade)
 		undo_restore(undo, window->site, window->returned);
-	else if (enforces() && !vfork->entangled && !vfork->returned)
+	else if (enforces(window) && !vfork->entangled && !vfork->returned)
 		vfork_memory_restore(window);
 	else if (vfork->returned)
 		undo_restore_stack(undo, undo->alone			 ? UINTPTR_MAX :

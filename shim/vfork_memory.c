@@ -189,9 +189,22 @@ static void wrote_static(struct window *window, uintptr_t start, uintptr_t end)
 	tell(window, BOX_VIOLATION_VFORK_WROTE_MEMORY, start, end);
 }
 
+/*
+ * Compilers keep values in frames, too, which their callers know nothing of. Whoever has stripped a program cannot be
+ * told one from the other, and is not asked to.
+ */
 static void wrote_stack(struct window *window, uintptr_t start, uintptr_t end)
 {
-	if (!is_pid(&window->vfork, start, end))
+	struct vfork_window *vfork = &window->vfork;
+	struct box_frame frame;
+
+	if (is_pid(vfork, start, end))
+		return;
+	if (!vfork->symbols) {
+		module_frame(window->registers.pc, &frame);
+		vfork->symbols = module_has_symbols(frame.module) ? 1 : -1;
+	}
+	if (vfork->symbols > 0 || config.strict)
 		tell(window, BOX_VIOLATION_VFORK_WROTE_LOCALS, start, end);
 }
 

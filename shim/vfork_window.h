@@ -31,7 +31,8 @@ struct vfork_window {
 	bool effects;  /* what it did can be seen from outside, so that it cannot start over */
 	/* It went on with what is not safe: what it wrote belongs together with what cannot be put back. */
 	bool entangled;
-	bool compared;	  /* what it wrote before the first exec, or its end */
+	bool compared; /* what it wrote before the first exec, or its end */
+	int symbols; /* of the program: 1: it has them; -1: it is stripped; zero: not looked yet */
 	bool environment; /* it has replaced environ */
 	bool exec_failed; /* what it has written since is for its parent to read */
 

@@ -424,24 +424,31 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	struct spawn_record spawn = { .call = call };
 	struct unwind_frame frame[BOX_SITE_FRAMES];
 	struct site_visit visit = { 0 };
+	struct window *outer;
 	struct walk_start start;
 	unsigned frames = 0;
 	bool confined;
 
 	hook_init();
 	hook_enter(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL);
+	outer = thread_words.window;
 	spawn.start_ns = sys_now();
 	confined = UNLIKELY(seccomp_confined()) && !thread_words.window;
 	if (confined && call == BOX_CALL_FORK) {
 		opening.result = fork_confined(registers, &spawn);
 		return opening;
 	}
+	/* The unwinder may come through hooks, in a child that makes another. */
+	if (outer)
+		outer->busy = true;
 	if (!confined) {
 		start = window_from(registers);
 		frames = unwind_from(&start, frame, BOX_SITE_FRAMES);
 	}
 	if (frames)
 		visit = site_visit(call, frame, frames);
+	if (outer)
+		outer->busy = false;
 	spawn.site = visit.site;
 	spawn.shape = visit.shape;
 	spawn.extent = visit.extent;
