@@ -56,17 +56,32 @@ static struct place {
 	bool waited; /* a fork waits for it */
 } places[64];
 
+/* For how long a thread sleeps at the gate at a time. */
+#define LOOK_AGAIN_NS 50000000ULL
+
 static const struct timespec pause_time = { .tv_nsec = 50000 };
 
 /* How often a fork tries to be the one that closes it, and to find those that wait for a condition at rest. */
 #define CLAIM_TRIES 1000
 #define SETTLE_TRIES 100
 
+/* So often a fork looks without a pause: a thread that runs has left most critical sections by then. */
+#define SPIN_TRIES 20
+
 /* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
 static pthread_mutex_t *settled[64];
 static uint32_t settled_count CHILD_STATE;
 /* Who comes back to one waits meanwhile, before he goes on and it may be gone. */
 static uint32_t settling CHILD_STATE;
+
+/*
+ * Lets those run that are waited for. Not by sched_yield(2): on a busy machine it puts the caller off by a whole slice
+ * each time, so that the fork came milliseconds after the last of them had gone.
+ */
+static void stand_back(void)
+{
+	SYS(nanosleep, &pause_time, NULL);
+}
 
 static bool barrier(void)
 {
@@ -274,10 +289,8 @@ static enum entry_state wait_quiet(const struct thread *self)
 	if (places[0].where)
 		look(self, note_wait);
 	for (tries = 0; state == ENTRY_BUSY && waited < budget_ns; tries++) {
-		if (tries < 50)
-			SYS(sched_yield);
-		else
-			SYS(nanosleep, &pause_time, NULL);
+		if (tries >= SPIN_TRIES)
+			stand_back();
 		state = look(self, NULL);
 		waited = sys_now() - start;
 	}
@@ -320,7 +333,7 @@ static bool close_for(struct thread *self)
 		if (self->held_count || tries == CLAIM_TRIES)
 			return false;
 		gate_wait();
-		SYS(nanosleep, &pause_time, NULL);
+		stand_back();
 	}
 	budget_ns = config.gate * 1000000ULL;
 	limit_set(budget_ns + GATE_SPARE_NS);
@@ -415,14 +428,20 @@ void gate_settle(void)
 		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
 		if (done)
 			break;
-		SYS(sched_yield);
+		stand_back();
 	}
 }
 
 void gate_return(void)
 {
 	while (__atomic_load_n(&settling, __ATOMIC_ACQUIRE) && gate_stops())
-		SYS(sched_yield);
+		stand_back();
+}
+
+/* Those at the gate wake each other: all at once they would take the processors from the thread that forks. */
+static void wake_one(void)
+{
+	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, 1);
 }
 
 void gate_open(void)
@@ -435,7 +454,7 @@ void gate_open(void)
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner, NULL, __ATOMIC_RELEASE);
-	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, INT32_MAX);
+	wake_one();
 }
 
 void gate_after_fork(void)
@@ -459,16 +478,17 @@ bool gate_stops(void)
 
 void gate_wait(void)
 {
-	uint64_t now, until;
-
 	while (gate_stops()) {
-		now = sys_now();
-		until = __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
-		if (now < until) {
-			struct timespec wait = { .tv_sec = (time_t)((until - now) / 1000000000),
-						 .tv_nsec = (long)((until - now) % 1000000000) };
+		uint64_t now = sys_now(), until = __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
+		struct timespec wait = { 0 };
+		long result;
 
-			SYS(futex, &gate, FUTEX_WAIT_PRIVATE, GATE_CLOSED, &wait);
-		}
+		if (now >= until)
+			return;
+		/* Not for long: whoever was to be woken by a thread that is held up in a signal handler looks again. */
+		wait.tv_nsec = (long)(until - now < LOOK_AGAIN_NS ? until - now : LOOK_AGAIN_NS);
+		result = SYS(futex, &gate, FUTEX_WAIT_PRIVATE, GATE_CLOSED, &wait);
+		if (result != -EAGAIN && __atomic_load_n(&gate, __ATOMIC_ACQUIRE) == GATE_OPEN)
+			wake_one();
 	}
 }
