@@ -202,6 +202,16 @@ static bool gone_on(struct thread *thread, void *lock)
 	       (proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX);
 }
 
+/* What was seen of them by one fork says nothing to the next: they give the same locks back again and again. */
+static void forget_leaving(void)
+{
+	struct thread *thread;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (UNLIKELY(thread->left_past || thread->left_seen))
+			thread->left_past = thread->left_seen = NULL;
+}
+
 /* Is it still inside the call that gives back the lock it has no entry for any more? */
 static bool leaving(struct thread *thread)
 {
@@ -218,8 +228,10 @@ static bool leaving(struct thread *thread)
 	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
 	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
 	if (!copy_own(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
-	    !libc_lock_left(kind, &copy, thread->tid))
+	    !libc_lock_left(kind, &copy, thread->tid)) {
+		thread->left_seen = NULL;
 		return false;
+	}
 	if (!gone_on(thread, lock))
 		return true;
 	thread->left_past = lock;
@@ -524,6 +536,7 @@ void gate_open(void)
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);
 	if (!is_owner(self))
 		return;
+	forget_leaving();
 	lock_attention_set(ATTEND_GATE, false);
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);
