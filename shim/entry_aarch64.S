@@ -266,7 +266,7 @@ FUNCTION stub_check
 	br	x17
 END stub_check
 
-/* The same where a body may stand before the next definition: the hot row is 16 bits up. */
+/* The same where a body may stand before the next definition: the hot row is 16 bits up. See entry_x86_64.S. */
 FUNCTION stub_check_hot
 	lsr	w17, w16, #16
 	and	w16, w16, #0xffff
@@ -275,13 +275,15 @@ FUNCTION stub_check_hot
 	mrs	x9, tpidr_el0
 	ldr	x9, [x9, x10]
 	cbnz	x9, stub_slow
-	adrp	x9, real_table
-	add	x9, x9, :lo12:real_table
-	ldr	x9, [x9, w16, uxtw #3]
-	cbz	x9, stub_slow
 	adrp	x9, stub_hot_next
 	add	x9, x9, :lo12:stub_hot_next
-	ldr	x16, [x9, w17, uxtw #3]
+	ldr	x9, [x9, w17, uxtw #3]
+	adrp	x10, stub_hot_slow
+	add	x10, x10, :lo12:stub_hot_slow
+	ldr	x10, [x10, w17, uxtw #3]
+	cmp	x9, x10
+	b.eq	stub_slow
+	mov	x16, x9
 	br	x16
 END stub_check_hot
 

@@ -295,7 +295,10 @@ stub_check:
 	.cfi_endproc
 	.size	stub_check, . - stub_check
 
-/* The same where a body may stand before the next definition: %r11 is the row, and the hot row 16 bits up. */
+/*
+ * The same where a body may stand before the next definition: %r11 is the row, and the hot row 16 bits up. What
+ * decides is the table that the jump goes by: real_table is filled before it.
+ */
 	.type	stub_check_hot, @function
 	.p2align 4
 stub_check_hot:
@@ -304,24 +307,31 @@ stub_check_hot:
 	.cfi_adjust_cfa_offset 8
 	push	%rcx
 	.cfi_adjust_cfa_offset 8
-	movzwl	%r11w, %ecx
+	push	%rdx
+	.cfi_adjust_cfa_offset 8
 	mov	thread_words@gottpoff(%rip), %rax
 	cmpq	$0, %fs:(%rax)
 	jne	1f
-	lea	real_table(%rip), %rax
-	cmpq	$0, (%rax, %rcx, 8)
-	je	1f
-	shr	$16, %r11
+	mov	%r11d, %ecx
+	shr	$16, %ecx
 	lea	stub_hot_next(%rip), %rax
-	mov	(%rax, %r11, 8), %r11
-	pop	%rcx
+	mov	(%rax, %rcx, 8), %rax
+	lea	stub_hot_slow(%rip), %rdx
+	cmp	%rax, (%rdx, %rcx, 8)
+	je	1f
+	mov	%rax, %r11
+	pop	%rdx
 	.cfi_remember_state
+	.cfi_adjust_cfa_offset -8
+	pop	%rcx
 	.cfi_adjust_cfa_offset -8
 	pop	%rax
 	.cfi_adjust_cfa_offset -8
 	jmp	*%r11
 	.cfi_restore_state
-1:	mov	%ecx, %r11d
+1:	movzwl	%r11w, %r11d
+	pop	%rdx
+	.cfi_adjust_cfa_offset -8
 	pop	%rcx
 	.cfi_adjust_cfa_offset -8
 	pop	%rax

@@ -39,6 +39,7 @@ static uint64_t limit_ns CHILD_STATE = NO_LIMIT; /* when those that wait at it g
 static uint64_t settle_ns;     /* when the others go on while its prepare handlers run */
 static uint32_t handlers_wait; /* how often they did, and the handlers waited for that */
 static uint64_t budget_ns;     /* for how long the fork may wait yet */
+static bool closely; /* it has waited for so long that it asks the kernel about the others, too */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
 #define FORK_LIMIT_NS 1000000000ULL
@@ -56,17 +57,35 @@ static struct place {
 	bool waited; /* a fork waits for it */
 } places[64];
 
+/* For how long a thread sleeps at the gate at a time. */
+#define LOOK_AGAIN_NS 50000000ULL
+
 static const struct timespec pause_time = { .tv_nsec = 50000 };
 
 /* How often a fork tries to be the one that closes it, and to find those that wait for a condition at rest. */
 #define CLAIM_TRIES 1000
 #define SETTLE_TRIES 100
 
-/* Mutexes that threads wait to come back to: taken by the fork, on their behalf. */
+/* So often a fork looks without a pause: a thread that runs has left most critical sections by then. */
+#define SPIN_TRIES 20
+#define LOOK_CLOSELY 40
+
+/* Mutexes that threads wait to come back to: taken by a fork, on their behalf. */
 static pthread_mutex_t *settled[64];
 static uint32_t settled_count CHILD_STATE;
+/* Whose they are, while there are any: by the time its fork comes to its end the gate may be another's. */
+static const struct thread *settled_by;
 /* Who comes back to one waits meanwhile, before he goes on and it may be gone. */
 static uint32_t settling CHILD_STATE;
+
+/*
+ * Lets those run that are waited for. Not by sched_yield(2): on a busy machine it puts the caller off by a whole slice
+ * each time, so that the fork came milliseconds after the last of them had gone.
+ */
+static void stand_back(void)
+{
+	SYS(nanosleep, &pause_time, NULL);
+}
 
 static bool barrier(void)
 {
@@ -103,14 +122,41 @@ static bool exempt(uintptr_t where)
 	return place && place->limits >= BOX_GATE_LIMITS;
 }
 
+/* A copy of memory that may be gone by now, made by the kernel. */
+static bool copy_own(void *at, void *copy, size_t size)
+{
+	struct iovec to = { copy, size }, from = { at, size };
+
+	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
+}
+
+/*
+ * Was the call left without an end, by a cancellation or a jump? Then the place of its return address serves other
+ * calls, as a rule, or the thread waits in a call of the kernel's further up its stack.
+ */
+static bool left_behind(const struct thread *thread, const struct held *held)
+{
+	uint64_t call[8]; /* number, six arguments, stack pointer */
+	uintptr_t where;
+
+	if (ARCH_RETURN_PUSHED &&
+	    copy_own((void *)(held->stack - sizeof(where)), &where, sizeof(where)) &&
+	    where != held->where)
+		return true;
+	return proc_syscall(thread->tid, call, COUNT(call)) && call[0] != UINT64_MAX &&
+	       call[7] > held->stack && call[7] < thread->stack_high;
+}
+
 /* The fork waits while another thread has such an entry. */
 enum entry_state { ENTRY_QUIET, ENTRY_BUSY, ENTRY_EXEMPT };
 
-static enum entry_state entry_state(const struct held *held)
+static enum entry_state entry_state(const struct thread *thread, const struct held *held)
 {
 	void *lock = __atomic_load_n(&held->lock, __ATOMIC_ACQUIRE);
 
 	if (!lock || held->flags & HELD_WAITING)
+		return ENTRY_QUIET;
+	if (closely && held->kind == HELD_HIDDEN && left_behind(thread, held))
 		return ENTRY_QUIET;
 	/* Who waits for a lock of the caller's cannot get it before the fork is over. */
 	if (held_search(lock) != HELD_NONE)
@@ -125,19 +171,11 @@ static enum entry_state entry_state(const struct held *held)
 	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
 }
 
-/* A copy of a lock that may be gone by now, made by the kernel. */
-static bool copy_lock(void *lock, void *copy, size_t size)
-{
-	struct iovec to = { copy, size }, from = { lock, size };
-
-	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
-}
-
 static bool has_mutex(const struct thread *thread, const struct held *held)
 {
 	pthread_mutex_t mutex;
 
-	return copy_lock(held->lock, &mutex, sizeof(mutex)) &&
+	return copy_own(held->lock, &mutex, sizeof(mutex)) &&
 	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
 }
 
@@ -164,6 +202,16 @@ static bool gone_on(struct thread *thread, void *lock)
 	       (proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX);
 }
 
+/* What was seen of them by one fork says nothing to the next: they give the same locks back again and again. */
+static void forget_leaving(void)
+{
+	struct thread *thread;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (UNLIKELY(thread->left_past || thread->left_seen))
+			thread->left_past = thread->left_seen = NULL;
+}
+
 /* Is it still inside the call that gives back the lock it has no entry for any more? */
 static bool leaving(struct thread *thread)
 {
@@ -179,9 +227,11 @@ static bool leaving(struct thread *thread)
 		return false;
 	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
 	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
-	if (!copy_lock(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
-	    !libc_lock_left(kind, &copy, thread->tid))
+	if (!copy_own(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
+	    !libc_lock_left(kind, &copy, thread->tid)) {
+		thread->left_seen = NULL;
 		return false;
+	}
 	if (!gone_on(thread, lock))
 		return true;
 	thread->left_past = lock;
@@ -205,7 +255,7 @@ static enum entry_state look(const struct thread *self,
 			state = ENTRY_BUSY;
 		held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE);
 		for (i = 0; i < count; i++) {
-			one = entry_state(&held[i]);
+			one = entry_state(thread, &held[i]);
 			if (one == ENTRY_BUSY && each)
 				each(thread, &held[i]);
 			if (one == ENTRY_BUSY || state == ENTRY_QUIET)
@@ -260,6 +310,12 @@ static void limit_set(uint64_t ns)
 	__atomic_store_n(&limit_ns, sys_now() + ns, __ATOMIC_RELEASE);
 }
 
+static void spend(uint64_t waited)
+{
+	budget_ns -= waited < budget_ns ? waited : budget_ns;
+	RECORD_ADD(gate_wait_ns, waited);
+}
+
 /* Waits until no other thread holds anything, or the fork has waited for as long as it may. */
 static enum entry_state wait_quiet(const struct thread *self)
 {
@@ -274,10 +330,9 @@ static enum entry_state wait_quiet(const struct thread *self)
 	if (places[0].where)
 		look(self, note_wait);
 	for (tries = 0; state == ENTRY_BUSY && waited < budget_ns; tries++) {
-		if (tries < 50)
-			SYS(sched_yield);
-		else
-			SYS(nanosleep, &pause_time, NULL);
+		if (tries >= SPIN_TRIES)
+			stand_back();
+		closely |= tries >= LOOK_CLOSELY;
 		state = look(self, NULL);
 		waited = sys_now() - start;
 	}
@@ -287,9 +342,8 @@ static enum entry_state wait_quiet(const struct thread *self)
 		look(self, note_limit);
 		RECORD_ADD(gate_limits, 1);
 	}
-	budget_ns -= waited < budget_ns ? waited : budget_ns;
+	spend(waited);
 	RECORD_ADD(gate_waits, 1);
-	RECORD_ADD(gate_wait_ns, waited);
 	return state;
 }
 
@@ -320,9 +374,10 @@ static bool close_for(struct thread *self)
 		if (self->held_count || tries == CLAIM_TRIES)
 			return false;
 		gate_wait();
-		SYS(nanosleep, &pause_time, NULL);
+		stand_back();
 	}
 	budget_ns = config.gate * 1000000ULL;
+	closely = false;
 	limit_set(budget_ns + GATE_SPARE_NS);
 	__atomic_store_n(&gate, GATE_CLOSED, __ATOMIC_SEQ_CST);
 	lock_attention_set(ATTEND_GATE, true);
@@ -354,8 +409,8 @@ static bool plain(const pthread_mutex_t *mutex)
 	return !(mutex->__data.__kind & ~PTHREAD_MUTEX_ADAPTIVE_NP);
 }
 
-/* False: its waiter is back already. */
-static bool settle(pthread_mutex_t *mutex)
+/* False: somebody has it, its waiter maybe. */
+static bool settle(const struct thread *self, pthread_mutex_t *mutex)
 {
 	uint32_t i;
 
@@ -366,11 +421,22 @@ static bool settle(pthread_mutex_t *mutex)
 			return true;
 	if (REAL(pthread_mutex_trylock)(mutex))
 		return false;
-	settled[settled_count++] = mutex;
+	settled[settled_count] = mutex;
+	__atomic_store_n(&settled_by, self, __ATOMIC_RELEASE);
+	__atomic_store_n(&settled_count, settled_count + 1, __ATOMIC_RELEASE);
 	return true;
 }
 
-static bool settle_all(const struct thread *self)
+/* Has another fork taken some, and not come to its end? */
+static bool settled_by_other(const struct thread *self)
+{
+	return __atomic_load_n(&settled_count, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&settled_by, __ATOMIC_ACQUIRE) != self;
+}
+
+/* `back`: is called for a thread that has its mutex again, though it says that it waits. False: some were not taken. */
+static bool settle_all(const struct thread *self,
+		       void (*back)(const struct thread *, const struct held *))
 {
 	const struct thread *thread;
 	bool all = true;
@@ -380,18 +446,35 @@ static bool settle_all(const struct thread *self)
 		for (i = 0; thread != self && thread_used(thread) && i < thread->held_count; i++) {
 			const struct held *held = &thread->held[i];
 
-			if (held->lock && held->flags & HELD_WAITING && held->kind == HELD_MUTEX)
-				all &= settle(held->lock);
+			if (!held->lock || !(held->flags & HELD_WAITING) ||
+			    held->kind != HELD_MUTEX || settle(self, held->lock))
+				continue;
+			all = false;
+			if (!exempt(held->where) && has_mutex(thread, held))
+				back(thread, held);
 		}
 	return all;
+}
+
+/*
+ * A thread that was cancelled while it waited for a condition runs its cleanup handlers with the mutex taken again, and
+ * its entry says that it waits until it gives it back.
+ */
+static bool returned;
+
+static void note_return(const struct thread *thread, const struct held *held)
+{
+	(void)thread, (void)held;
+	returned = true;
 }
 
 void gate_settle(void)
 {
 	struct thread *self = wanted() ? thread_self() : NULL;
 	enum entry_state state;
+	bool done = false;
 	unsigned tries;
-	bool done;
+	uint64_t start;
 
 	if (!self || (!is_owner(self) && !close_for(self)))
 		return;
@@ -408,41 +491,70 @@ void gate_settle(void)
 		state = wait_quiet(self);
 		limit_set(FORK_LIMIT_NS);
 		__atomic_store_n(&settling, 1, __ATOMIC_SEQ_CST);
+		returned = false;
 		/* Those whose mutexes are taken cannot come back; who did before that is seen then. */
 		done = !barrier() || state == ENTRY_BUSY ||
-		       ((state == ENTRY_EXEMPT || settle_all(self)) &&
+		       ((state == ENTRY_EXEMPT || settled_by_other(self) ||
+			 settle_all(self, note_return)) &&
 			look(self, NULL) != ENTRY_BUSY);
 		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
 		if (done)
 			break;
-		SYS(sched_yield);
+		start = sys_now();
+		stand_back();
+		if (!returned)
+			continue;
+		spend(sys_now() - start);
+		if (budget_ns)
+			tries = 0;
+	}
+	if (!done && returned && !budget_ns) {
+		settle_all(self, note_limit);
+		RECORD_ADD(gate_limits, 1);
 	}
 }
 
 void gate_return(void)
 {
 	while (__atomic_load_n(&settling, __ATOMIC_ACQUIRE) && gate_stops())
-		SYS(sched_yield);
+		stand_back();
+}
+
+/* Those at the gate wake each other: all at once they would take the processors from the thread that forks. */
+static void wake_one(void)
+{
+	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, 1);
 }
 
 void gate_open(void)
 {
-	if (!is_owner(thread_words.self))
+	const struct thread *self = thread_words.self;
+
+	if (!self)
 		return;
-	while (settled_count)
+	while (settled_count && !settled_by_other(self))
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);
+	if (!is_owner(self))
+		return;
+	forget_leaving();
 	lock_attention_set(ATTEND_GATE, false);
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner, NULL, __ATOMIC_RELEASE);
-	SYS(futex, &gate, FUTEX_WAKE_PRIVATE, INT32_MAX);
+	wake_one();
 }
 
 void gate_after_fork(void)
 {
+	bool own = !settled_by_other(thread_words.self);
+
 	/* Their owner is the parent's thread, by its id: the child cannot unlock them. */
-	while (settled_count)
-		libc_lock_remake(HELD_MUTEX, settled[--settled_count]);
+	while (settled_count) {
+		pthread_mutex_t *mutex = settled[--settled_count];
+
+		if (own || libc_lock_held(HELD_MUTEX, mutex, settled_by->tid))
+			libc_lock_remake(HELD_MUTEX, mutex);
+	}
 	lock_attention_set(ATTEND_GATE, false);
 	RESET(gate, GATE_OPEN);
 	RESET(settling, 0);
@@ -459,16 +571,17 @@ bool gate_stops(void)
 
 void gate_wait(void)
 {
-	uint64_t now, until;
-
 	while (gate_stops()) {
-		now = sys_now();
-		until = __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
-		if (now < until) {
-			struct timespec wait = { .tv_sec = (time_t)((until - now) / 1000000000),
-						 .tv_nsec = (long)((until - now) % 1000000000) };
+		uint64_t now = sys_now(), until = __atomic_load_n(&limit_ns, __ATOMIC_ACQUIRE);
+		struct timespec wait = { 0 };
+		long result;
 
-			SYS(futex, &gate, FUTEX_WAIT_PRIVATE, GATE_CLOSED, &wait);
-		}
+		if (now >= until)
+			return;
+		/* Not for long: whoever was to be woken by a thread that is held up in a signal handler looks again. */
+		wait.tv_nsec = (long)(until - now < LOOK_AGAIN_NS ? until - now : LOOK_AGAIN_NS);
+		result = SYS(futex, &gate, FUTEX_WAIT_PRIVATE, GATE_CLOSED, &wait);
+		if (result != -EAGAIN && __atomic_load_n(&gate, __ATOMIC_ACQUIRE) == GATE_OPEN)
+			wake_one();
 	}
 }

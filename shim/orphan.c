@@ -40,6 +40,7 @@ static struct spin repair_lock CHILD_STATE;
  */
 static uint32_t pending CHILD_STATE;
 static uint32_t fork_of_pending CHILD_STATE;
+static struct spin settle_lock CHILD_STATE;
 
 static uint16_t *slot_of(const void *lock)
 {
@@ -120,17 +121,30 @@ static bool settle(const struct inherited *one, void *unused)
 	return true;
 }
 
+/*
+ * By one thread: a child may make some without a record being taken, by thrd_create() or a timer. The others wait, as
+ * they would find half of the table; so do signals.
+ */
+static void settle_pending(void)
+{
+	spin_lock(&settle_lock);
+	if (pending) {
+		inherited_walk(pending, settle, NULL);
+		__atomic_store_n(&pending, 0, __ATOMIC_RELEASE);
+	}
+	spin_unlock(&settle_lock);
+}
+
 void orphan_settle(void)
 {
-	uint32_t generation = pending;
 	int error = errno;
 
-	if (LIKELY(!generation))
+	if (LIKELY(!__atomic_load_n(&pending, __ATOMIC_ACQUIRE)))
 		return;
-	/* First: a signal handler may come here, too, and finds what is there. */
-	pending = 0;
-	if (!seccomp_confined())
-		inherited_walk(generation, settle, NULL);
+	if (seccomp_confined())
+		__atomic_store_n(&pending, 0, __ATOMIC_RELEASE);
+	else
+		settle_pending();
 	errno = error;
 }
 
@@ -169,6 +183,7 @@ void orphan_find(void)
 {
 	thread_words.orphans_found = true;
 	spin_reset(&repair_lock);
+	spin_reset(&settle_lock);
 	orphan_hidden_after_fork();
 	if (!config.locks || seccomp_confined())
 		return;

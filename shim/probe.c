@@ -6,6 +6,7 @@
 #include "probe.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -26,37 +27,69 @@
 #define SPIN_TICKS 10
 #define SPUN 77 /* exit status */
 
+/* PTHREAD_RWLOCK_WRPHASE, PTHREAD_RWLOCK_WRLOCKED */
+#define RWLOCK_WRITING 3
+
+static void wait_for(uint32_t *word)
+{
+	for (;;)
+		SYS(futex, word, FUTEX_WAIT_PRIVATE, *word, NULL);
+}
+
+/* Is a writer about to get it, or to give it back, so far as glibc's layout tells? */
+static bool looks_like_rwlock(uintptr_t address)
+{
+	const pthread_rwlock_t *rwlock = (const pthread_rwlock_t *)address;
+
+	if (address < ARCH_PAGE_MAX || address % sizeof(long) ||
+	    !sys_readable((const void *)address) ||
+	    !sys_readable((const void *)(address + sizeof(*rwlock) - 8)))
+		return false;
+	return rwlock->__data.__readers & RWLOCK_WRITING && rwlock->__data.__readers >> 16 == 0 &&
+	       rwlock->__data.__writers >> 16 == 0 && rwlock->__data.__wrphase_futex <= 3 &&
+	       rwlock->__data.__writers_futex <= 3 && !rwlock->__data.__pad3 &&
+	       !rwlock->__data.__pad4 && !rwlock->__data.__shared && rwlock->__data.__flags <= 2;
+}
+
 /*
  * A lock that was between two states at the fork may send its waiter round for ever, in calls that come back at
- * once: glibc's rwlock, while it is given back. Such a waiter waits in here for the same word. One that does not
- * even call gives up, and the word stays unknown.
+ * once: glibc's rwlock, while it is given back. Such a waiter waits in here for the same word; of one that does not
+ * even call the lock is looked for in its registers. Where there is none it gives up, and the word stays unknown.
  */
 static void on_spin(int signal, siginfo_t *info, void *data)
 {
 	static unsigned ticks;
 	const ucontext_t *context = data;
 #if defined(__x86_64__)
-	const greg_t *registers = context->uc_mcontext.gregs;
+	const greg_t *registers = context->uc_mcontext.gregs, *general = registers;
+	const unsigned count = REG_RSP; /* and all before it */
 	const uint8_t *next = (const uint8_t *)registers[REG_RIP];
 	bool call = next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
 	uint32_t *word = (uint32_t *)registers[REG_RDI];
 	uint64_t operation = (uint64_t)registers[REG_RSI], limit = (uint64_t)registers[REG_R10];
 #else
 	const mcontext_t *registers = &context->uc_mcontext;
+	const unsigned long long *general = registers->regs;
+	const unsigned count = 31;
 	bool call = registers->regs[8] == SYS_futex &&
 		    *(const uint32_t *)(registers->pc - 4) == 0xd4000001; /* svc #0 */
 	uint32_t *word = (uint32_t *)registers->regs[0];
 	uint64_t operation = registers->regs[1], limit = registers->regs[3];
 #endif
+	unsigned i;
+
 	(void)signal, (void)info;
 	operation &= FUTEX_CMD_MASK;
 	if (call && !limit && (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET) &&
 	    (uintptr_t)word % sizeof(*word) == 0 && (uintptr_t)word % ARCH_PAGE_MAX &&
 	    sys_readable((const void *)((uintptr_t)word & ~7ULL)))
-		for (;;)
-			SYS(futex, word, FUTEX_WAIT_PRIVATE, *word, NULL);
-	if (++ticks == SPIN_TICKS)
-		SYS(exit_group, SPUN);
+		wait_for(word);
+	if (++ticks < SPIN_TICKS)
+		return;
+	for (i = 0; i < count; i++)
+		if (looks_like_rwlock((uintptr_t)general[i]))
+			wait_for(&((pthread_rwlock_t *)general[i])->__data.__wrphase_futex);
+	SYS(exit_group, SPUN);
 }
 
 static void watch_spin(void)

@@ -39,7 +39,10 @@ static struct thread *threads;
 #define ENDED_MAX 4096
 static uint32_t ended_count;
 
-/* Values of `used` besides. */
+/*
+ * Values of `used` besides. A record that another thread was claiming at a fork stays so in the child, and is no more
+ * use there: one at most for each thread that was just starting.
+ */
 #define FREE 0
 #define CLAIMED UINT32_MAX
 uint32_t thread_generation CHILD_STATE = 1;

@@ -65,6 +65,7 @@ forks() {
 	assert_equal "$(query '[v["lock"]["name"] for v in violations]')" inner
 	assert_equal "$(query '[p["limits"] for p in summary["gate"]["places"]]')" 3
 	assert_equal "$(query '[p["name"] for p in summary["gate"]["places"]]')" inner
+	assert_equal "$(query '[p["given_up"] for p in summary["gate"]["places"]]')" True
 	assert_equal "$(query '[p["acquired"]["symbol"] for p in summary["gate"]["places"]]')" do_held
 	assert_equal "$(query '3 <= summary["gate"]["limits"] < 10')" True
 }
@@ -118,4 +119,30 @@ forks() {
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child: signal 14
 done"
 	assert_equal "$(query 'deadlock["lock"]["name"]')" orphan
+}
+
+@test "a thread that is cancelled in a wait for a condition has the mutex while it cleans up" {
+	record -s gate=5000 -- gate_cancel wait
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child finished"
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+	assert_equal "$(query 'summary["gate"]["limits"]')" 0
+	# and is not waited for for ever
+	run -3 record -s gate=20 -- gate_cancel wait
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child hung"
+	assert_equal "$(query 'deadlock["lock"]["name"]')" mutex
+	assert_equal "$(query '[(p["name"], p["limits"], p["given_up"]) for p in summary["gate"]["places"]]')" "('mutex', 1, False)"
+}
+
+@test "one that is cancelled inside a function with hidden locks is not taken to be there still" {
+	record -s gate=9500 -- gate_cancel hidden
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child finished"
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
+	assert_equal "$(query 'summary["gate"]["limits"]')" 0
+}
+
+@test "a fork that takes too long loses the gate, but not the mutexes that it has taken for others" {
+	record -- gate_stolen
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child finished
+child finished"
+	assert_equal "$(query '[v["kind"] for v in violations]')" ""
 }

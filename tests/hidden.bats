@@ -11,7 +11,7 @@ CLASSES="timezone environment random syslog exit addrinfo nss nss-entries locale
 	loader-dlopen popen sem timer aio utmp"
 CLEAN="reset heap outside"
 
-# each CLASSES OPTIONS FORKS MS: runs orphan_hidden for every class, six at a time; what it prints into
+# each CLASSES OPTIONS FORKS MS [TWIN]: runs orphan_hidden for every class, six at a time; what it prints into
 # CLASS.out, stderr into CLASS.err, the records into CLASS.jsonl
 each() {
 	local class running=0
@@ -20,7 +20,7 @@ each() {
 	for class in $1; do
 		{
 			# shellcheck disable=SC2086 # several options
-			LIMIT=30 spork run -f json -O "$class.jsonl" $2 -- "$VICTIMS/orphan_hidden" "$class" "$3" "$4" \
+			LIMIT=30 spork run -f json -O "$class.jsonl" $2 -- "$VICTIMS/orphan_hidden" "$class" "$3" "$4" "${@:5}" \
 				>"$class.out" 2>"$class.err" || :
 		} &
 		running=$((running + 1))
@@ -57,9 +57,7 @@ each() {
 	done
 }
 
-# Not of class locale: a thread may be just giving back the rwlock, and its waiters spin, where no address is seen.
 @test "on_orphan=repair: no child blocks on a hidden lock" {
-	CLASSES=${CLASSES/locale locale-read/locale-read}
 	each "$CLASSES" "-s gate=0 -s on_orphan=repair" 40 8000
 	for class in $CLASSES; do
 		assert_equal "$class: $(cat "$class.out")" "$class: 40 children finished"
@@ -80,6 +78,17 @@ each() {
 		assert_equal "$class: $(cat "$class.out")" "$class: 300 children finished"
 		run grep -c violation\", "$class.jsonl"
 		assert_output 0
+	done
+}
+
+@test "of each class, threads that have left its functions, and children that call others, are clean" {
+	for twin in left resets; do
+		each "$CLASSES" "-s gate=0" 20 8000 "$twin"
+		for class in $CLASSES; do
+			assert_equal "$twin $class: $(cat "$class.out")" "$twin $class: 20 children finished"
+			run grep -c violation\", "$class.jsonl"
+			assert_equal "$twin $class $output" "$twin $class 0"
+		done
 	done
 }
 

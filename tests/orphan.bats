@@ -168,3 +168,16 @@ stderr= # set by run --separate-stderr
 	run query '[deadlock["lock"]["name"], deadlock["count"], bool(deadlock["fork"]["stack"]), bool(deadlock["lock"]["holder_tid"])]'
 	assert_output $'other\n1\nTrue\nTrue'
 }
+
+@test "threads that the shim was not told of may be the first to ask for orphans" {
+	run -0 --separate-stderr preload gate=0:on_orphan=repair orphan_race
+	refute_output --partial hung
+}
+
+@test "a signal handler may interrupt the first call of a function, and call it too" {
+	local status=0
+
+	LIMIT=60 preload "" lock_first || status=$?
+	[ "$status" -ne 77 ] || skip "not on this machine"
+	assert_equal "$status" 0
+}

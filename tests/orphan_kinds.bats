@@ -8,7 +8,13 @@ load helper
 
 stderr= # set by run --separate-stderr
 
-KINDS="normal recursive errorcheck adaptive robust inherit c11 c11_recursive read write spin sem"
+KINDS="normal recursive errorcheck adaptive robust inherit protect c11 c11_recursive read write spin sem"
+
+# Only who may have a schedule with priorities gets a mutex that protects one.
+setup() {
+	run victim orphan_kinds protect lock released
+	[ "$status" -ne 77 ] || KINDS=${KINDS/protect /}
+}
 
 # What a record calls a lock of that kind
 type_of() {

@@ -463,6 +463,8 @@ static void json_gate(const struct view *view, struct json *json)
 		json_key_string(json, "type", box_lock_type_name(gate->lock_type));
 		json_key_string(json, "name", symbols_data(view->symbols, &gate->lock).symbol);
 		json_key_number(json, "limits", gate->limits);
+		json_key(json, "given_up");
+		json_bool(json, gate->given_up);
 		json_key(json, "acquired");
 		json_frame(view, json, &gate->acquired);
 		json_close(json, '}');

@@ -28,7 +28,9 @@ static const char *const description[] = {
 	"counts everything.",
 	"With --format json there is a line for the session, one for each process, site and "
 	"violation, and one for the summary. Addresses are strings in hexadecimal, times are in "
-	"nanoseconds and count from the start of the session.",
+	"nanoseconds and count from the start of the session. The summary has the places of locks that "
+	"held up a fork up to the limit of the gate: how often, and whether it has been given up to wait "
+	"for them (given_up).",
 	NULL,
 };
 

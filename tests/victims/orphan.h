@@ -37,7 +37,7 @@ static void *worker_start(void *body)
 }
 
 /* In main: returns once `body`, in the worker, has called worker_stay(). */
-static void worker_run(void (*body)(void))
+static __attribute__((unused)) void worker_run(void (*body)(void))
 {
 	char byte;
 

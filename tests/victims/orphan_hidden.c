@@ -1,9 +1,13 @@
 /* flags: -fno-builtin */
 /* SPDX-License-Identifier: MIT */
 /*
- * orphan_hidden CLASS FORKS MS: two threads run functions of a class of libc's hidden locks without end, and main
+ * orphan_hidden CLASS FORKS MS [TWIN]: two threads run functions of a class of libc's hidden locks without end, and main
  * forks children that call one of it, until one has not ended after MS milliseconds, and is killed. Prints how many
- * came through, and the pid of the one that did not. Classes that glibc resets are the clean twins: reset, heap.
+ * came through, and the pid of the one that did not. Classes that glibc resets are the clean twins: reset, heap. And of
+ * each class, by TWIN:
+ *
+ * left    the threads have called what they call, and come back, before main forks
+ * resets  children call only functions whose locks fork() opens
  */
 #include <aio.h>
 #include <dlfcn.h>
@@ -244,7 +248,21 @@ static const struct {
 	{ "outside", outside_use, timezone_use },
 };
 
+/* The same but for what reads the locale. */
+static void resets_ask(void)
+{
+	char bytes[1024];
+	struct passwd one, *found;
+	FILE *stream = fopen("/dev/null", "w");
+
+	getpwnam_r("root", &one, bytes, sizeof(bytes), &found);
+	fputs("words", stream);
+	fclose(stream);
+	free(malloc(100));
+}
+
 static void (*use)(void);
+static volatile int left; /* how many threads have */
 
 static void *hammer(void *argument)
 {
@@ -254,8 +272,21 @@ static void *hammer(void *argument)
 	return argument;
 }
 
+static void *leave(void *argument)
+{
+	int i;
+
+	for (i = 0; i < 10; i++)
+		use();
+	__atomic_add_fetch(&left, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		pause();
+	return argument;
+}
+
 int main(int argc, char **argv)
 {
+	const char *twin = argc > 4 ? argv[4] : "";
 	int forks = argc > 2 ? atoi(argv[2]) : 300, ms = argc > 3 ? atoi(argv[3]) : 500, done;
 	struct pollfd pidfd = { .events = POLLIN };
 	pthread_t thread;
@@ -271,13 +302,20 @@ int main(int argc, char **argv)
 	snprintf(sem_name, sizeof(sem_name), "/victim-%d", (int)getpid());
 	use = classes[at].use;
 	for (done = 0; done < 2; done++)
-		if (pthread_create(&thread, NULL, hammer, NULL))
+		if (pthread_create(&thread, NULL, strcmp(twin, "left") ? hammer : leave, NULL))
 			return 2;
+	while (!strcmp(twin, "left") && left < 2)
+		usleep(1000);
+	/* What it loads, it has loaded then. */
+	resets_ask();
 	for (done = 0; done < forks && !verdict; done++) {
 		child = fork();
 		if (child == 0) {
 			alarm(20);
-			classes[at].ask();
+			if (strcmp(twin, "resets"))
+				classes[at].ask();
+			else
+				resets_ask();
 			_exit(0);
 		}
 		pidfd.fd = (int)syscall(SYS_pidfd_open, child, 0);

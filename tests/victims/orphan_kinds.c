@@ -10,8 +10,10 @@
  *  shared    it lies in shared memory, made for that: the worker gives it back to both
  *  private   orphan, made for shared memory, but in private memory
  *  other     main has unlocked it for the worker before the fork
+ * Exits with 77 where the kind cannot be had.
  */
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +29,7 @@ enum kind {
 	ADAPTIVE,
 	ROBUST,
 	INHERIT,
+	PROTECT,
 	C11,
 	C11_RECURSIVE,
 	READ,
@@ -36,9 +39,13 @@ enum kind {
 	KINDS
 };
 
-static const char *const kinds[KINDS] = { "normal", "recursive", "errorcheck", "adaptive",
-					  "robust", "inherit",	 "c11",	       "c11_recursive",
-					  "read",   "write",	 "spin",       "sem" };
+static const char *const kinds[KINDS] = {
+	"normal", "recursive",	   "errorcheck", "adaptive", "robust", "inherit", "protect",
+	"c11",	  "c11_recursive", "read",	 "write",    "spin",   "sem"
+};
+
+/* Of a mutex that raises its holder's priority: what may take it has a schedule with priorities. */
+#define CEILING 2
 
 enum how { LOCK, TRY, TIMED, CLOCK, HOWS };
 static const char *const hows[HOWS] = { "lock", "trylock", "timedlock", "clocklock" };
@@ -79,6 +86,10 @@ static __attribute__((noinline)) void make_mutex(void)
 		pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	if (kind == INHERIT)
 		pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+	if (kind == PROTECT) {
+		pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_PROTECT);
+		pthread_mutexattr_setprioceiling(&attributes, CEILING);
+	}
 	if (pshared)
 		pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
 	pthread_mutex_init(&lock->mutex, &attributes);
@@ -268,6 +279,8 @@ int main(int argc, char **argv)
 	if (argc < 4)
 		return 2;
 	kind = (enum kind)find(kinds, KINDS, argv[1]);
+	if (kind == PROTECT && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 }))
+		return 77;
 	way = (enum how)find(hows, HOWS, argv[2]);
 	what = argv[3];
 	/* A reader in the parent keeps writers out. */
