@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 5
+#define SPORK_BOX_VERSION 6
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -355,7 +355,7 @@ struct box_violation {
 	uint32_t phase;		    /* enum spork_phase: of the atfork handler concerned */
 	struct box_frame lock;	    /* the lock's own address */
 	struct box_frame origin;    /* where the lock was initialised */
-	struct box_frame handler;   /* the atfork handler concerned */
+	struct box_frame handler;   /* the atfork handler concerned, or the signal handler */
 	uint32_t acquired_frames;
 	uint32_t remedy;			     /* enum spork_remedy */
 	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
@@ -369,6 +369,8 @@ struct box_violation {
 	struct box_order order;
 	/* A hidden lock: the functions that its holder was in, and that the child called. */
 	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
+	uint32_t signal; /* that the handler is for; zero: none */
+	uint32_t pad;
 };
 
 /* One spawn, written by the parent when its call returns. */

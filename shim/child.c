@@ -21,6 +21,7 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "unsafe.h"
 #include "unwind.h"
 #include "window.h"
 
@@ -249,6 +250,12 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments, uint
 
 	if (window->busy || window->kind == WINDOW_VFORK)
 		return;
+	if (window->kind != WINDOW_SHARED && UNLIKELY(unsafe_window()))
+		unsafe_call(hook, arguments, where);
+	if (window->kind == WINDOW_WATCH) {
+		errno = error;
+		return;
+	}
 	if (window->kind == WINDOW_BARE) {
 		reason = traits[hook] < BOX_REASON_COUNT ? traits[hook] : BOX_REASON_NONE;
 		if (traits[hook] == TRAIT_FREE && arguments->value[0])

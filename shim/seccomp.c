@@ -137,7 +137,7 @@ bool seccomp_threatens(void)
 /* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
 static bool memory_is_own(void)
 {
-	return !thread_words.window || thread_words.window->kind == WINDOW_AUDIT ||
+	return !thread_window_open() || thread_words.window->kind == WINDOW_AUDIT ||
 	       thread_words.window->kind == WINDOW_BARE;
 }
 

@@ -24,9 +24,11 @@
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
+#include "signal_wrap.h"
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "unsafe.h"
 
 #include "poison.h"
 
@@ -162,6 +164,7 @@ void window_locks_after_fork(void)
 	module_after_fork();
 	profile_after_fork();
 	order_after_fork();
+	signal_wrap_after_fork();
 }
 
 static struct walk_start entry_from(const struct entry_registers *registers)
@@ -185,6 +188,7 @@ void window_after_fork(const struct walk_start *from, const struct box_site *sit
 	/* It may report what it finds. */
 	if (!seccomp_confined())
 		lock_after_fork();
+	unsafe_after_fork(from, site);
 	thread_after_fork();
 }
 

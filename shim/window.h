@@ -41,6 +41,7 @@ struct window_flags {
 };
 
 enum window_kind {
+	WINDOW_WATCH,  /* none: the thread's calls are looked at; unsafe.h */
 	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
 	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork() */
 	WINDOW_SHARED, /* shares memory; the program called fork() */

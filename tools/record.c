@@ -360,6 +360,13 @@ static void json_fork(const struct view *view, struct json *json,
 	json_close(json, '}');
 }
 
+/* Is its call the one that is wrong, and not the fork? */
+static bool names_call(uint32_t kind)
+{
+	return kind == BOX_VIOLATION_CHILD_THREAD || kind == BOX_VIOLATION_CHILD_UNSAFE_CALL ||
+	       kind == BOX_VIOLATION_SIGNAL_UNSAFE_CALL;
+}
+
 static void json_violation(const struct view *view, struct json *json,
 			   const struct box_violation *violation)
 {
@@ -387,7 +394,16 @@ static void json_violation(const struct view *view, struct json *json,
 		json_key(json, "handler");
 		json_frame(view, json, &violation->handler);
 	}
-	if (violation->call)
+	if (violation->signal) {
+		json_key_number(json, "signal", violation->signal);
+		json_key_string(json, "signal_name",
+				*box_signal_name(violation->signal) ?
+					box_signal_name(violation->signal) :
+					NULL);
+	}
+	if (names_call(violation->kind))
+		json_key_string(json, "call", violation->text);
+	else if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
 	if (violation->fork_frames || violation->site)
 		json_fork(view, json, violation);
