@@ -38,8 +38,9 @@ static uint32_t told CHILD_STATE;
 
 /* A report needs more stack than an alternate one need have: it is made on one of the shim's own. */
 #define STACK_SIZE ((size_t)65536)
-/* The unwinder needs so much, where it is called. */
+/* The unwinder needs so much, where it is called; with less than this to start with a handler is not watched. */
 #define STACK_UNWIND 6144
+#define STACK_LEAST 8192
 
 static struct report {
 	struct box_violation violation;
@@ -118,15 +119,20 @@ uint32_t unsafe_handler_enter(int signal, uintptr_t function, uintptr_t frame)
 
 	innermost((uintptr_t)__builtin_frame_address(0));
 	at = thread_words.handlers;
-	if (at == COUNT(thread_words.handler))
+	if (at == COUNT(thread_words.handler) || SYS(sigaltstack, NULL, &stack))
+		return at;
+	if (!(stack.ss_flags & SS_ONSTACK))
+		stack = (stack_t){ 0 };
+	else if (frame - (uintptr_t)stack.ss_sp < STACK_LEAST)
 		return at;
 	handler = &thread_words.handler[at];
-	*handler =
-		(struct thread_handler){ .function = function, .frame = frame, .signal = signal };
-	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK) {
-		handler->stack_low = (uintptr_t)stack.ss_sp;
-		handler->stack_high = (uintptr_t)stack.ss_sp + stack.ss_size;
-	}
+	*handler = (struct thread_handler){
+		.function = function,
+		.frame = frame,
+		.stack_low = (uintptr_t)stack.ss_sp,
+		.stack_high = (uintptr_t)stack.ss_sp + stack.ss_size,
+		.signal = signal,
+	};
 	thread_words.handlers = at + 1;
 	watch();
 	return at;

@@ -89,10 +89,23 @@ HELPER void set(int signal, void (*handler)(int), int flags)
 	expect(!sigaction(signal, &action, NULL), "sigaction");
 }
 
-HELPER void alternate(void)
+/* Before and after another handler interrupts it. */
+static void on_nested(int signal)
+{
+	volatile int i;
+
+	for (i = 0; i < 2; i++) {
+		block = calloc(1, 100);
+		if (!i)
+			raise(SIGUSR2);
+	}
+	came = signal;
+}
+
+HELPER void alternate(size_t size)
 {
 	static char stack[65536];
-	stack_t given = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	stack_t given = { .ss_sp = stack, .ss_size = size };
 
 	expect(!sigaltstack(&given, NULL), "sigaltstack");
 }
@@ -116,7 +129,7 @@ HELPER void use(void)
 
 HELPER void jump(int flags)
 {
-	alternate();
+	alternate(65536);
 	set(SIGALRM, on_jump, flags);
 	if (!sigsetjmp(out, 1))
 		send(SIGALRM);
@@ -199,9 +212,13 @@ int main(int argc, char **argv)
 		set(SIGALRM, (void (*)(int))(void (*)(void))on_info, SA_SIGINFO);
 		send(SIGALRM);
 	} else if (!strcmp(way, "alternate")) {
-		alternate();
+		alternate((size_t)number_argument(argc, argv, 2, 65536));
 		set(SIGRTMIN + 3, on_callee, SA_ONSTACK);
 		send(SIGRTMIN + 3);
+	} else if (!strcmp(way, "nested")) {
+		set(SIGUSR2, on_printf, 0);
+		set(SIGALRM, on_nested, 0);
+		send(SIGALRM);
 	} else if (!strcmp(way, "safe")) {
 		set(SIGALRM, on_safe, SA_ONSTACK);
 		send(SIGALRM);
