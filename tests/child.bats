@@ -68,7 +68,7 @@ silent() {
 }
 
 @test "no child-thread: of a process with one thread, of a child's child, after exec, by an atfork handler" {
-	for way in alone joined grandchild exec handler timer_signal; do
+	for way in alone joined grandchild exec handler grandchild_handler timer_signal; do
 		silent -- child_thread "$way"
 		silent -- child_thread "$way" 1
 	done
@@ -140,7 +140,7 @@ silent() {
 }
 
 @test "an alternate stack that is just large enough for a handler is large enough" {
-	for size in 8192 12288 16384; do
+	for size in 3600 4096 5120 6144 7168 8192 12288 16384; do
 		victim signal_call alternate "$size" || continue
 		record -s strict=1 -- signal_call alternate "$size"
 	done
@@ -169,7 +169,7 @@ silent() {
 @test "sigaction and its kin tell what was set, and what was set takes place" {
 	run victim signal_set
 	assert_success
-	assert_output done
+	assert_output "done"
 	for options in "" strict=1 strict=1:reroute=off strict=1:locks=off; do
 		quietly "$options" signal_set
 		assert_equal "$status $output $stderr" "0 done "

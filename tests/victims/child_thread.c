@@ -92,6 +92,16 @@ static void grandchild(void)
 	expect(!wait_for(pid), "grandchild");
 }
 
+/* The handler starts one, in the child and in its child. */
+static void grandchild_handler(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(victim_faults);
+	expect(!wait_for(pid), "grandchild");
+}
+
 static void execute(void)
 {
 	execl(self, self, "here", (char *)NULL);
@@ -114,11 +124,17 @@ int main(int argc, char **argv)
 		void (*body)(void);
 		int threads; /* of the parent: 0 or 1; 2: one that has ended */
 	} ways[] = {
-		{ "create", start, 1 },		 { "thrd", start_c11, 1 },
-		{ "timer", start_timer, 1 },	 { "aio", start_aio, 1 },
-		{ "alone", start, 0 },		 { "joined", start, 2 },
-		{ "grandchild", grandchild, 1 }, { "exec", execute, 1 },
-		{ "handler", nothing, 1 },	 { "timer_signal", start_timer_signal, 1 },
+		{ "create", start, 1 },
+		{ "thrd", start_c11, 1 },
+		{ "timer", start_timer, 1 },
+		{ "aio", start_aio, 1 },
+		{ "alone", start, 0 },
+		{ "joined", start, 2 },
+		{ "grandchild", grandchild, 1 },
+		{ "exec", execute, 1 },
+		{ "handler", nothing, 1 },
+		{ "grandchild_handler", grandchild_handler, 1 },
+		{ "timer_signal", start_timer_signal, 1 },
 	};
 	const char *way = string_argument(argc, argv, 1, "create");
 	int deep = number_argument(argc, argv, 2, 0), status;
@@ -133,7 +149,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < sizeof(ways) / sizeof(*ways) - 1 && strcmp(ways[i].name, way); i++)
 		;
-	if (!strcmp(way, "handler"))
+	if (strstr(way, "handler"))
 		pthread_atfork(NULL, NULL, start);
 	if (ways[i].threads)
 		worker_run(stay);

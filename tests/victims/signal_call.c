@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "victim.h"
@@ -102,11 +103,17 @@ static void on_nested(int signal)
 	came = signal;
 }
 
+#define STACK 65536
+
 HELPER void alternate(size_t size)
 {
-	static char stack[65536];
-	stack_t given = { .ss_sp = stack, .ss_size = size };
+	/* What grows out of it faults. */
+	char *room = mmap(NULL, 2 * STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t given = { .ss_sp = room + STACK, .ss_size = size };
 
+	expect(!mprotect(room + STACK, STACK, PROT_READ | PROT_WRITE), "memory");
+	/* The first call needs more stack than those after it. */
+	block = malloc(100);
 	expect(!sigaltstack(&given, NULL), "sigaltstack");
 }
 
@@ -129,7 +136,7 @@ HELPER void use(void)
 
 HELPER void jump(int flags)
 {
-	alternate(65536);
+	alternate(STACK);
 	set(SIGALRM, on_jump, flags);
 	if (!sigsetjmp(out, 1))
 		send(SIGALRM);
@@ -212,7 +219,7 @@ int main(int argc, char **argv)
 		set(SIGALRM, (void (*)(int))(void (*)(void))on_info, SA_SIGINFO);
 		send(SIGALRM);
 	} else if (!strcmp(way, "alternate")) {
-		alternate((size_t)number_argument(argc, argv, 2, 65536));
+		alternate((size_t)number_argument(argc, argv, 2, STACK));
 		set(SIGRTMIN + 3, on_callee, SA_ONSTACK);
 		send(SIGRTMIN + 3);
 	} else if (!strcmp(way, "nested")) {
