@@ -192,11 +192,11 @@ HELPER void forks(void)
 {
 	set(SIGALRM, on_fork, 0);
 	send(SIGALRM);
+	while (came == 1 && wait(NULL) < 0 && errno == EINTR)
+		;
 	use();
 	if (came == 2)
 		_exit(victim_faults);
-	while (wait(NULL) < 0 && errno == EINTR)
-		;
 }
 
 int main(int argc, char **argv)
