@@ -363,7 +363,7 @@ struct box_violation {
 	uint32_t phase;		    /* enum spork_phase: of the atfork handler concerned */
 	struct box_frame lock;	    /* the lock's own address */
 	struct box_frame origin;    /* where the lock was initialised */
-	struct box_frame handler;   /* the atfork handler concerned */
+	struct box_frame handler;   /* the atfork handler concerned, or the signal handler */
 	uint32_t acquired_frames;
 	uint32_t remedy;			     /* enum spork_remedy */
 	struct box_frame acquired[BOX_STACK_FRAMES]; /* where its holder took it, innermost first */
@@ -378,6 +378,8 @@ struct box_violation {
 	/* A hidden lock: the functions that its holder was in, and that the child called. */
 	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
 	struct box_local local; /* vfork-wrote-locals */
+	uint32_t signal;	/* that the handler is for; zero: none */
+	uint32_t pad;
 };
 
 /* One spawn, written by the parent when its call returns. */

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "seccomp.h"
 #include "sys.h"
+#include "unsafe.h"
 #include "unwind.h"
 #include "window.h"
 
@@ -17,7 +18,7 @@ static struct bypass made;
 
 void bypass_note(struct bypass *bypass, uint32_t call, uintptr_t from)
 {
-	struct window *window = thread_words.window;
+	struct window *window = thread_window_open();
 	bool busy = window && window->busy;
 
 	bypass->call = call;
@@ -46,6 +47,7 @@ void bypass_child(uint32_t call, uintptr_t from)
 	struct bypass bypass;
 
 	window_after_fork(&(struct walk_start){ .pc = from }, NULL);
+	unsafe_made_by(call);
 	bypass_note(&bypass, call, from);
 	bypass_open(&bypass);
 	errno = error;

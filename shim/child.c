@@ -21,6 +21,7 @@
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "unsafe.h"
 #include "unwind.h"
 #include "vfork.h"
 #include "window.h"
@@ -251,6 +252,12 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 
 	if (window->busy || window->kind == WINDOW_PASSED)
 		return;
+	if (window->kind != WINDOW_SHARED && UNLIKELY(unsafe_window()))
+		unsafe_call(hook, arguments, caller.where);
+	if (window->kind == WINDOW_WATCH) {
+		errno = error;
+		return;
+	}
 	if (window->kind == WINDOW_BARE) {
 		reason = traits[hook] < BOX_REASON_COUNT ? traits[hook] : BOX_REASON_NONE;
 		if (traits[hook] == TRAIT_FREE && arguments->value[0])

@@ -67,7 +67,7 @@ void environ_hold(void)
 	bool waited = false;
 
 	/* A child in its window has the environ that it made. */
-	if (__libc_single_threaded || thread_words.window)
+	if (__libc_single_threaded || thread_window_open())
 		return;
 	for (;;) {
 		__atomic_add_fetch(&holders, 1, __ATOMIC_SEQ_CST);
@@ -82,7 +82,7 @@ void environ_hold(void)
 void environ_release(void)
 {
 	/* A child in its window did not take what it finds here. */
-	if (!thread_words.environ_held || thread_words.window)
+	if (!thread_words.environ_held || thread_window_open())
 		return;
 	thread_words.environ_held--;
 	__atomic_sub_fetch(&holders, 1, __ATOMIC_SEQ_CST);
@@ -115,7 +115,7 @@ void environ_unkeep(void)
 /* False: there is nobody to keep out. Before environ is held, or others would wait for both. */
 static bool change_begin(void)
 {
-	if (__libc_single_threaded || thread_words.window)
+	if (__libc_single_threaded || thread_window_open())
 		return false;
 	__atomic_add_fetch(&changers, 1, __ATOMIC_SEQ_CST);
 	wait_for_zero(&keepers, WAIT_LIMIT_NS);

@@ -57,7 +57,7 @@ static int exec_run(const struct exec_call *call)
 	hook_init();
 	if (thread_words.window)
 		hook_in_window(call->hook, NULL, call->caller);
-	window = thread_words.window;
+	window = thread_window_open();
 	envp = ENVIRONMENT_KEEP(call->envp);
 	if (UNLIKELY(lock_attention & ATTEND_CHILD) && window_memory_is_own())
 		lock_child_executes();

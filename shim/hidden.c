@@ -23,6 +23,7 @@
 #include "record.h"
 #include "seccomp.h"
 #include "sys.h"
+#include "unsafe.h"
 
 /* How it is found out whether a call would block: see hidden.def. */
 enum hidden_trial_by { TRIAL_CALL, TRIAL_LOCK, TRIAL_LONG };
@@ -111,6 +112,7 @@ static bool notifies(const void *event)
 	type lock_##id parameters                                                                  \
 	{                                                                                          \
 		HIDDEN_SCOPE_OF(id, condition, HIDDEN_LONGS arguments);                            \
+		unsafe_perhaps_thread(HOOK_##id, hidden_caller.where, (condition));                \
 		return NEXT(id, type, parameters) arguments;                                       \
 	}
 #include "hidden.def"
@@ -349,22 +351,12 @@ static bool plausible(enum hidden_lock lock, uintptr_t word)
 	return locks[lock].layout == LAYOUT_HEAP || in_libc(word);
 }
 
-static bool others_alive(void)
-{
-	const struct thread *thread;
-
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread_used(thread) && thread != thread_words.self && !thread->ended)
-			return true;
-	return false;
-}
-
 /* Those who hold it and live go on; they do not hold it each time, or not for so long. */
 #define TRIES 3
 
 static enum probe_end try_out(struct trial *trial, uintptr_t *word)
 {
-	unsigned tries = others_alive() ? TRIES : 1;
+	unsigned tries = thread_others_alive() ? TRIES : 1;
 	enum probe_end end;
 
 	do {

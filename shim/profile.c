@@ -237,7 +237,7 @@ static void save_if_changed(bool wait)
 	int error = errno;
 	long fd;
 
-	if (!path[0] || thread_words.window || header->profile != PROFILE_USED ||
+	if (!path[0] || thread_window_open() || header->profile != PROFILE_USED ||
 	    changes == header->saved || seccomp_forbids_extras() ||
 	    __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
 		return;

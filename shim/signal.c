@@ -8,6 +8,7 @@
 #include "signal_window.h"
 
 #include "hook.h"
+#include "signal_wrap.h"
 #include "window.h"
 
 #include "poison.h"
@@ -27,6 +28,7 @@ static void mirror_read(int signal)
 
 	if (REAL(sigaction)(signal, NULL, &action))
 		return;
+	action.sa_handler = signal_wrap_own(signal, action.sa_handler);
 	mirror[signal] = action;
 	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
 		__atomic_and_fetch(&caught, ~BIT(signal), __ATOMIC_ACQ_REL);
@@ -41,7 +43,7 @@ static void mirror_update(int signal)
 
 	/* A child that shares memory has handlers of its own. */
 	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS &&
-	    !thread_words.window)
+	    !thread_window_open())
 		mirror_read(signal);
 	errno = error;
 }
@@ -246,12 +248,24 @@ static int action_change(struct window *open, int signal, const struct sigaction
 EXPORT int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	struct window *window = shared();
+	struct sigaction wrapped;
+	struct signal_wrap wrap;
+	sighandler_t handler, before;
 	int result;
 
 	hook_enter(HOOK_sigaction, NULL);
 	if (window)
 		return action_change(window, signal, action, old);
-	result = REAL(sigaction)(signal, action, old);
+	handler = signal_wrap_begin(&wrap, signal, action ? action->sa_handler : SIG_DFL, false);
+	if (wrap.given) {
+		wrapped = *action;
+		wrapped.sa_handler = handler;
+	}
+	result = REAL(sigaction)(signal, wrap.given ? &wrapped : action, old);
+	before = signal_wrap_end(&wrap, signal, result != 0,
+				 !result && old ? old->sa_handler : SIG_DFL);
+	if (!result && old)
+		old->sa_handler = before;
 	if (action)
 		mirror_update(signal);
 	return result;
@@ -261,6 +275,7 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 {
 	struct window *window = shared();
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
+	struct signal_wrap wrap;
 	sighandler_t result;
 
 	hook_enter(HOOK_signal, NULL);
@@ -270,7 +285,9 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 		sigaddset(&action.sa_mask, number);
 		return action_change(window, number, &action, &old) ? SIG_ERR : old.sa_handler;
 	}
+	handler = signal_wrap_begin(&wrap, number, handler, false);
 	result = REAL(signal)(number, handler);
+	result = signal_wrap_end(&wrap, number, result == SIG_ERR, result);
 	mirror_update(number);
 	return result;
 }
@@ -293,11 +310,14 @@ static sighandler_t relative_changed(int signal, sighandler_t before)
 #define SIGNAL_HOOK(name)                                                                          \
 	EXPORT sighandler_t name(int number, sighandler_t handler)                                 \
 	{                                                                                          \
+		struct signal_wrap wrap;                                                           \
 		sighandler_t result;                                                               \
                                                                                                    \
 		hook_enter(HOOK_##name, NULL);                                                     \
+		handler = signal_wrap_begin(&wrap, number, handler, HOOK_##name == HOOK_sigset);   \
 		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number,       \
 										     handler);     \
+		result = signal_wrap_end(&wrap, number, result == SIG_ERR, result);                \
 		mirror_update(number);                                                             \
 		return relative_changed(number, result);                                           \
 	}

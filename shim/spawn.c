@@ -20,6 +20,7 @@
 #include "hook.h"
 #include "sys.h"
 #include "tier.h"
+#include "unsafe.h"
 #include "window.h"
 
 #include "poison.h"
@@ -61,6 +62,7 @@ struct clone_start {
 	int (*function)(void *);
 	void *argument;
 	int flags;
+	uintptr_t from;
 	struct bypass bypass;
 };
 
@@ -69,7 +71,8 @@ static int clone_start(void *data)
 {
 	const struct clone_start *start = data;
 
-	window_after_fork(&(struct walk_start){ 0 }, NULL);
+	window_after_fork(&(struct walk_start){ .pc = start->from }, NULL);
+	unsafe_made_by(BOX_CALL_CLONE);
 	/* Thread-local storage that the program made itself is no place for a window. */
 	if (!(start->flags & CLONE_SETTLS))
 		bypass_open(&start->bypass);
@@ -100,6 +103,7 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 		start.function = function;
 		start.argument = argument;
 		start.flags = flags;
+		start.from = CALLER;
 		bypass_note(&start.bypass, BOX_CALL_CLONE, CALLER);
 		pid = ENVIRON_HELD(REAL(clone)(function ? clone_start : NULL, stack, flags, &start,
 					       parent_tid, tls, child_tid));
@@ -202,8 +206,10 @@ EXPORT int daemon(int nochdir, int noclose)
 	thread_words.fork_from = (struct walk_start){ .pc = CALLER };
 	result = ENVIRON_HELD(REAL(daemon)(nochdir, noclose));
 
-	if (SYS(getpid) != before)
+	if (SYS(getpid) != before) {
 		window_after_fork(&thread_words.fork_from, NULL);
+		unsafe_made_by(BOX_CALL_DAEMON);
+	}
 	spawn_end(&spawn, result < 0 ? -1 : SYS(getpid));
 	return result;
 }
@@ -219,6 +225,7 @@ EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 	pid = REAL(forkpty)(primary, name, terminal, size);
 	if (!pid) {
 		window_after_fork(&thread_words.fork_from, NULL);
+		unsafe_made_by(BOX_CALL_FORKPTY);
 		return 0;
 	}
 	environ_release();

@@ -7,6 +7,7 @@
  */
 #include "text.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 struct name {
@@ -57,6 +58,18 @@ static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
 static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
 
 static const char *const phase_names[] = { "none", "prepare", "parent", "child" };
+
+static const char *const signal_names[] = {
+#define NAMED(name) [name] = #name
+	NAMED(SIGHUP),	  NAMED(SIGINT),  NAMED(SIGQUIT),  NAMED(SIGILL),  NAMED(SIGTRAP),
+	NAMED(SIGABRT),	  NAMED(SIGBUS),  NAMED(SIGFPE),   NAMED(SIGKILL), NAMED(SIGUSR1),
+	NAMED(SIGSEGV),	  NAMED(SIGUSR2), NAMED(SIGPIPE),  NAMED(SIGALRM), NAMED(SIGTERM),
+	NAMED(SIGSTKFLT), NAMED(SIGCHLD), NAMED(SIGCONT),  NAMED(SIGSTOP), NAMED(SIGTSTP),
+	NAMED(SIGTTIN),	  NAMED(SIGTTOU), NAMED(SIGURG),   NAMED(SIGXCPU), NAMED(SIGXFSZ),
+	NAMED(SIGVTALRM), NAMED(SIGPROF), NAMED(SIGWINCH), NAMED(SIGIO),   NAMED(SIGPWR),
+	NAMED(SIGSYS),
+#undef NAMED
+};
 
 #define PICK(table, index, member)                                                                 \
 	((index) < sizeof(table) / sizeof(*(table)) ? (table)[index] member : "?")
@@ -114,6 +127,13 @@ const char *box_lock_type_name(uint32_t type)
 const char *box_phase_name(uint32_t phase)
 {
 	return PICK(phase_names, phase, );
+}
+
+const char *box_signal_name(uint32_t signal)
+{
+	const char *name = PICK(signal_names, signal, );
+
+	return name && name[0] != '?' ? name : "";
 }
 
 void text_buffer_put(struct text *text, const char *bytes, size_t size)
@@ -279,6 +299,17 @@ static void text_hidden(struct text *text, const struct box_violation *violation
 		      sizeof(violation->held_in));
 }
 
+static void text_signal(struct text *text, uint32_t signal)
+{
+	text_string(text, "signal ");
+	text_decimal(text, signal);
+	if (*box_signal_name(signal)) {
+		text_string(text, " (");
+		text_string(text, box_signal_name(signal));
+		text_string(text, ")");
+	}
+}
+
 static void text_wrote(struct text *text, const struct box_violation *violation)
 {
 	text_string(text, "The child of vfork() wrote ");
@@ -329,8 +360,8 @@ static void text_vfork(struct text *text, const struct box_violation *violation)
 		break;
 	case BOX_VIOLATION_VFORK_SIGNAL_HANDLER:
 		text_string(text, "A handler of its parent's would have run in the child of "
-				  "vfork(), for SIG");
-		text_bounded(text, violation->text, size);
+				  "vfork(), for ");
+		text_signal(text, violation->signal);
 		text_string(text, "; it is held back");
 		break;
 	default:
@@ -344,6 +375,29 @@ static void text_vfork(struct text *text, const struct box_violation *violation)
 static bool of_vfork(uint32_t kind)
 {
 	return kind >= BOX_VIOLATION_VFORK_RETURNED && kind <= BOX_VIOLATION_VFORK_SIGNAL_HANDLER;
+}
+
+/* Of calls where only async-signal-safe ones may be made. */
+static void text_unsafe(struct text *text, const struct box_violation *violation)
+{
+	if (violation->kind == BOX_VIOLATION_SIGNAL_UNSAFE_CALL) {
+		text_string(text, "A handler of ");
+		text_signal(text, violation->signal);
+	} else {
+		text_string(text, "The child of ");
+		text_string(text, box_call_name(violation->call - 1));
+		text_string(text, "(), whose parent had other threads,");
+	}
+	if (violation->kind == BOX_VIOLATION_CHILD_THREAD) {
+		text_function(text, " starts a thread by ", violation->text,
+			      sizeof(violation->text));
+		text_string(text, " before exec");
+		return;
+	}
+	text_function(text, " calls ", violation->text, sizeof(violation->text));
+	if (violation->kind == BOX_VIOLATION_CHILD_UNSAFE_CALL)
+		text_string(text, " before exec");
+	text_string(text, ", which is not async-signal-safe");
 }
 
 void text_message(struct text *text, const struct box_violation *violation)
@@ -413,6 +467,11 @@ void text_message(struct text *text, const struct box_violation *violation)
 		text_bounded(text, violation->text, sizeof(violation->text));
 		text_string(text, "; its parent may have seen them");
 		break;
+	case BOX_VIOLATION_CHILD_THREAD:
+	case BOX_VIOLATION_CHILD_UNSAFE_CALL:
+	case BOX_VIOLATION_SIGNAL_UNSAFE_CALL:
+		text_unsafe(text, violation);
+		break;
 	default:
 		text_string(text, "Unknown kind of violation");
 		break;
@@ -470,7 +529,17 @@ static void text_order(struct text *text, const struct box_violation *violation)
 static bool of_child(uint32_t kind)
 {
 	return kind == BOX_VIOLATION_ORPHAN_DEADLOCK || kind == BOX_VIOLATION_FORK_HOLDING_LOCK ||
-	       kind == BOX_VIOLATION_ATFORK_BYPASSED || of_vfork(kind);
+	       kind == BOX_VIOLATION_ATFORK_BYPASSED || kind == BOX_VIOLATION_CHILD_THREAD ||
+	       kind == BOX_VIOLATION_CHILD_UNSAFE_CALL || of_vfork(kind);
+}
+
+/* Is a call what is wrong, and `text` its function? */
+static bool of_call(uint32_t kind)
+{
+	return kind == BOX_VIOLATION_ATFORK_BYPASSED || kind == BOX_VIOLATION_CHILD_THREAD ||
+	       kind == BOX_VIOLATION_CHILD_UNSAFE_CALL ||
+	       kind == BOX_VIOLATION_SIGNAL_UNSAFE_CALL ||
+	       (of_vfork(kind) && kind != BOX_VIOLATION_VFORK_SIGNAL_HANDLER);
 }
 
 static const char bar[] = "==================\n";
@@ -519,11 +588,10 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_string(text, "  The lock is made anew, unlocked, for the child to go on.\n");
 	if (violation->remedy == BOX_REMEDY_ABORT)
 		text_string(text, "  The child is aborted.\n");
+	if (violation->stack_frames && of_call(violation->kind))
+		summary = &violation->stack[0];
 	if (!summary && violation->handler.addr)
 		summary = &violation->handler;
-	if (!summary && violation->stack_frames &&
-	    (violation->kind == BOX_VIOLATION_ATFORK_BYPASSED || of_vfork(violation->kind)))
-		summary = &violation->stack[0];
 	if (!summary && violation->fork_frames)
 		summary = &violation->fork[0];
 	text_string(text, "SUMMARY: spork: ");

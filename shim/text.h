@@ -44,6 +44,7 @@ uint32_t box_violation_severity(uint32_t kind);	  /* enum spork_severity */
 const char *box_severity_name(uint32_t severity); /* "note", "warning", "error" */
 const char *box_lock_type_name(uint32_t type);
 const char *box_phase_name(uint32_t phase);
+const char *box_signal_name(uint32_t signal); /* "SIGINT"; "" where it has only a number */
 
 void text_string(struct text *text, const char *string);
 void text_bounded(struct text *text, const char *string, size_t size); /* ends at NUL or size */

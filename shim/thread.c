@@ -22,6 +22,7 @@
 #include "real.h"
 #include "seccomp.h"
 #include "sys.h"
+#include "unsafe.h"
 #include "window.h"
 
 #include "poison.h"
@@ -53,6 +54,8 @@ uint32_t thread_generation CHILD_STATE = 1;
  */
 void thread_window(struct window *window)
 {
+	if (!window)
+		window = unsafe_window();
 	if (!thread_words.window != !window) {
 		spin_take(&count_lock);
 		__atomic_add_fetch(&window_count, window ? 1U : -1U, __ATOMIC_SEQ_CST);
@@ -82,6 +85,16 @@ bool thread_others(void)
 
 	for (thread = thread_first(); thread; thread = thread->next)
 		if (thread != thread_words.self && thread_used(thread))
+			return true;
+	return false;
+}
+
+bool thread_others_alive(void)
+{
+	const struct thread *thread;
+
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (thread != thread_words.self && thread_used(thread) && !thread->ended)
 			return true;
 	return false;
 }
@@ -316,6 +329,7 @@ static void thread_end(void *unused)
 	struct thread *self = thread_words.self;
 
 	(void)unused;
+	unsafe_thread_end();
 	/* cancelled inside system(), say */
 	while (thread_words.environ_held)
 		environ_release();
@@ -369,6 +383,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	int result;
 
 	hook_enter(HOOK_pthread_create, NULL);
+	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)
 		gate_prepare();
 	/* A forked child's record still has its parent's, which nobody could ask for until now. */

@@ -46,6 +46,14 @@ struct thread {
 	uint64_t held_first[THREAD_HELD * THREAD_HELD_SIZE / sizeof(uint64_t)];
 };
 
+/* A handler of a signal that the thread runs: see unsafe.c. */
+struct thread_handler {
+	uintptr_t function;
+	uintptr_t frame;		 /* of its wrapper */
+	uintptr_t stack_low, stack_high; /* of the alternate stack, if it runs there */
+	int signal;
+};
+
 /*
  * Thread-local words. A child that shares its parent's memory also shares these with the thread that
  * made it, and with no other: so `window`, set before the clone and cleared after, is the test for
@@ -62,9 +70,23 @@ struct thread_words {
 	uint32_t fork_site;	     /* of the fork that it makes: index in the box plus one */
 	bool orphans_found;	     /* orphan_find() ran for it, in the child */
 	struct walk_start fork_from; /* where that fork returns to */
+	uint32_t child_call; /* enum spork_call plus one: it came of a process with other threads by it; see unsafe.h */
+	uint32_t child_site; /* index in the box plus one */
+	uintptr_t child_from;
+	uint32_t handlers; /* so many of them run, as far as is known */
+	struct thread_handler handler[4];
 };
 
+/* Threads that are watched are in no window else: see unsafe.h. */
+extern struct window window_watch __attribute__((visibility("hidden")));
+
 extern __thread struct thread_words thread_words __attribute__((visibility("hidden")));
+
+/* The window that the calling thread is in, but for the one in which it is only watched. */
+static inline struct window *thread_window_open(void)
+{
+	return thread_words.window == &window_watch ? NULL : thread_words.window;
+}
 
 /*
  * How many threads of the process are in a window; while it is zero the stubs look no further. Changed with
@@ -73,8 +95,8 @@ extern __thread struct thread_words thread_words __attribute__((visibility("hidd
 extern uint32_t window_count __attribute__((visibility("hidden")));
 
 /*
- * The calling thread enters a window, or leaves one for that it was opened in (NULL: none). All signals are
- * blocked.
+ * The calling thread enters a window, or leaves one for that it was opened in (NULL: none, or window_watch). All
+ * signals are blocked.
  */
 void thread_window(struct window *window);
 
@@ -86,6 +108,9 @@ struct thread *thread_self(void);
 
 /* Are there records of other threads of this process? */
 bool thread_others(void);
+
+/* The same of threads that have not ended; in a forked child until thread_after_fork(), of its parent's. */
+bool thread_others_alive(void);
 
 /* All records, used or not; for a forked child and for reports. */
 struct thread *thread_first(void);

@@ -68,7 +68,7 @@ enum spork_reason tier_process_refuses(void)
 {
 	if (config.reroute == REROUTE_OFF)
 		return BOX_REASON_REROUTE_OFF;
-	if (thread_words.window)
+	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
 	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;

@@ -162,6 +162,33 @@ uint32_t unwind_box_from(const struct walk_start *start, struct box_frame *frame
 	return box_frames(found, unwind_from(start, found, BOX_STACK_FRAMES), frame);
 }
 
+struct inside {
+	uintptr_t address;
+	bool shim; /* the frame before is one */
+	bool found;
+	unsigned steps;
+};
+
+static _Unwind_Reason_Code inside_step(struct _Unwind_Context *context, void *data)
+{
+	struct inside *inside = data;
+
+	if (_Unwind_GetCFA(context) > inside->address && inside->steps) {
+		inside->found = inside->shim;
+		return _URC_END_OF_STACK;
+	}
+	inside->shim = module_is_shim(_Unwind_GetIP(context));
+	return ++inside->steps > CLIMB_MAX ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+bool unwind_inside(uintptr_t address)
+{
+	struct inside inside = { .address = address };
+
+	_Unwind_Backtrace(inside_step, &inside);
+	return inside.found;
+}
+
 void unwind_init(void)
 {
 	struct unwind_frame frame[2];

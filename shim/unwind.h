@@ -53,6 +53,9 @@ uint32_t unwind_left(const struct walk_start *start, struct box_frame *frame, ui
 uint32_t unwind_box(uintptr_t from, struct box_frame *frame);
 uint32_t unwind_box_from(const struct walk_start *start, struct box_frame *frame);
 
+/* Does the address lie in a frame of the shim's own that the calling thread is in? False where it cannot be told. */
+bool unwind_inside(uintptr_t address);
+
 /* Lets the unwinder set itself up while the process has one thread. */
 void unwind_init(void);
 

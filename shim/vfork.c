@@ -64,7 +64,7 @@ void vfork_enter(struct window *window)
 }
 
 static void report(const struct window *window, enum spork_violation kind, const char *name,
-		   uintptr_t handler)
+		   int signal)
 {
 	struct box_violation violation;
 
@@ -72,8 +72,9 @@ static void report(const struct window *window, enum spork_violation kind, const
 	violation.kind = kind;
 	strncpy(violation.text, name, sizeof(violation.text) - 1);
 	/* Looked up as a return address is, which lies behind the call. */
-	if (handler)
-		module_frame(handler + 1, &violation.handler);
+	if (signal)
+		module_frame((uintptr_t)signal_handler(signal) + 1, &violation.handler);
+	violation.signal = (uint32_t)signal;
 	vfork_describe(window, &violation);
 	report_violation(&violation);
 }
@@ -98,13 +99,6 @@ void vfork_describe(const struct window *window, struct box_violation *violation
 	memcpy(violation->fork, window->site->frame, sizeof(window->site->frame));
 }
 
-static const char *signal_name(int signal)
-{
-	const char *name = sigabbrev_np(signal);
-
-	return name ? name : "RT";
-}
-
 /* A handler of the parent's would have run here by now, or would before the program that is executed. */
 static void check_signals(struct window *window)
 {
@@ -118,8 +112,7 @@ static void check_signals(struct window *window)
 	held &= signal_pending();
 	for (signal = 1; held; signal++, held >>= 1)
 		if (held & 1)
-			report(window, BOX_VIOLATION_VFORK_SIGNAL_HANDLER, signal_name(signal),
-			       (uintptr_t)signal_handler(signal));
+			report(window, BOX_VIOLATION_VFORK_SIGNAL_HANDLER, "", signal);
 }
 
 static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)

@@ -24,9 +24,11 @@
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
+#include "signal_wrap.h"
 #include "site.h"
 #include "thread.h"
 #include "tier.h"
+#include "unsafe.h"
 #include "vfork.h"
 
 #include "poison.h"
@@ -162,6 +164,7 @@ void window_locks_after_fork(void)
 	module_after_fork();
 	profile_after_fork();
 	order_after_fork();
+	signal_wrap_after_fork();
 }
 
 struct walk_start window_from(const struct entry_registers *registers)
@@ -185,6 +188,7 @@ void window_after_fork(const struct walk_start *from, const struct box_site *sit
 	/* It may report what it finds. */
 	if (!seccomp_confined())
 		lock_after_fork();
+	unsafe_after_fork(from, site);
 	thread_after_fork();
 }
 
@@ -328,7 +332,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 	window->call = spawn->call;
 	window->site = spawn->site;
 	window->opened_ns = spawn->start_ns;
-	window->outer = thread_words.window;
+	window->outer = thread_window_open();
 	/* Its child executes with environ as it is. */
 	held = thread_words.environ_held;
 	environ_hold();
@@ -431,9 +435,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 
 	hook_init();
 	hook_enter(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL);
-	outer = thread_words.window;
+	outer = thread_window_open();
 	spawn.start_ns = sys_now();
-	confined = UNLIKELY(seccomp_confined()) && !thread_words.window;
+	confined = UNLIKELY(seccomp_confined()) && !outer;
 	if (confined && call == BOX_CALL_FORK) {
 		opening.result = fork_confined(registers, &spawn);
 		return opening;

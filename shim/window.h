@@ -42,6 +42,7 @@ struct window_flags {
 };
 
 enum window_kind {
+	WINDOW_WATCH,  /* none: the thread's calls are looked at; unsafe.h */
 	WINDOW_AUDIT,  /* a real fork that is being audited; the record is the child's alone */
 	WINDOW_VFORK,  /* shares memory; opened by the program's own vfork(): vfork.h */
 	WINDOW_PASSED, /* the same, let through: nothing is done in it */
@@ -106,7 +107,7 @@ struct window {
 /* Does the process have its memory for itself? An audited child has, for all that it is in a window. */
 static inline bool window_memory_is_own(void)
 {
-	const struct window *window = thread_words.window;
+	const struct window *window = thread_window_open();
 
 	return !window || window->kind == WINDOW_AUDIT || window->kind == WINDOW_BARE;
 }

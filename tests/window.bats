@@ -57,7 +57,8 @@ upgrades() {
 	for threads in 0 2; do
 		same_as_bare window_upgrade "$1" "$threads"
 		WINDOWS=1 record -- window_upgrade "$1" "$threads"
-		assert_equal "$(query '[v["kind"] for v in violations]')" ""
+		# a child that gives way to a real fork starts its threads there: child.bats
+		assert_equal "$(query '[v["kind"] for v in violations if v["kind"] != "child-thread"]')" ""
 		told=$(tail -n 1 record.out)
 		assert_regex "$told" '^[0-9]+ of [0-9]+ in a window$'
 		assert_equal "${told%% of*}" "$(cut -d ' ' -f 3 <<<"$told")"

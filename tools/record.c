@@ -390,17 +390,23 @@ static void json_written(const struct view *view, struct json *json,
 	json_close(json, '}');
 }
 
-/* The function that a child called, or the signal that would have run a handler there. */
-static void json_vfork(const struct view *view, struct json *json,
-		       const struct box_violation *violation)
+/* Is its call the one that is wrong, and not the fork? */
+static bool names_call(uint32_t kind)
 {
-	if (violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS ||
-	    violation->kind == BOX_VIOLATION_VFORK_WROTE_MEMORY)
-		json_written(view, json, violation);
-	else if (violation->kind == BOX_VIOLATION_VFORK_SIGNAL_HANDLER)
-		json_key_string(json, "signal", violation->text);
-	else
-		json_key_string(json, "function", violation->text);
+	switch (kind) {
+	case BOX_VIOLATION_CHILD_THREAD:
+	case BOX_VIOLATION_CHILD_UNSAFE_CALL:
+	case BOX_VIOLATION_SIGNAL_UNSAFE_CALL:
+	case BOX_VIOLATION_VFORK_EXIT:
+	case BOX_VIOLATION_VFORK_UNSAFE_CALL:
+	case BOX_VIOLATION_VFORK_THREAD:
+	case BOX_VIOLATION_VFORK_MEMORY_MAP:
+	case BOX_VIOLATION_VFORK_RECORD_LOCK:
+	case BOX_VIOLATION_VFORK_FD_FLAGS:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void json_violation(const struct view *view, struct json *json,
@@ -430,11 +436,19 @@ static void json_violation(const struct view *view, struct json *json,
 		json_key(json, "handler");
 		json_frame(view, json, &violation->handler);
 	}
-	if (violation->call)
+	if (violation->signal) {
+		json_key_number(json, "signal", violation->signal);
+		json_key_string(json, "signal_name",
+				*box_signal_name(violation->signal) ?
+					box_signal_name(violation->signal) :
+					NULL);
+	}
+	if (names_call(violation->kind))
+		json_key_string(json, "call", violation->text);
+	else if (violation->call)
 		json_key_string(json, "call", box_call_name(violation->call - 1));
-	if (violation->kind >= BOX_VIOLATION_VFORK_RETURNED &&
-	    violation->kind <= BOX_VIOLATION_VFORK_SIGNAL_HANDLER)
-		json_vfork(view, json, violation);
+	if (violation->leak.size && violation->kind != BOX_VIOLATION_REROUTE_LEAK)
+		json_written(view, json, violation);
 	if (violation->fork_frames || violation->site)
 		json_fork(view, json, violation);
 	record_close(json);

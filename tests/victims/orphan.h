@@ -58,7 +58,7 @@ static __attribute__((unused)) void worker_end(void)
  * Waits for the child for at most `ms` and says what became of it; kills it when it hangs. Returns the
  * victim's exit status: 0 finished, 3 hung, 4 anything else.
  */
-static int child_verdict(pid_t child, int ms)
+static __attribute__((unused)) int child_verdict(pid_t child, int ms)
 {
 	struct pollfd pidfd = { .fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN };
 	int status, hung;
