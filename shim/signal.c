@@ -66,9 +66,17 @@ static void mirror_fill(void)
 	errno = error;
 }
 
+static void mask_set(struct signal_window *window, sys_sigset mask)
+{
+	if (window->real != mask)
+		sys_sigmask(mask);
+	window->real = mask;
+}
+
 void signal_open(struct signal_window *window)
 {
 	window->parent_mask = window->mask = sys_sigmask(SYS_SIGNALS_ALL);
+	window->real = SYS_SIGNALS_ALL;
 	if (!__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
 		mirror_fill();
 	window->handlers = __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
@@ -82,15 +90,14 @@ void signal_close(const struct signal_window *window)
 /* What differs from what signal_hold() set is the child's doing: sigsetmask() and its kin. */
 void signal_catch_up(struct signal_window *window)
 {
-	sys_sigset now = window->mask | window->handlers, changed;
+	sys_sigset changed = window->real;
 
 	if (!window->stale)
 		return;
 	window->stale = false;
-	changed = now;
-	SYS(rt_sigprocmask, SIG_BLOCK, NULL, &now, sizeof(now));
-	changed ^= now;
-	window->mask = (window->mask & ~changed) | (now & changed);
+	SYS(rt_sigprocmask, SIG_BLOCK, NULL, &window->real, sizeof(window->real));
+	changed ^= window->real;
+	window->mask = (window->mask & ~changed) | (window->real & changed);
 }
 
 /*
@@ -113,7 +120,7 @@ void signal_exec(struct signal_window *window)
 			REAL(sigaction)(signal, &ignore, NULL);
 			REAL(sigaction)(signal, &deflt, NULL);
 		}
-	sys_sigmask(window->mask);
+	mask_set(window, window->mask);
 }
 
 void signal_reset(const struct signal_window *window)
@@ -127,9 +134,9 @@ void signal_reset(const struct signal_window *window)
 			REAL(sigaction)(signal, &deflt, NULL);
 }
 
-void signal_hold(const struct signal_window *window)
+void signal_hold(struct signal_window *window)
 {
-	sys_sigmask(window->mask | window->handlers);
+	mask_set(window, window->mask | window->handlers);
 }
 
 void *signal_handler(int signal)

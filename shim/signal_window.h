@@ -18,6 +18,7 @@
 struct signal_window {
 	sys_sigset parent_mask;
 	sys_sigset mask;
+	sys_sigset real;     /* the one that the child has, as far as the shim knows */
 	sys_sigset handlers; /* signals that still have the parent's handler */
 	sys_sigset own;	     /* signals that have a handler of the child's own */
 	bool stale; /* a vfork() child has changed its real mask by a call that is not followed */
@@ -36,7 +37,7 @@ void signal_reset(const struct signal_window *window);
  * In a child that the program made by vfork(): lets through what would be let through in a child of fork(), but for
  * signals that the parent has a handler for.
  */
-void signal_hold(const struct signal_window *window);
+void signal_hold(struct signal_window *window);
 
 /* That child may have changed its mask by calls that are not followed: `mask` is what it believes in again. */
 void signal_catch_up(struct signal_window *window);

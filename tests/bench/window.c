@@ -7,6 +7,7 @@
  *	floor	fork+exec+wait at a learned site, against a bare clone(CLONE_VM|CLONE_VFORK) on a stack that
  *		is kept; and the parent's page faults, per spawn, when it writes its memory after either
  *	refused	fork+wait at a site that is never promoted, against libc's fork
+ *	vfork	vfork+exec+wait, against libc's vfork
  *	calls	malloc and free, close of a bad descriptor, a mutex taken and given back, against libc's
  */
 #include <dlfcn.h>
@@ -181,6 +182,38 @@ static void measure_refused(void)
 	print("refused-libc", times[1], runs);
 }
 
+/* Through a pointer the compiler knows nothing of vfork(): this function keeps no value across it. */
+static __attribute__((noinline, returns_twice)) pid_t spawn_vfork(pid_t (*forker)(void),
+								  int (*past)(void *))
+{
+	pid_t pid = forker();
+
+	if (!pid && past)
+		_exit(past(NULL));
+	if (!pid)
+		execute();
+	return pid;
+}
+
+static void measure_vfork(void)
+{
+	double *times[2] = { values_new(), values_new() };
+	pid_t (*const forker[2])(void) = { vfork, (pid_t(*)(void))dlsym(libc, "vfork") };
+	int (*const past[2])(void *) = { NULL, execute_past };
+	int i, way;
+
+	for (i = -WARMUP; i < runs; i++)
+		for (way = 0; way < 2; way++) {
+			uint64_t began = now_ns();
+
+			reap(spawn_vfork(forker[way], past[way]));
+			if (i >= 0)
+				times[way][i] = (double)(now_ns() - began);
+		}
+	print("vfork", times[0], runs);
+	print("vfork-libc", times[1], runs);
+}
+
 #define CALLS 20000
 
 static double pairs_malloc(void *(*volatile *allocate)(size_t), void (*volatile *release)(void *))
@@ -253,6 +286,7 @@ static const struct {
 	void (*measure)(void);
 } whats[] = { { "floor", measure_floor },
 	      { "refused", measure_refused },
+	      { "vfork", measure_vfork },
 	      { "calls", measure_calls } };
 
 int main(int argc, char **argv)
@@ -279,6 +313,6 @@ int main(int argc, char **argv)
 			return 0;
 		}
 	fprintf(stderr,
-		"usage: window floor|refused|calls [--rss BYTES] [--runs N] [--child PROGRAM]\n");
+		"usage: window floor|refused|vfork|calls [--rss BYTES] [--runs N] [--child PROGRAM]\n");
 	return 2;
 }
