@@ -4,23 +4,20 @@
  * the entries. That takes a barrier on both sides, which would be most of the cost of a lock: membarrier(2) makes
  * the fork pay for both.
  *
- * Entries of other threads are read here while they change, so the locks they name are never looked at: the memory
- * may be gone. Only the mutexes that threads come back to from a condition are, while everybody stands still.
+ * Locks of other threads are never looked at, since their memory may be gone. Only the mutexes that threads come back
+ * to from a condition are, while everybody stands still.
  */
 #include "gate.h"
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/single_threaded.h>
-#include <sys/uio.h>
 
 #include "config.h"
+#include "gate_look.h"
 #include "hook.h"
 #include "libc_lock.h"
 #include "lock.h"
-#include "module.h"
-#include "origin.h"
-#include "proc.h"
 #include "record.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -46,16 +43,6 @@ static bool closely; /* it has waited for so long that it asks the kernel about 
 
 /* The others stand still for longer than the fork waits, so that at its limit nobody holds anything for the first time. */
 #define GATE_SPARE_NS 10000000ULL
-
-/* Of its own time, which a thread does not take for unlocking. */
-#define LEFT_LIMIT_NS 100000
-
-/* Places where locks are taken that were held at the limit, and how often in a row. */
-static struct place {
-	uintptr_t where;
-	uint32_t limits;
-	bool waited; /* a fork waits for it */
-} places[64];
 
 /* For how long a thread sleeps at the gate at a time. */
 #define LOOK_AGAIN_NS 50000000ULL
@@ -102,209 +89,6 @@ void gate_prepare(void)
 		SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
 }
 
-static struct place *place_of(uintptr_t where, bool make)
-{
-	uint32_t i;
-
-	for (i = 0; i < COUNT(places) && places[i].where; i++)
-		if (places[i].where == where)
-			return &places[i];
-	if (!make || i == COUNT(places))
-		return NULL;
-	places[i].where = where;
-	return &places[i];
-}
-
-static bool exempt(uintptr_t where)
-{
-	const struct place *place = place_of(where, false);
-
-	return place && place->limits >= BOX_GATE_LIMITS;
-}
-
-/* A copy of memory that may be gone by now, made by the kernel. */
-static bool copy_own(void *at, void *copy, size_t size)
-{
-	struct iovec to = { copy, size }, from = { at, size };
-
-	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
-}
-
-/*
- * Was the call left without an end, by a cancellation or a jump? Then the place of its return address serves other
- * calls, as a rule, or the thread waits in a call of the kernel's further up its stack.
- */
-static bool left_behind(const struct thread *thread, const struct held *held)
-{
-	uint64_t call[8]; /* number, six arguments, stack pointer */
-	uintptr_t where;
-
-	if (ARCH_RETURN_PUSHED &&
-	    copy_own((void *)(held->stack - sizeof(where)), &where, sizeof(where)) &&
-	    where != held->where)
-		return true;
-	return proc_syscall(thread->tid, call, COUNT(call)) && call[0] != UINT64_MAX &&
-	       call[7] > held->stack && call[7] < thread->stack_high;
-}
-
-/* The fork waits while another thread has such an entry. */
-enum entry_state { ENTRY_QUIET, ENTRY_BUSY, ENTRY_EXEMPT };
-
-static enum entry_state entry_state(const struct thread *thread, const struct held *held)
-{
-	void *lock = __atomic_load_n(&held->lock, __ATOMIC_ACQUIRE);
-
-	if (!lock || held->flags & HELD_WAITING)
-		return ENTRY_QUIET;
-	if (closely && held->kind == HELD_HIDDEN && left_behind(thread, held))
-		return ENTRY_QUIET;
-	/* Who waits for a lock of the caller's cannot get it before the fork is over. */
-	if (held_search(lock) != HELD_NONE)
-		return ENTRY_QUIET;
-	/* Who waits for a semaphore waits for an event, unless it was seen to be a lock. */
-	if (held->kind == HELD_SEM) {
-		enum origin_use use = origin_use(lock);
-
-		if (use == ORIGIN_SIGNAL || (use != ORIGIN_LOCK && !(held->flags & HELD_TAKEN)))
-			return ENTRY_QUIET;
-	}
-	return exempt(held->where) ? ENTRY_EXEMPT : ENTRY_BUSY;
-}
-
-static bool has_mutex(const struct thread *thread, const struct held *held)
-{
-	pthread_mutex_t mutex;
-
-	return copy_own(held->lock, &mutex, sizeof(mutex)) &&
-	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
-}
-
-/*
- * Has the thread gone on since, though the memory of the lock it gave back looks locked: is it reused? It sleeps in a
- * call of its own, or has run for longer than unlocking takes since that was seen first.
- */
-static bool gone_on(struct thread *thread, void *lock)
-{
-	/* The clock of a thread's processor time: CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
-	clockid_t clock = (clockid_t)(~thread->tid << 3 | 6);
-	struct timespec ran;
-	uint64_t ran_ns, call;
-
-	if (SYS(clock_gettime, clock, &ran))
-		return true;
-	ran_ns = (uint64_t)ran.tv_sec * 1000000000 + (uint64_t)ran.tv_nsec;
-	if (thread->left_seen != lock) {
-		thread->left_seen = lock;
-		thread->left_ns = ran_ns;
-		return proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX;
-	}
-	return ran_ns - thread->left_ns > LEFT_LIMIT_NS ||
-	       (proc_syscall(thread->tid, &call, 1) && call != UINT64_MAX);
-}
-
-/* What was seen of them by one fork says nothing to the next: they give the same locks back again and again. */
-static void forget_leaving(void)
-{
-	struct thread *thread;
-
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (UNLIKELY(thread->left_past || thread->left_seen))
-			thread->left_past = thread->left_seen = NULL;
-}
-
-/* Is it still inside the call that gives back the lock it has no entry for any more? */
-static bool leaving(struct thread *thread)
-{
-	const struct held *left = held_left(thread);
-	void *lock = left ? __atomic_load_n(&left->lock, __ATOMIC_RELAXED) : NULL;
-	union {
-		pthread_mutex_t mutex;
-		pthread_spinlock_t spin;
-	} copy;
-	enum held_kind kind;
-
-	if (!lock || thread->left_past == lock)
-		return false;
-	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
-	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
-	if (!copy_own(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
-	    !libc_lock_left(kind, &copy, thread->tid)) {
-		thread->left_seen = NULL;
-		return false;
-	}
-	if (!gone_on(thread, lock))
-		return true;
-	thread->left_past = lock;
-	return false;
-}
-
-/* What the other threads are at. `each` is called for every entry that the fork has to wait for. */
-static enum entry_state look(const struct thread *self,
-			     void (*each)(const struct thread *, const struct held *))
-{
-	enum entry_state state = ENTRY_QUIET, one;
-	const struct held *held;
-	struct thread *thread;
-	uint32_t count, i;
-
-	for (thread = thread_first(); thread; thread = thread->next) {
-		if (!thread_used(thread) || thread == self || thread->ended)
-			continue;
-		count = __atomic_load_n(&thread->held_count, __ATOMIC_ACQUIRE);
-		if (leaving(thread))
-			state = ENTRY_BUSY;
-		held = __atomic_load_n(&thread->held, __ATOMIC_ACQUIRE);
-		for (i = 0; i < count; i++) {
-			one = entry_state(thread, &held[i]);
-			if (one == ENTRY_BUSY && each)
-				each(thread, &held[i]);
-			if (one == ENTRY_BUSY || state == ENTRY_QUIET)
-				state = one;
-		}
-	}
-	return state;
-}
-
-/* Who waits for a lock is not to blame, nor who would go on if there were a processor for it. */
-static void note_limit(const struct thread *thread, const struct held *held)
-{
-	struct box_gate record = { .lock_type = libc_lock_type((enum held_kind)held->kind) };
-	struct place *place;
-	uint64_t call;
-
-	if (proc_syscall(thread->tid, &call, 1) && call == UINT64_MAX)
-		return;
-
-	if (!(held->flags & HELD_TAKEN) && (held->kind != HELD_MUTEX || !has_mutex(thread, held)))
-		return;
-	place = place_of(held->where, true);
-	record.given_up = place && ++place->limits >= BOX_GATE_LIMITS;
-	module_frame(held->where, &record.acquired);
-	module_frame((uintptr_t)held->lock, &record.lock);
-	record_gate(&record);
-}
-
-static void note_wait(const struct thread *thread, const struct held *held)
-{
-	struct place *place = place_of(held->where, false);
-
-	(void)thread;
-	if (place)
-		place->waited = true;
-}
-
-/* Who was slow on a busy machine is no one who holds a lock for good. */
-static void forgive(bool left)
-{
-	uint32_t i;
-
-	for (i = 0; i < COUNT(places) && places[i].where; i++) {
-		if (left && places[i].waited)
-			places[i].limits = 0;
-		places[i].waited = false;
-	}
-}
-
 static void limit_set(uint64_t ns)
 {
 	__atomic_store_n(&limit_ns, sys_now() + ns, __ATOMIC_RELEASE);
@@ -317,29 +101,28 @@ static void spend(uint64_t waited)
 }
 
 /* Waits until no other thread holds anything, or the fork has waited for as long as it may. */
-static enum entry_state wait_quiet(const struct thread *self)
+static enum gate_state wait_quiet(const struct thread *self)
 {
-	enum entry_state state = look(self, NULL);
+	enum gate_state state = gate_look(self, closely);
 	uint64_t start, waited = 0;
 	unsigned tries;
 
-	if (state != ENTRY_BUSY)
+	if (state != GATE_LOOK_BUSY)
 		return state;
 	start = sys_now();
 	limit_set(budget_ns + GATE_SPARE_NS);
-	if (places[0].where)
-		look(self, note_wait);
-	for (tries = 0; state == ENTRY_BUSY && waited < budget_ns; tries++) {
+	gate_look_wait(self);
+	for (tries = 0; state == GATE_LOOK_BUSY && waited < budget_ns; tries++) {
 		if (tries >= SPIN_TRIES)
 			stand_back();
 		closely |= tries >= LOOK_CLOSELY;
-		state = look(self, NULL);
+		state = gate_look(self, closely);
 		waited = sys_now() - start;
 	}
-	forgive(state != ENTRY_BUSY);
+	gate_look_forgive(state != GATE_LOOK_BUSY);
 	/* At the first look of a fork that has a wait behind it, it has been counted. */
-	if (state == ENTRY_BUSY && budget_ns) {
-		look(self, note_limit);
+	if (state == GATE_LOOK_BUSY && budget_ns) {
+		gate_look_limit(self);
 		RECORD_ADD(gate_limits, 1);
 	}
 	spend(waited);
@@ -450,7 +233,7 @@ static bool settle_all(const struct thread *self,
 			    held->kind != HELD_MUTEX || settle(self, held->lock))
 				continue;
 			all = false;
-			if (!exempt(held->where) && has_mutex(thread, held))
+			if (gate_look_returned(thread, held))
 				back(thread, held);
 		}
 	return all;
@@ -471,7 +254,7 @@ static void note_return(const struct thread *thread, const struct held *held)
 void gate_settle(void)
 {
 	struct thread *self = wanted() ? thread_self() : NULL;
-	enum entry_state state;
+	enum gate_state state;
 	bool done = false;
 	unsigned tries;
 	uint64_t start;
@@ -493,10 +276,10 @@ void gate_settle(void)
 		__atomic_store_n(&settling, 1, __ATOMIC_SEQ_CST);
 		returned = false;
 		/* Those whose mutexes are taken cannot come back; who did before that is seen then. */
-		done = !barrier() || state == ENTRY_BUSY ||
-		       ((state == ENTRY_EXEMPT || settled_by_other(self) ||
+		done = !barrier() || state == GATE_LOOK_BUSY ||
+		       ((state == GATE_LOOK_EXEMPT || settled_by_other(self) ||
 			 settle_all(self, note_return)) &&
-			look(self, NULL) != ENTRY_BUSY);
+			gate_look(self, closely) != GATE_LOOK_BUSY);
 		__atomic_store_n(&settling, 0, __ATOMIC_SEQ_CST);
 		if (done)
 			break;
@@ -509,7 +292,7 @@ void gate_settle(void)
 			tries = 0;
 	}
 	if (!done && returned && !budget_ns) {
-		settle_all(self, note_limit);
+		settle_all(self, gate_look_blame);
 		RECORD_ADD(gate_limits, 1);
 	}
 }
@@ -536,7 +319,7 @@ void gate_open(void)
 		REAL(pthread_mutex_unlock)(settled[--settled_count]);
 	if (!is_owner(self))
 		return;
-	forget_leaving();
+	gate_look_over();
 	lock_attention_set(ATTEND_GATE, false);
 	__atomic_store_n(&gate, GATE_OPEN, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&limit_ns, NO_LIMIT, __ATOMIC_RELEASE);

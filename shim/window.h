@@ -144,6 +144,9 @@ void window_upgrade(struct window *window, enum spork_reason reason) __attribute
 /* The calling process is a real child of a fork, however it was made: forget what the parent's threads did. */
 void window_after_fork(const struct walk_start *from, const struct box_site *site);
 
+/* In a forked child nobody is taking one. */
+void window_pool_after_fork(void);
+
 /* Opens the shim's own locks in a forked child: no other thread is inside. */
 void window_locks_after_fork(void);
 
@@ -163,6 +166,9 @@ struct walk_start window_from(const struct entry_registers *registers);
 
 /* How much of the calling thread's stack to save: all of it, up to a cap. BOX_REASON_NONE, or why it cannot. */
 enum spork_reason window_stack_size(struct thread *self, uintptr_t stack, size_t *size);
+
+/* A fresh record: the calling thread's spare one, or another. NULL: there is no memory. */
+struct window *window_take(struct thread *self);
 
 /* Gives a closed window's record back. */
 void window_give(struct window *window);

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Real forks: the parent's side, what the child has to forget, and the counting of every spawn.
+ */
+#include "fork.h"
+
+#include <sys/single_threaded.h>
+
+#include "atfork.h"
+#include "audit.h"
+#include "environ.h"
+#include "hook.h"
+#include "lock.h"
+#include "memory.h"
+#include "module.h"
+#include "order.h"
+#include "orphan.h"
+#include "profile.h"
+#include "record.h"
+#include "seccomp.h"
+#include "signal_wrap.h"
+#include "unsafe.h"
+
+#include "poison.h"
+
+void window_record(const struct spawn_record *spawn)
+{
+	bool confined = seccomp_confined();
+	int error = errno;
+	uint64_t now = sys_now();
+	uint32_t pid = confined ? 0 : (uint32_t)SYS(getpid);
+	struct box_event event = {
+		.call = (uint16_t)spawn->call,
+		.tier = (uint16_t)spawn->tier,
+		.pid = pid,
+		.tid = confined || __libc_single_threaded ? pid : (uint32_t)SYS(gettid),
+		.child = spawn->pid > 0 ? (uint32_t)spawn->pid : 0,
+		.site = record_site_index(spawn->site),
+		.time_ns = spawn->start_ns,
+		.duration_ns = now - spawn->start_ns,
+		.reason = spawn->reason,
+		.error = spawn->pid < 0 ? (uint32_t)error : 0,
+		.upgraded = spawn->upgraded,
+	};
+
+	record_event(&event);
+	if (spawn->site)
+		site_count(spawn->site, (enum spork_tier)spawn->tier, event.duration_ns);
+	profile_save_soon();
+	RESET(errno, error);
+}
+
+void window_locks_after_fork(void)
+{
+	window_pool_after_fork();
+	atfork_after_fork();
+	environ_after_fork();
+	memory_after_fork();
+	module_after_fork();
+	profile_after_fork();
+	order_after_fork();
+	signal_wrap_after_fork();
+}
+
+struct walk_start window_from(const struct entry_registers *registers)
+{
+	return (struct walk_start){ registers->pc, registers->stack, registers->frame_pointer,
+				    thread_stack_end(thread_words.self, registers->stack) };
+}
+
+void window_after_fork(const struct walk_start *from, const struct box_site *site)
+{
+	thread_window_forget();
+	RESET(thread_words.atfork_mode, ATFORK_FULL);
+	RESET(thread_words.environ_held, 0);
+	window_locks_after_fork();
+	signal_forget();
+	/* A process that was made without running handlers has not noted where. */
+	if (!orphan_found()) {
+		thread_words.fork_from = *from;
+		thread_words.fork_site = record_site_index(site);
+	}
+	/* It may report what it finds. */
+	if (!seccomp_confined())
+		lock_after_fork();
+	unsafe_after_fork(from, site);
+	thread_after_fork();
+}
+
+long fork_real(const struct entry_registers *registers, struct spawn_record *spawn, bool audit,
+	       sys_sigset pending)
+{
+	struct window *window = NULL;
+	uint32_t watch;
+	long pid;
+
+	if (audit && site_audit_begin(spawn->site)) {
+		signal_forget();
+		window = window_take(thread_self());
+		if (window)
+			window->others = !__libc_single_threaded;
+		else
+			site_audit_cancel(spawn->site);
+	}
+	if (window)
+		thread_words.atfork_watch = ATFORK_WATCHED;
+	real_find_wanted();
+	environ_hold();
+	thread_words.fork_from = window_from(registers);
+	thread_words.fork_site = record_site_index(spawn->site);
+	pid = REAL(fork)();
+	watch = thread_words.atfork_watch;
+	RESET(thread_words.atfork_watch, ATFORK_IGNORED);
+	if (!pid) {
+		window_after_fork(&thread_words.fork_from, spawn->site);
+		signal_raise(pending);
+		if (window) {
+			window->kind = WINDOW_AUDIT;
+			window->call = spawn->call;
+			window->site = spawn->site;
+			window->shape = spawn->shape;
+			window->extent = spawn->extent;
+			window->registers = *registers;
+			window_set(window);
+			if (watch == ATFORK_MATTERS)
+				audit_refuse(window, BOX_REASON_ATFORK, NULL, 0);
+			else
+				audit_begin(window);
+		}
+		return 0;
+	}
+	environ_release();
+	spawn->pid = pid;
+	spawn->tier = BOX_TIER_FORK;
+	if (window)
+		window_give(window);
+	if (window && pid < 0)
+		site_audit_cancel(spawn->site);
+	window_record(spawn);
+	return pid;
+}
+
+long fork_confined(const struct entry_registers *registers, struct spawn_record *spawn)
+{
+	spawn->reason = BOX_REASON_SECCOMP;
+	thread_words.fork_from = window_from(registers);
+	environ_hold();
+	spawn->pid = REAL(fork)();
+	if (!spawn->pid) {
+		window_after_fork(&thread_words.fork_from, NULL);
+		return 0;
+	}
+	environ_release();
+	window_record(spawn);
+	return spawn->pid;
+}
