@@ -334,20 +334,26 @@ static void forget_child(long pid)
 		SYS(rt_tgsigqueueinfo, self, thread, SIGCHLD, &info);
 }
 
-/* With others about, only what the child wrote over by returning: it is no longer what they know. */
+/* What a child that has returned wrote over is put back in any case: its parent needs it to go on. */
 static void restore(struct window *window)
 {
 	const struct undo *undo = &window->undo;
 	const struct vfork_window *vfork = &window->vfork;
+	uintptr_t returned = window->returned;
 
-	if (window->upgrade)
-		undo_restore(undo, window->site, window->returned);
-	else if (enforces(window) && !vfork->entangled && !vfork->returned)
+	if (window->upgrade) {
+		undo_restore(undo, window->site, returned);
+		return;
+	}
+	/* With others about, the rest may be theirs. */
+	if (vfork->returned && undo->alone)
+		returned = UINTPTR_MAX;
+	else if (returned == UINTPTR_MAX)
+		returned = vfork->frame_end;
+	if (vfork->returned)
+		undo_restore_stack(undo, returned);
+	if (enforces(window) && !vfork->entangled)
 		vfork_memory_restore(window);
-	else if (vfork->returned)
-		undo_restore_stack(undo, undo->alone			 ? UINTPTR_MAX :
-					 window->returned == UINTPTR_MAX ? vfork->frame_end :
-									   window->returned);
 }
 
 long vfork_close(struct window *window, long pid)

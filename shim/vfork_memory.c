@@ -335,7 +335,8 @@ static void restore_static(const struct window *window)
 
 void vfork_memory_restore(struct window *window)
 {
-	restore_stack(window);
+	if (!window->vfork.returned)
+		restore_stack(window);
 	if (!window->undo.alone)
 		return;
 	restore_static(window);
