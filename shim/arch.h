@@ -7,8 +7,8 @@
  *  arch_shadow_stack()   does the hardware keep return addresses of its own, which a child would pop?
  *  arch_return_slot()    where a frame keeps its return address
  *  arch_code()           a return address as it was before it was signed
- *  arch_pid_variable()   where the code behind a call of fork() or vfork() stores its result, if that is the first
- *                        thing it does with it
+ *  arch_pid_variables()   where the code behind a call of fork() or vfork() stores its result, as long as it does
+ *                        nothing else that cannot be followed
  *  ARCH_PAGE_MAX         the largest page that its kernels use
  *  ARCH_TLS_ABOVE        static thread-local storage starts at the thread pointer, and the thread's
  *                        descriptor ends there (variant I); or else the other way round
@@ -24,11 +24,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `size` zero: it is kept in a register; `anywhere`: it is stored, but where is not known. */
-struct arch_variable {
-	uintptr_t address;
-	uint32_t size;
-	bool anywhere;
+/* Where a value is stored by the code that follows: `anywhere` is how often through registers that are not known. */
+#define ARCH_VARIABLES 4
+struct arch_variables {
+	unsigned count, anywhere;
+	struct arch_variable {
+		uintptr_t address;
+		uint32_t size;
+	} variable[ARCH_VARIABLES];
 };
 
 #if defined(__x86_64__)

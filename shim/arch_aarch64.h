@@ -80,41 +80,38 @@ static inline uintptr_t arch_code(uintptr_t address)
 	return link;
 }
 
-static inline struct arch_variable arch_pid_variable(uintptr_t pc, uintptr_t stack,
-						     uintptr_t frame_pointer)
+static inline struct arch_variables arch_pid_variables(uintptr_t pc, uintptr_t end, uintptr_t stack,
+						       uintptr_t frame_pointer)
 {
+	struct arch_variables found = { 0 };
 	const uint32_t *code = (const uint32_t *)pc;
-	const uint32_t *end = (const uint32_t *)((pc | 4095) + 1);
-	struct arch_variable none = { 0, 0, false }, anywhere = { 0, 0, true };
 
-	for (; code < end && code < (const uint32_t *)pc + 6; code++) {
+	for (; (uintptr_t)(code + 1) <= end && code < (const uint32_t *)pc + 8; code++) {
 		uint32_t word = *code & ~0x40000000U, base = *code >> 5 & 31;
 		uint32_t size = *code >> 30 & 1 ? 8 : 4;
-		uintptr_t from = base == 31 ? stack : frame_pointer;
+		bool scaled = (word & 0xffc0001f) ==
+			      0xb9000000;		       /* str (Arm ARM C6.2) of x0 or w0 */
+		bool near = (word & 0xffe00c1f) == 0xb8000000; /* stur */
+		intptr_t offset = scaled ? (intptr_t)((*code >> 10 & 0xfff) * size) :
+					   (intptr_t)((int32_t)(*code << 11) >> 23);
 
-		/* str, stur (Arm ARM C6.2) of x0 or w0 */
-		if ((word & 0xffc0001f) == 0xb9000000)
-			return base == 31 || base == 29 ?
-				       (struct arch_variable){ from + (*code >> 10 & 0xfff) *
-									       (uintptr_t)size,
-							       size, false } :
-				       anywhere;
-		if ((word & 0xffe00c1f) == 0xb8000000)
-			return base == 31 || base == 29 ?
-				       (struct arch_variable){
-					       from + (uintptr_t)(intptr_t)((int32_t)(*code
-										      << 11) >>
-									    23),
-					       size, false
-				       } :
-				       anywhere;
-		if ((*code & 0xffe0ffe0) != 0x2a0003e0 && /* mov wN, w0 */
-		    (*code & 0xfffffc00) != 0x93407c00 && /* sxtw */
-		    (*code & 0x7f80001f) != 0x7100001f && /* cmp */
-		    (*code & 0x9f000000) != 0x90000000 && /* adrp */
-		    (*code & 0xfffff01f) != 0xd503201f && /* hint */
-		    (*code & 0xffc00000) != 0xf9400000)	  /* ldr: of a structure that has it */
-			return none;
+		if ((scaled || near) && (base == 31 || base == 29) &&
+		    found.count < ARCH_VARIABLES) {
+			found.variable[found.count].address =
+				(base == 31 ? stack : frame_pointer) + (uintptr_t)offset;
+			found.variable[found.count].size = size;
+			found.count++;
+		} else if (scaled || near) {
+			found.anywhere++;
+		} else if ((*code & 0xffe0ffe0) != 0x2a0003e0 && /* mov wN, w0 */
+			   (*code & 0xfffffc00) != 0x93407c00 && /* sxtw */
+			   (*code & 0x7f80001f) != 0x7100001f && /* cmp */
+			   (*code & 0x9f000000) != 0x90000000 && /* adrp */
+			   (*code & 0xff800000) != 0x91000000 && /* add, of an address */
+			   (*code & 0xfffff01f) != 0xd503201f && /* hint */
+			   (*code & 0xffc00000) != 0xf9400000) { /* ldr: a pointer to it */
+			break;
+		}
 	}
-	return none;
+	return found;
 }

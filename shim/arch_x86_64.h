@@ -62,63 +62,98 @@ static inline uintptr_t arch_code(uintptr_t address)
 	return address;
 }
 
-/* mov %eax or %rax to memory: `code` is at the ModRM byte (Intel SDM 2.1.5). */
-static inline struct arch_variable arch_stored(const uint8_t *code, uint32_t size, uintptr_t stack,
+/* A ModRM byte and what follows (Intel SDM 2.1.5): `size` of it all; `known`: `address` is that of its memory. */
+struct arch_operand {
+	unsigned size;
+	bool memory, known;
+	uintptr_t address;
+};
+
+static inline struct arch_operand arch_operand(const uint8_t *code, bool extended, uintptr_t stack,
 					       uintptr_t frame_pointer)
 {
-	struct arch_variable anywhere = { 0, 0, true };
-	uint8_t mode = code[0] >> 6, base = code[0] & 7;
-	uintptr_t address;
-	int32_t far;
+	uint8_t mode = code[0] >> 6, base = code[0] & 7, sib = base == 4 ? code[1] : 0;
+	struct arch_operand operand = { .size = 1, .memory = mode != 3 };
+	bool far = mode == 2 || (!mode && (base == 5 || (base == 4 && (sib & 7) == 5)));
+	int32_t offset = 0;
 
-	if (base == 4 && *++code != 0x24)
-		return anywhere;
-	if (base != 4 && base != 5)
-		return anywhere;
-	__builtin_memcpy(&far, code + 1, sizeof(far));
-	if (base == 5 && !mode)
-		address = (uintptr_t)code + 5 + (uintptr_t)(intptr_t)far;
+	if (!operand.memory)
+		return operand;
+	operand.size += base == 4;
+	if (far)
+		__builtin_memcpy(&offset, code + operand.size, sizeof(offset));
+	else if (mode)
+		offset = (int8_t)code[operand.size];
+	operand.size += far ? 4 : mode;
+	operand.known = !extended && (base == 5 || (base == 4 && sib == 0x24));
+	if (base == 5 && !mode) /* from the next instruction on */
+		operand.address = (uintptr_t)code + operand.size;
 	else
-		address = (base == 4 ? stack : frame_pointer) +
-			  (uintptr_t)(intptr_t)(mode == 2 ? far :
-						mode	  ? (int8_t)code[1] :
-							    0);
-	return (struct arch_variable){ address, size, false };
+		operand.address = base == 5 ? frame_pointer : stack;
+	operand.address += (uintptr_t)(intptr_t)offset;
+	return operand;
 }
 
-static inline struct arch_variable arch_pid_variable(uintptr_t pc, uintptr_t stack,
-						     uintptr_t frame_pointer)
+static inline void arch_variables_add(struct arch_variables *found, const struct arch_operand *to,
+				      uint32_t size)
 {
-	const uint8_t *code = (const uint8_t *)pc;
-	/* No instruction here is longer than eight bytes; what lies on the next page may not be there. */
-	const uint8_t *end = (const uint8_t *)((pc | 4095) - 8);
-	struct arch_variable none = { 0, 0, false };
-
-	while (code < end && code < (const uint8_t *)pc + 24) {
-		uint8_t prefix = *code >= 0x40 && *code < 0x50 ? *code : 0;
-		const uint8_t *at = code + (prefix != 0);
-
-		if (at[0] == 0x89 && !(prefix & 4) && !(at[1] & 0x38) && at[1] < 0xc0)
-			return prefix & 1 ? (struct arch_variable){ 0, 0, true } :
-					    arch_stored(at + 1, prefix & 8 ? 8 : 4, stack,
-							frame_pointer);
-		if (at[0] == 0x89 && at[1] >= 0xc0) /* to another register */
-			code = at + 2;
-		else if (at[0] == 0x85 && at[1] == 0xc0) /* test */
-			code = at + 2;
-		else if (at[0] == 0x83 && at[1] == 0xf8) /* cmp */
-			code = at + 3;
-		else if (at[0] == 0x63 && at[1] >= 0xc0) /* movslq */
-			code = at + 2;
-		else if (prefix == 0x48 && at[0] == 0x98) /* cltq */
-			code = at + 1;
-		else if (at[0] == 0x8b && at[1] < 0xc0 && (at[1] & 0x38)) /* a pointer to it */
-			code = at + 2 + ((at[1] & 7) == 4) +
-			       (at[1] >> 6 == 2 || (at[1] & 0xc7) == 5 ? 4 : at[1] >> 6);
-		else if (at[0] == 0xf3 && at[1] == 0x0f && at[2] == 0x1e) /* endbr64 */
-			code = at + 4;
-		else
-			return none;
+	if (!to->known || found->count == ARCH_VARIABLES) {
+		found->anywhere++;
+		return;
 	}
-	return none;
+	found->variable[found->count].address = to->address;
+	found->variable[found->count].size = size;
+	found->count++;
+}
+
+/* Moves of the result from register to register, to memory and back, and what computes where it belongs. */
+static inline struct arch_variables arch_pid_variables(uintptr_t pc, uintptr_t end, uintptr_t stack,
+						       uintptr_t frame_pointer)
+{
+	struct arch_variables found = { 0 };
+	const uint8_t *code = (const uint8_t *)pc;
+	unsigned holds = 1, steps; /* registers that have it: rax */
+
+	for (steps = 0; steps < 16 && (uintptr_t)code + 12 < end; steps++) {
+		uint8_t prefix = *code >= 0x40 && *code < 0x50 ? *code++ : 0, op = *code++;
+		struct arch_operand to;
+		unsigned one, other;
+		bool pid = false;
+		uint32_t i;
+
+		if (op == 0x98) /* cltq */
+			continue;
+		if (op == 0xf3 && code[0] == 0x0f && code[1] == 0x1e) { /* endbr64 */
+			code += 3;
+			continue;
+		}
+		if (op != 0x89 && op != 0x8b && op != 0x63 && op != 0x8d && op != 0x85 &&
+		    op != 0x83 && op != 0x01 && op != 0x03 && op != 0xc1)
+			break;
+		one = (code[0] >> 3 & 7) | (prefix & 4) << 1;
+		other = (code[0] & 7) | (prefix & 1) << 3;
+		to = arch_operand(code, prefix & 1, stack, frame_pointer);
+		code += to.size + (op == 0x83 || op == 0xc1);
+		if (op == 0x85 || (op == 0x83 && one % 8 == 7)) /* test, cmp */
+			continue;
+		if (op == 0x89 && to.memory) {
+			if (holds >> one & 1)
+				arch_variables_add(&found, &to, prefix & 8 ? 8 : 4);
+			continue;
+		}
+		if (op == 0x89) {
+			unsigned from = one;
+
+			one = other;
+			other = from;
+		}
+		if (op == 0x89 || ((op == 0x8b || op == 0x63) && !to.memory))
+			pid = holds >> other & 1;
+		for (i = 0; (op == 0x8b || op == 0x63) && to.known && i < found.count; i++)
+			pid |= found.variable[i].address == to.address;
+		if (op == 0x83 || op == 0xc1 || op == 0x01) /* arithmetic: of its other operand */
+			one = to.memory ? 32 : other;
+		holds = one < 16 ? (holds & ~(1U << one)) | (unsigned)pid << one : holds;
+	}
+	return found;
 }

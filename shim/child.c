@@ -386,6 +386,8 @@ void window_exec_begin(struct window *window)
 		signal_exec(&window->signal);
 	} else if (window->kind == WINDOW_VFORK) {
 		vfork_exec_begin(window);
+	} else if (window->kind == WINDOW_PASSED) {
+		vfork_inner_executes(window->outer);
 	}
 	errno = error;
 }
@@ -419,7 +421,7 @@ static void leaving(void)
 
 EXPORT void _exit(int status)
 {
-	hook_enter(HOOK__exit, NULL);
+	hook_enter(HOOK__exit, &(struct hook_arguments){ { status } });
 	leaving();
 	REAL(_exit)(status);
 	__builtin_unreachable();
@@ -427,7 +429,7 @@ EXPORT void _exit(int status)
 
 EXPORT void _Exit(int status)
 {
-	hook_enter(HOOK__Exit, NULL);
+	hook_enter(HOOK__Exit, &(struct hook_arguments){ { status } });
 	leaving();
 	REAL(_Exit)(status);
 	__builtin_unreachable();

@@ -20,6 +20,7 @@
 #include "seccomp.h"
 #include "signal_wrap.h"
 #include "unsafe.h"
+#include "vfork.h"
 
 #include "poison.h"
 
@@ -53,6 +54,7 @@ void window_record(const struct spawn_record *spawn)
 void window_locks_after_fork(void)
 {
 	window_pool_after_fork();
+	vfork_hold_after_fork();
 	atfork_after_fork();
 	environ_after_fork();
 	memory_after_fork();
@@ -70,6 +72,10 @@ struct walk_start window_from(const struct entry_registers *registers)
 
 void window_after_fork(const struct walk_start *from, const struct box_site *site)
 {
+	const struct window *outer = thread_words.window;
+
+	if (outer && outer->kind == WINDOW_VFORK && !seccomp_confined())
+		signal_inherit(&outer->signal);
 	thread_window_forget();
 	RESET(thread_words.atfork_mode, ATFORK_FULL);
 	RESET(thread_words.environ_held, 0);

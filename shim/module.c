@@ -376,12 +376,15 @@ static bool has_symbols(long fd)
 bool module_has_symbols(uint32_t index)
 {
 	const struct box_module *module = record_at(BOX_TABLE_MODULE, index);
+	struct stat status;
 	bool found;
 	long fd;
 
 	if (!module || !memchr(module->path, 0, sizeof(module->path)))
 		return false;
-	fd = SYS(openat, AT_FDCWD, module->path, O_RDONLY | O_CLOEXEC);
+	if (!sys_stat(AT_FDCWD, module->path, 0, &status) || !S_ISREG(status.st_mode))
+		return false;
+	fd = SYS(openat, AT_FDCWD, module->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
 	found = has_symbols(fd);

@@ -81,3 +81,20 @@ long outcome_of(struct window *window, long pid)
 		window->upgrade = BOX_REASON_DEADLINE;
 	return window->upgrade ? 0 : entry_vfork_call(stand_in, &status);
 }
+
+long outcome_hidden(long pid)
+{
+	siginfo_t info;
+	long ended = 0;
+	int status = 0;
+
+	if (SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != -ECHILD)
+		return pid;
+	do
+		ended = SYS(wait4, pid, &status, __WCLONE, NULL);
+	while (ended == -EINTR);
+	/* It executed, and has ended since. */
+	if (ended != pid)
+		return pid;
+	return entry_vfork_call(stand_in, &status);
+}

@@ -15,4 +15,7 @@
  */
 long outcome_of(struct window *window, long pid);
 
+/* The same for a child of vfork(): one that ended without executing is replaced by another that ends so. */
+long outcome_hidden(long pid);
+
 #endif

@@ -189,3 +189,28 @@ void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 	if (size > 0)
 		name[size - 1] = 0; /* the newline */
 }
+
+/* "pid (name) state ppid pgrp session tty tpgid flags ...", where the name may hold anything. */
+bool proc_flags(uint32_t pid, uint64_t *flags)
+{
+	char bytes[512];
+	long fd = proc_open(pid, "/stat"), size;
+	const char *at;
+	int spaces;
+
+	if (fd < 0)
+		return false;
+	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
+	SYS(close, fd);
+	if (size <= 0)
+		return false;
+	bytes[size] = 0;
+	at = strrchr(bytes, ')');
+	for (spaces = 0; at && *at && spaces < 7; at++)
+		spaces += *at == ' ';
+	if (!at || spaces < 7)
+		return false;
+	for (*flags = 0; *at >= '0' && *at <= '9'; at++)
+		*flags = *flags * 10 + (uint64_t)(*at - '0');
+	return true;
+}

@@ -43,6 +43,9 @@ long proc_status(const char *name);
  */
 bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count);
 
+/* The kernel's flags of a process (PF_...). False: they cannot be read. */
+bool proc_flags(uint32_t pid, uint64_t *flags);
+
 /* Name of a thread of another process; empty when it is gone. */
 void proc_thread_name(uint32_t pid, uint32_t tid, char name[16]);
 

@@ -417,6 +417,11 @@ bool record_violation(const struct box_violation *violation)
 	return true;
 }
 
+const struct box_violation *record_violation_of(uint64_t hash)
+{
+	return record_at(BOX_TABLE_VIOLATION, violation_find(hash));
+}
+
 void record_event(const struct box_event *event)
 {
 	uint32_t index;

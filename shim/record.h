@@ -26,6 +26,9 @@ uint32_t record_site_index(const struct box_site *site); /* plus one; 0 for NULL
  */
 bool record_violation(const struct box_violation *violation);
 
+/* The record of one with this hash; NULL: there is none. */
+const struct box_violation *record_violation_of(uint64_t hash);
+
 /*
  * For who can tell more cheaply than by describing it that a violation occurs once more: `key` stands for it among
  * the processes that have their addresses from one program's start. After report_violation() it is remembered, with

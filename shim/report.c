@@ -10,6 +10,7 @@
 #include "module.h"
 #include "record.h"
 #include "sys.h"
+#include "vfork.h"
 
 #include "poison.h"
 
@@ -151,6 +152,15 @@ static uint64_t hash_frames(uint64_t hash, const struct box_frame *frame, uint32
 	return hash;
 }
 
+static void report_text(const struct box_violation *violation)
+{
+	char bytes[REPORT_SIZE];
+	struct text_buffer report;
+
+	text_violation(buffer_begin(&report, bytes, sizeof(bytes)), violation);
+	report_write(&report);
+}
+
 void report_violation(struct box_violation *violation)
 {
 	uint64_t hash = hash_mix(0, violation->kind);
@@ -169,11 +179,14 @@ void report_violation(struct box_violation *violation)
 	violation->ppid = (uint32_t)SYS(getppid);
 	violation->tid = (uint32_t)SYS(gettid);
 	violation->exe = module_program();
-	if (record_violation(violation)) {
-		char bytes[REPORT_SIZE];
-		struct text_buffer report;
+	if (record_violation(violation) && !vfork_defer(hash))
+		report_text(violation);
+}
 
-		text_violation(buffer_begin(&report, bytes, sizeof(bytes)), violation);
-		report_write(&report);
-	}
+void report_of_child(uint64_t hash)
+{
+	const struct box_violation *violation = record_violation_of(hash);
+
+	if (violation)
+		report_text(violation);
 }

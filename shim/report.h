@@ -23,9 +23,12 @@ void report_problem(const char *what, const char *where, const char *problem,
 		    const char *consequence);
 
 /*
- * Records a violation and, the first time, writes its text where `log` says. The caller fills kind, lock,
+ * Records a violation and, the first time, writes its text where `log` says; of a vfork() child its parent does. The caller fills kind, lock,
  * holder, stacks and fork; who and when is added here.
  */
 void report_violation(struct box_violation *violation);
+
+/* The text of one that a vfork() child has recorded: by its parent, whose stderr is not the child's. */
+void report_of_child(uint64_t hash);
 
 #endif

@@ -104,23 +104,42 @@ void signal_catch_up(struct signal_window *window)
  * A signal that is pending for a handler would have run it in a bare child, on memory that exec throws
  * away. Here it must neither run nor end the child: it is dropped.
  */
+/* Until exec resets it, in place of a handler of the parent's: a signal that comes now must neither run that nor kill. */
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
 void signal_exec(struct signal_window *window)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, deflt = { .sa_handler = SIG_DFL },
+			 harmless = { .sa_handler = nothing, .sa_flags = SA_RESTART };
 	sys_sigset reset;
 	int signal;
 
 	signal_catch_up(window);
-	reset = window->handlers & ~window->mask;
-	if (reset)
-		reset &= signal_pending();
-	reset |= window->own;
+	reset = window->own;
 	for (signal = 1; reset; signal++, reset >>= 1)
 		if (reset & 1) {
 			REAL(sigaction)(signal, &ignore, NULL);
 			REAL(sigaction)(signal, &deflt, NULL);
 		}
+	reset = window->handlers & ~window->mask;
+	for (signal = 1; reset; signal++, reset >>= 1)
+		if (reset & 1)
+			REAL(sigaction)(signal, &harmless, NULL);
 	mask_set(window, window->mask);
+}
+
+void signal_inherit(const struct signal_window *window)
+{
+	sys_sigset inherited = window->handlers;
+	int signal;
+
+	for (signal = 1; inherited; signal++, inherited >>= 1)
+		if (inherited & 1)
+			REAL(sigaction)(signal, &mirror[signal], NULL);
+	sys_sigmask(window->mask);
 }
 
 void signal_reset(const struct signal_window *window)

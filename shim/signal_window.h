@@ -45,6 +45,9 @@ void signal_catch_up(struct signal_window *window);
 /* The parent's handler for it: of a child that has not set one of its own. */
 void *signal_handler(int signal);
 
+/* In a process that a vfork() child has made: its mask and handlers are those that the child believed in. */
+void signal_inherit(const struct signal_window *window);
+
 /* In the child, before exec: the mask becomes real. */
 void signal_exec(struct signal_window *window);
 /* In the child, when it ends: the signals that wait for it. */

@@ -5,6 +5,7 @@
 #include "vfork.h"
 
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
@@ -12,6 +13,8 @@
 #include "cfi.h"
 #include "config.h"
 #include "module.h"
+#include "outcome.h"
+#include "proc.h"
 #include "record.h"
 #include "report.h"
 #include "site.h"
@@ -26,6 +29,9 @@
 /* A descriptor that a child is unlikely to have a use for. */
 #define HOLD_DESCRIPTOR 512
 
+/* The end of the pipe that a parent, or this process's, waits for: no other child may keep it open. */
+static int held_end CHILD_STATE = -1;
+
 /* An emulator makes a real fork of the clone (qemu-user does). */
 static bool memory_is_copied;
 
@@ -33,6 +39,14 @@ static bool memory_is_copied;
 static bool enforces(const struct window *window)
 {
 	return config.reroute != REROUTE_OFF && window->site->reason != BOX_REASON_KNOWN;
+}
+
+/* So much code may be read. */
+static uintptr_t code_end(uintptr_t pc)
+{
+	uintptr_t page = (pc | (ARCH_PAGE_MAX - 1)) + 1;
+
+	return page - pc > 128 || sys_readable((const void *)page) ? pc + 128 : page;
 }
 
 bool vfork_open(struct window *window, const struct entry_registers *registers,
@@ -49,7 +63,8 @@ bool vfork_open(struct window *window, const struct entry_registers *registers,
 	undo_save(&window->undo, visit, registers->stack, size);
 	vfork->frame_end = frames > 1 ? frame[0].end : 0;
 	vfork->frame_return = frames > 1 ? frame[1].pc : 0;
-	vfork->pid = arch_pid_variable(registers->pc, registers->stack, registers->frame_pointer);
+	vfork->pid = arch_pid_variables(registers->pc, code_end(registers->pc), registers->stack,
+					registers->frame_pointer);
 	vfork_memory_copy(window, visit->number);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &window->cancel_state);
 	return true;
@@ -61,6 +76,19 @@ void vfork_enter(struct window *window)
 	if (window->number == SYS_clone)
 		signal_reset(&window->signal);
 	signal_hold(&window->signal);
+}
+
+bool vfork_defer(uint64_t hash)
+{
+	struct window *window = thread_words.window;
+	struct vfork_window *vfork;
+
+	if (!window || window->kind != WINDOW_VFORK)
+		return false;
+	vfork = &window->vfork;
+	if (vfork->reports < COUNT(vfork->report))
+		vfork->report[vfork->reports++] = hash;
+	return true;
 }
 
 static void report(const struct window *window, enum spork_violation kind, const char *name,
@@ -123,10 +151,10 @@ static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
 /* The child executes, or ends. */
 static void finish(struct window *window)
 {
-	if (window->vfork.returned)
-		window->returned = unwind_returned(saved_word, &window->undo);
 	check_signals(window);
 	vfork_memory_check(window);
+	if (window->vfork.returned)
+		window->returned = unwind_returned(saved_word, &window->undo);
 }
 
 /* Is the call made through the frame that called vfork(), which returns to where it did? */
@@ -164,6 +192,18 @@ static bool has_returned(const struct window *window, struct hook_caller caller)
 	       !frame_is_there(window);
 }
 
+bool vfork_returned(struct window *window)
+{
+	struct vfork_window *vfork = &window->vfork;
+
+	if (vfork->returned || !vfork->frame_end || thread_words.window != window ||
+	    frame_is_there(window))
+		return vfork->returned;
+	vfork->returned = true;
+	report(window, BOX_VIOLATION_VFORK_RETURNED, "", 0);
+	return true;
+}
+
 static void check_returned(struct window *window, enum hook hook, struct hook_caller caller)
 {
 	struct vfork_window *vfork = &window->vfork;
@@ -187,8 +227,9 @@ static bool description_shared(int fd)
 		same = SYS(kcmp, parent, self, KCMP_FILE, other < 0 ? fd : other, fd);
 		if (!same)
 			return true;
+		/* It may not be told. */
 		if (same < 0 && same != -EBADF)
-			return true;
+			return false;
 	}
 	return false;
 }
@@ -221,6 +262,10 @@ static void check_descriptor(const struct window *window, enum hook hook, const 
 		if (value[1] == F_SETFL && changes_flags((int)value[0], (int)value[2]))
 			report(window, BOX_VIOLATION_VFORK_FD_FLAGS, real_name(hook), 0);
 		break;
+	case HOOK_syscall:
+		if (value[0] == SYS_fcntl && (value[2] == F_SETLK || value[2] == F_SETLKW))
+			report(window, BOX_VIOLATION_VFORK_RECORD_LOCK, real_name(hook), 0);
+		break;
 	case HOOK_ioctl:
 		if (value[1] == FIONBIO && nonblock_changes((int)value[0], (int *)value[2]))
 			report(window, BOX_VIOLATION_VFORK_FD_FLAGS, real_name(hook), 0);
@@ -234,8 +279,14 @@ static void check_descriptor(const struct window *window, enum hook hook, const 
 	}
 }
 
-/* BOX_VIOLATION_COUNT: it may call that. */
-static enum spork_violation forbids(enum hook hook, enum spork_reason reason)
+static bool maps_memory(long number)
+{
+	return number == SYS_mmap || number == SYS_munmap || number == SYS_mprotect ||
+	       number == SYS_mremap || number == SYS_brk || number == SYS_madvise;
+}
+
+/* BOX_VIOLATION_COUNT: it may call that. `number` is that of a raw system call. */
+static enum spork_violation forbids(enum hook hook, enum spork_reason reason, long number)
 {
 	switch (reason) {
 	case BOX_REASON_HEAP:
@@ -250,6 +301,10 @@ static enum spork_violation forbids(enum hook hook, enum spork_reason reason)
 			       BOX_VIOLATION_VFORK_UNSAFE_CALL;
 	case BOX_REASON_MAPS:
 		return BOX_VIOLATION_VFORK_MEMORY_MAP;
+	case BOX_REASON_SYSCALL:
+		return hook == HOOK_syscall && maps_memory(number) ?
+			       BOX_VIOLATION_VFORK_MEMORY_MAP :
+			       BOX_VIOLATION_COUNT;
 	case BOX_REASON_EXIT:
 		return BOX_VIOLATION_VFORK_EXIT;
 	case BOX_REASON_SPAWN:
@@ -283,7 +338,8 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		const struct hook_arguments *arguments, struct hook_caller caller)
 {
 	struct vfork_window *vfork = &window->vfork;
-	enum spork_violation forbidden = forbids(hook, reason);
+	enum spork_violation forbidden =
+		forbids(hook, reason, arguments ? arguments->value[0] : -1);
 
 	window->busy = true;
 	check_returned(window, hook, caller);
@@ -291,15 +347,20 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		check_descriptor(window, hook, arguments->value);
 	if (forbidden < BOX_VIOLATION_COUNT)
 		report(window, forbidden, real_name(hook), 0);
-	if (reason == BOX_REASON_EXIT || reason == BOX_REASON_NO_EXEC)
+	if (reason == BOX_REASON_EXIT || reason == BOX_REASON_NO_EXEC) {
 		finish(window);
+		vfork->failed = (int)arguments->value[0] != 0 && !vfork->exec_failed;
+	}
 	if (reason == BOX_REASON_EXIT) {
 		REAL(_exit)((int)arguments->value[0]);
 		__builtin_unreachable();
 	}
-	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && enforces(window))
+	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && !vfork->exec_failed &&
+	    enforces(window))
 		window_upgrade(window, reason);
 	vfork->entangled |= forbidden < BOX_VIOLATION_COUNT;
+	vfork->unmapped |= forbidden == BOX_VIOLATION_VFORK_MEMORY_MAP ||
+			   reason == BOX_REASON_LOADER;
 	window->signal.stale |= reason == BOX_REASON_SIGNAL || reason == BOX_REASON_SYSCALL;
 	vfork->effects |= has_effect(reason);
 	window->busy = false;
@@ -309,6 +370,17 @@ void vfork_exec_begin(struct window *window)
 {
 	finish(window);
 	signal_exec(&window->signal);
+}
+
+void vfork_inner_executes(const struct window *outer)
+{
+	struct signal_window signal;
+
+	if (!outer || outer->kind != WINDOW_VFORK)
+		return;
+	signal = outer->signal;
+	signal.own = 0;
+	signal_exec(&signal);
 }
 
 void vfork_exec_failed(struct window *window)
@@ -324,14 +396,20 @@ static void forget_child(long pid)
 	sys_sigset ended = 1ULL << (SIGCHLD - 1);
 	struct timespec now = { 0 };
 	long self = sys_pid(), thread = SYS(gettid);
-	siginfo_t info;
+	siginfo_t info, other;
 
 	while (SYS(wait4, pid, NULL, __WALL, NULL) == -EINTR)
 		;
-	/* All signals are blocked. Another child's, which was there before, comes back. */
-	if (SYS(rt_sigtimedwait, &ended, &info, &now, sizeof(ended)) == SIGCHLD &&
-	    info.si_pid != pid)
-		SYS(rt_tgsigqueueinfo, self, thread, SIGCHLD, &info);
+	/* All signals are blocked. Another child's may have come before, or after it in vain. */
+	if (SYS(rt_sigtimedwait, &ended, &info, &now, sizeof(ended)) != SIGCHLD)
+		return;
+	memset(&other, 0, sizeof(other));
+	SYS(waitid, P_ALL, 0, &other, WEXITED | WNOHANG | WNOWAIT, NULL);
+	if (info.si_pid == pid && !other.si_pid)
+		return;
+	if (info.si_pid == pid)
+		info.si_pid = other.si_pid;
+	SYS(rt_tgsigqueueinfo, self, thread, SIGCHLD, &info);
 }
 
 /* What a child that has returned wrote over is put back in any case: its parent needs it to go on. */
@@ -352,12 +430,14 @@ static void restore(struct window *window)
 		returned = vfork->frame_end;
 	if (vfork->returned)
 		undo_restore_stack(undo, returned);
-	if (enforces(window) && !vfork->entangled)
+	if (enforces(window) && !vfork->entangled && !vfork->failed)
 		vfork_memory_restore(window);
 }
 
 long vfork_close(struct window *window, long pid)
 {
+	uint32_t i;
+
 	if (pid > 0 && !window->vfork.entered) {
 		memory_is_copied = true;
 	} else if (pid > 0) {
@@ -366,7 +446,11 @@ long vfork_close(struct window *window, long pid)
 		restore(window);
 		if (window->upgrade)
 			forget_child(pid);
+		else if (!window->undo.alone)
+			pid = outcome_hidden(pid);
 	}
+	for (i = 0; i < window->vfork.reports && i < VFORK_REPORTS; i++)
+		report_of_child(window->vfork.report[i]);
 	vfork_memory_drop(window);
 	pthread_setcancelstate(window->cancel_state, NULL);
 	return window->upgrade ? 0 : pid;
@@ -374,28 +458,72 @@ long vfork_close(struct window *window, long pid)
 
 void vfork_hold(struct vfork_hold *hold)
 {
+	int none = -1;
+
 	hold->end[0] = hold->end[1] = -1;
-	if (SYS(pipe2, hold->end, O_CLOEXEC))
+	if (SYS(pipe2, hold->end, O_CLOEXEC)) {
 		hold->end[0] = hold->end[1] = -1;
+	} else if (!__atomic_compare_exchange_n(&held_end, &none, hold->end[1], false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		/* Another thread's is there: this one goes without. */
+		SYS(close, hold->end[0]);
+		SYS(close, hold->end[1]);
+		hold->end[0] = hold->end[1] = -1;
+	}
 }
 
 void vfork_held_child(const struct vfork_hold *hold)
 {
+	long high;
+
 	if (hold->end[0] < 0)
 		return;
-	SYS(fcntl, hold->end[1], F_DUPFD_CLOEXEC, HOLD_DESCRIPTOR);
+	high = SYS(fcntl, hold->end[1], F_DUPFD_CLOEXEC, HOLD_DESCRIPTOR);
 	SYS(close, hold->end[0]);
-	SYS(close, hold->end[1]);
+	if (high >= 0)
+		SYS(close, hold->end[1]);
+	held_end = high >= 0 ? (int)high : hold->end[1];
 }
 
-void vfork_held_wait(const struct vfork_hold *hold)
+void vfork_hold_after_fork(void)
 {
-	char byte;
+	if (held_end >= 0)
+		SYS(close, held_end);
+	RESET(held_end, -1);
+}
 
-	if (hold->end[0] < 0)
-		return;
-	SYS(close, hold->end[1]);
-	while (SYS(read, hold->end[0], &byte, 1) == -EINTR)
-		;
-	SYS(close, hold->end[0]);
+/*
+ * Does it run the program that it was forked from, still? The kernel's flags tell (PF_FORKNOEXEC, include/linux/sched.h),
+ * in the ninth field of /proc/PID/stat. Without /proc, as long as it has not ended.
+ */
+static bool is_on_the_way(long pid)
+{
+	uint64_t flags;
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	if (SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) || info.si_pid)
+		return false;
+	return !proc_flags((uint32_t)pid, &flags) || flags & 0x40;
+}
+
+void vfork_held_wait(const struct vfork_hold *hold, long pid)
+{
+	struct pollfd end = { .fd = hold->end[0], .events = POLLIN };
+	struct timespec nap = { .tv_nsec = 2000000 };
+
+	if (hold->end[1] >= 0) {
+		__atomic_store_n(&held_end, -1, __ATOMIC_RELEASE);
+		SYS(close, hold->end[1]);
+	}
+	/* The end of the pipe comes first as a rule; but children close what they find, and others may have it. */
+	while (pid > 0 && is_on_the_way(pid)) {
+		SYS(ppoll, &end, 1, &nap, NULL, 0);
+		if (end.revents) {
+			end.fd = -1;
+			nap.tv_nsec = 300000;
+		}
+	}
+	if (hold->end[0] >= 0)
+		SYS(close, hold->end[0]);
 }

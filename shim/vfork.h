@@ -31,9 +31,20 @@ void vfork_enter(struct window *window);
 void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		const struct hook_arguments *arguments, struct hook_caller caller);
 
+/* A vfork() child of the child of `outer`, which may be NULL, is about to execute. */
+void vfork_inner_executes(const struct window *outer);
+
 /* The child is about to execute, `failed`: it could not. */
 void vfork_exec_begin(struct window *window);
 void vfork_exec_failed(struct window *window);
+
+/* Is the caller the child of a vfork() window? Then its parent writes the text of the violation with this hash. */
+bool vfork_defer(uint64_t hash);
+
+/*
+ * In the child, whose stack differs: has it returned from the function that called vfork()? Reports it, once.
+ */
+bool vfork_returned(struct window *window);
 
 /* Where the vfork was, and where the child is, into a violation. */
 void vfork_describe(const struct window *window, struct box_violation *violation);
@@ -53,6 +64,9 @@ struct vfork_hold {
 };
 void vfork_hold(struct vfork_hold *hold);
 void vfork_held_child(const struct vfork_hold *hold);
-void vfork_held_wait(const struct vfork_hold *hold);
+void vfork_held_wait(const struct vfork_hold *hold, long pid);
+
+/* In a child of any fork: it is not the one that is waited for. */
+void vfork_hold_after_fork(void);
 
 #endif

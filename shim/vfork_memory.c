@@ -18,13 +18,12 @@
 #include "poison.h"
 
 /* Static data that is more than this is not copied. */
-#define COPY_MAX ((size_t)64 << 20)
+#define COPY_MAX ((size_t)16 << 20)
+/* Nor a stretch that is more than this: most of it may never have been touched. */
+#define SEGMENT_MAX ((size_t)4 << 20)
 
 /* How much is compared at once: most of it is as it was. */
 #define COMPARED ((size_t)1024)
-
-/* Differing bytes closer than this are one write. */
-#define WRITE_GAP (WRITE_UNIT - 1)
 
 static bool due(uint64_t number)
 {
@@ -50,7 +49,8 @@ static void find_segments(struct vfork_window *vfork)
 	if (proc_maps_open(&maps, 0))
 		return;
 	while (vfork->segments < VFORK_SEGMENTS && proc_maps_next(&maps, &map)) {
-		if (!is_static(&map) || map.end - map.start > COPY_MAX - vfork->copy_size)
+		if (!is_static(&map) || map.end - map.start > SEGMENT_MAX ||
+		    map.end - map.start > COPY_MAX - vfork->copy_size)
 			continue;
 		vfork->segment[vfork->segments].start = map.start;
 		vfork->segment[vfork->segments].end = map.end;
@@ -90,25 +90,27 @@ void vfork_memory_drop(struct window *window)
 	window->vfork.copy = 0;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
+/* The child's zero in a variable that receives the pid. */
+static bool is_pid(const struct vfork_window *vfork, uintptr_t address)
 {
-	while (size && !bytes[size - 1])
-		size--;
-	return !size;
+	unsigned i;
+
+	for (i = 0; i < vfork->pid.count; i++)
+		if (address - vfork->pid.variable[i].address < vfork->pid.variable[i].size)
+			return !*(const uint8_t *)address;
+	return false;
 }
 
-/* The child's zero in the variable that receives the pid; one of them, where it is not known which. */
-static bool is_pid(struct vfork_window *vfork, uintptr_t start, uintptr_t end)
+/* One that is stored through a register may be any zero. */
+static bool may_be_pid(struct vfork_window *vfork, uintptr_t start, uintptr_t end)
 {
 	uintptr_t low = start & ~(uintptr_t)3;
+	const pid_t *word = (const pid_t *)low;
 
-	if (vfork->pid.size)
-		return start >= vfork->pid.address && end <= vfork->pid.address + vfork->pid.size &&
-		       is_zero((const uint8_t *)start, end - start);
-	if (!vfork->pid.anywhere || end - low > sizeof(pid_t) ||
-	    !is_zero((const uint8_t *)low, sizeof(pid_t)))
+	if (!vfork->pid.anywhere || end - low > sizeof(uint64_t) || *word ||
+	    (end - low > sizeof(*word) && word[1]))
 		return false;
-	vfork->pid = (struct arch_variable){ low, sizeof(pid_t), false };
+	vfork->pid.anywhere--;
 	return true;
 }
 
@@ -125,9 +127,10 @@ static void differences(struct window *window, uintptr_t start, const uint8_t *t
 		if (!memcmp(now + at, then + at, end - at))
 			continue;
 		for (i = at; i < end; i++) {
-			if (now[i] == then[i])
+			if (now[i] == then[i] || is_pid(&window->vfork, start + i))
 				continue;
-			if (low && start + i - high > WRITE_GAP) {
+			if (low && start + i > high &&
+			    (start + i) / WRITE_UNIT != (high - 1) / WRITE_UNIT) {
 				each(window, low, high);
 				low = 0;
 			}
@@ -140,28 +143,38 @@ static void differences(struct window *window, uintptr_t start, const uint8_t *t
 		each(window, low, high);
 }
 
+/* Whose frame it is: its place among those of the vfork, and the end of it. False: it is not known. */
+static bool find_frame(const struct window *window, uintptr_t address, uint32_t *at,
+		       struct unwind_frame *found)
+{
+	struct walk_start from = window_from(&window->registers);
+	struct unwind_frame frame[BOX_STACK_FRAMES];
+	unsigned frames = unwind_from(&from, frame, COUNT(frame)), i;
+
+	for (i = 0; i + 1 < frames && address >= frame[i + 1].stack; i++)
+		;
+	*at = i;
+	if (i >= frames)
+		return false;
+	*found = frame[i];
+	return true;
+}
+
 static void tell(const struct window *window, enum spork_violation kind, uintptr_t start,
 		 uintptr_t end)
 {
-	struct unwind_frame frame[BOX_STACK_FRAMES];
-	struct walk_start from = window_from(&window->registers);
 	struct box_violation violation;
-	unsigned frames, i;
+	struct unwind_frame frame;
 
 	memset(&violation, 0, sizeof(violation));
 	violation.kind = kind;
 	violation.leak.size = (uint32_t)(end - start);
-	if (kind == BOX_VIOLATION_VFORK_WROTE_MEMORY) {
+	violation.lock.addr = start;
+	if (kind == BOX_VIOLATION_VFORK_WROTE_MEMORY)
 		module_frame(start, &violation.lock);
-	} else {
-		violation.lock.addr = start;
-		frames = unwind_from(&from, frame, COUNT(frame));
-		for (i = 0; i + 1 < frames && start >= frame[i + 1].stack; i++)
-			;
-		violation.local.frame = i;
-		violation.local.known = i < frames && start < frame[i].end;
-		if (violation.local.known)
-			violation.local.offset = (int64_t)(start - frame[i].end);
+	else if (find_frame(window, start, &violation.local.frame, &frame) && start < frame.end) {
+		violation.local.known = 1;
+		violation.local.offset = (int64_t)(start - frame.end);
 	}
 	vfork_describe(window, &violation);
 	report_violation(&violation);
@@ -172,7 +185,7 @@ static void wrote_static(struct window *window, uintptr_t start, uintptr_t end)
 	struct vfork_window *vfork = &window->vfork;
 	struct module module;
 
-	if (is_pid(vfork, start, end) || vfork->writes == VFORK_WRITES)
+	if (may_be_pid(vfork, start, end) || vfork->writes == VFORK_WRITES)
 		return;
 	/* told by itself, wherever it lies */
 	if (start >= (uintptr_t)&environ && end <= (uintptr_t)(&environ + 1))
@@ -195,17 +208,21 @@ static void wrote_static(struct window *window, uintptr_t start, uintptr_t end)
  */
 static void wrote_stack(struct window *window, uintptr_t start, uintptr_t end)
 {
-	struct vfork_window *vfork = &window->vfork;
+	struct unwind_frame found;
 	struct box_frame frame;
+	uint32_t at;
 
-	if (is_pid(vfork, start, end))
+	/* What has returned is the child's to write over. */
+	if (may_be_pid(&window->vfork, start, end) || vfork_returned(window))
 		return;
-	if (!vfork->symbols) {
-		module_frame(window->registers.pc, &frame);
-		vfork->symbols = module_has_symbols(frame.module) ? 1 : -1;
+	if (!config.strict) {
+		if (!find_frame(window, start, &at, &found))
+			found.pc = window->registers.pc;
+		module_frame(found.pc, &frame);
+		if (!module_has_symbols(frame.module))
+			return;
 	}
-	if (vfork->symbols > 0 || config.strict)
-		tell(window, BOX_VIOLATION_VFORK_WROTE_LOCALS, start, end);
+	tell(window, BOX_VIOLATION_VFORK_WROTE_LOCALS, start, end);
 }
 
 /* What it is known to write, other than thread-local storage, which is the first range. */
@@ -219,27 +236,13 @@ static void check_known(struct window *window)
 			    undo->range[i].size, wrote_static);
 }
 
-/*
- * With other threads about, who may have been given addresses of locals, only the frame of the function that called
- * vfork(): it is seldom one of those that wait for them.
- */
-static size_t frames_size(const struct window *window)
-{
-	const struct undo *undo = &window->undo;
-	uintptr_t end = window->vfork.frame_end;
-
-	if (undo->alone)
-		return undo->stack_size;
-	return end > undo->stack && end - undo->stack <= undo->stack_size ? end - undo->stack : 0;
-}
-
 /* Room for arguments that do not fit into registers, at the low end of a frame: what is there is nobody's. */
 static size_t arguments_size(const struct window *window)
 {
 	uintptr_t record = window->registers.frame_pointer;
 	size_t size = ARCH_RETURN_PUSHED ? 0 : record - window->undo.stack;
 
-	return size < frames_size(window) ? size : 0;
+	return size < window->undo.stack_size ? size : 0;
 }
 
 void vfork_memory_check(struct window *window)
@@ -249,15 +252,15 @@ void vfork_memory_check(struct window *window)
 	size_t skip = arguments_size(window);
 	uint32_t i;
 
-	if (vfork->compared && !(config.strict && vfork->exec_failed))
+	if (!undo->alone || (vfork->compared && !(config.strict && vfork->exec_failed)))
 		return;
 	vfork->compared = true;
 	/* Frames that have returned are the child's to write over. */
 	if (!vfork->returned)
 		differences(window, window->undo.stack + skip,
-			    (const uint8_t *)undo->stack_words + skip, frames_size(window) - skip,
-			    wrote_stack);
-	if (!undo->alone)
+			    (const uint8_t *)undo->stack_words + skip,
+			    window->undo.stack_size - skip, wrote_stack);
+	if (vfork->unmapped)
 		return;
 	for (i = 0; vfork->copy && i < vfork->segments; i++)
 		differences(window, vfork->segment[i].start,
@@ -281,9 +284,9 @@ void vfork_memory_keep(struct window *window)
 {
 	uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = frames_size(window) / WRITE_UNIT;
+	size_t unit, units = window->undo.stack_size / WRITE_UNIT;
 
-	if (window->vfork.exec_failed)
+	if (!undo->alone || window->vfork.exec_failed)
 		return;
 	memset(written, 0, (units + 7) / 8);
 	for (unit = 0; unit < units; unit++)
@@ -295,10 +298,10 @@ static void restore_stack(const struct window *window)
 {
 	const uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = frames_size(window) / WRITE_UNIT;
+	size_t unit, units = window->undo.stack_size / WRITE_UNIT;
 
 	if (!window->vfork.exec_failed) {
-		undo_restore_stack(undo, undo->stack + frames_size(window));
+		undo_restore_stack(undo, undo->stack + window->undo.stack_size);
 		return;
 	}
 	for (unit = 0; unit < units; unit++)
@@ -335,10 +338,10 @@ static void restore_static(const struct window *window)
 
 void vfork_memory_restore(struct window *window)
 {
-	if (!window->vfork.returned)
-		restore_stack(window);
 	if (!window->undo.alone)
 		return;
+	if (!window->vfork.returned)
+		restore_stack(window);
 	restore_static(window);
 	if (window->vfork.environment)
 		environ = window->undo.environment;

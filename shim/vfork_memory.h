@@ -2,8 +2,8 @@
 /*
  * What a vfork() child changed in the memory that it shares with its parent, byte for byte, and undoing it.
  *
- * With other threads alive, or a process that shares the memory, only the frame of the function that called vfork():
- * what others write meanwhile cannot be told from what the child wrote.
+ * Only while the process has one thread, and no process that shares its memory: what others write meanwhile cannot be
+ * told from what the child wrote.
  */
 #ifndef SPORK_VFORK_MEMORY_H
 #define SPORK_VFORK_MEMORY_H

@@ -15,6 +15,8 @@
 #define VFORK_SEGMENTS 64
 /* So many places that a child wrote are told one by one, and put back. */
 #define VFORK_WRITES 16
+/* So many reports are written by the parent. */
+#define VFORK_REPORTS 24
 
 struct vfork_write {
 	uintptr_t address;
@@ -24,17 +26,21 @@ struct vfork_write {
 struct vfork_window {
 	/* Of the function that called vfork(), and what it returns to; zero: not known. */
 	uintptr_t frame_end, frame_return;
-	struct arch_variable pid;
+	struct arch_variables pid;
 
 	bool entered;  /* by a child whose stores are seen here */
 	bool returned; /* the child, from the function that called vfork() */
 	bool effects;  /* what it did can be seen from outside, so that it cannot start over */
+	bool failed;   /* the child ended with a status that says so: what it wrote may be why */
+	bool unmapped; /* static data may be gone: it has changed the memory map, or unloaded a library */
 	/* It went on with what is not safe: what it wrote belongs together with what cannot be put back. */
 	bool entangled;
-	bool compared; /* what it wrote before the first exec, or its end */
-	int symbols; /* of the program: 1: it has them; -1: it is stripped; zero: not looked yet */
+	bool compared;	  /* what it wrote before the first exec, or its end */
 	bool environment; /* it has replaced environ */
 	bool exec_failed; /* what it has written since is for its parent to read */
+
+	uint32_t reports;
+	uint64_t report[VFORK_REPORTS]; /* hashes */
 
 	/* In memory of its own; `copy` zero: not this time. */
 	uintptr_t copy;

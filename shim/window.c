@@ -123,7 +123,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 		return window;
 	}
 	clone3_try();
-	clone_choose(window, SIGCHLD);
+	clone_choose(window, window->undo.alone ? SIGCHLD : 0);
 	window->kind = WINDOW_VFORK;
 	thread_window(window);
 	return window;
@@ -213,7 +213,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	bool confined;
 
 	hook_init();
-	hook_enter(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL);
+	if (UNLIKELY(thread_words.window != NULL))
+		hook_in_window(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL,
+			       (struct hook_caller){ registers->pc, registers->stack });
 	outer = thread_window_open();
 	spawn.start_ns = sys_now();
 	confined = UNLIKELY(seccomp_confined()) && !outer;
@@ -285,7 +287,7 @@ static long restart_vfork(const struct entry_registers *registers, struct spawn_
 	if (!pid)
 		vfork_held_child(&hold);
 	else
-		vfork_held_wait(&hold);
+		vfork_held_wait(&hold, pid);
 	return pid;
 }
 

@@ -47,7 +47,6 @@ rows() {
 			printf "member|$status|child exit 0;parent sees status 0\n" member
 			printf "plain|$status|child exit 0;parent sees status 0\n" plain
 			printf "other|$status|child exit 0;parent sees status 0\n" other
-			printf "thread|$status|child exit 0;parent sees status 0\n" thread
 			printf "failed|$status|child exit 111;parent sees status 0;No such file or directory\n" failed
 		}
 		echo "outer|local 'status' in outer_PLACE [^ ]*vfork_wrote_locals\.c:[0-9]+|child exit 0;parent sees status 0"
@@ -352,6 +351,16 @@ twins() {
 	record -- vfork_clean blocks
 	run query '[s["p50_ns"] > 100000000 for s in sites if s["call"] == "vfork"]'
 	assert_output True
+}
+
+@test "what programs make of vfork() is as bare: other threads, children of children, answers, signals" {
+	for way in frame mask answer excuse strangers daemon close group; do
+		run bounded "$(program vfork_world)" $way
+		assert_success
+		bare=$output
+		quietly log=none vfork_world $way
+		assert_equal "$way: $status $output" "$way: 0 $bare"
+	done
 }
 
 @test "variables of the child's own block are none of its caller's: debug information tells" {

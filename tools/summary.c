@@ -407,9 +407,6 @@ static void print_counts(const struct view *view)
 	if (view->box->dropped)
 		fprintf(file, "  %llu record%s dropped: the box was full; the counts are exact\n",
 			number(view->box->dropped), plural(view->box->dropped));
-	if (header->locks_lost)
-		fprintf(file, "  %llu time%s a lock found no room in a table\n",
-			number(header->locks_lost), plural(header->locks_lost));
 
 	view_counts(view, counts);
 	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++) {

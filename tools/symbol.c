@@ -219,6 +219,9 @@ struct place symbols_data(struct symbols *symbols, const struct box_frame *frame
 	return place;
 }
 
+/* No frame is larger. */
+#define FRAME_MAX ((int64_t)1 << 40)
+
 /* A function's frame: its end is its canonical frame address. */
 struct scope {
 	Dwarf_Addr pc;
@@ -282,15 +285,19 @@ static bool variable_find(Dwarf_Die *die, struct scope *scope)
 	return false;
 }
 
-static bool base_is_pushed(Dwarf_Die *function, Dwarf_Addr pc)
+/* What offsets count from; false: from something that a stack alone does not tell. */
+static bool base_known(Dwarf_Die *function, struct scope *scope)
 {
 	Dwarf_Attribute attribute;
 	Dwarf_Op *expression;
 	size_t length;
 
-	return dwarf_attr_integrate(function, DW_AT_frame_base, &attribute) &&
-	       dwarf_getlocation_addr(&attribute, pc, &expression, &length, 1) == 1 &&
-	       length == 1 && expression->atom == DW_OP_reg6;
+	if (!dwarf_attr_integrate(function, DW_AT_frame_base, &attribute) ||
+	    dwarf_getlocation_addr(&attribute, scope->pc, &expression, &length, 1) != 1 ||
+	    length != 1)
+		return false;
+	scope->pushed = expression->atom == DW_OP_reg6;
+	return scope->pushed || expression->atom == DW_OP_call_frame_cfa;
 }
 
 struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
@@ -303,7 +310,9 @@ struct place symbols_local(struct symbols *symbols, const struct box_frame *fram
 	Dwarf_Addr bias;
 	int count, i;
 
-	if (!module || !frame->offset || !local->known)
+	/* What a box says may be anything. */
+	if (!module || !frame->offset || !local->known || local->offset < -FRAME_MAX ||
+	    local->offset > 0)
 		return place;
 	unit = unit_find(module->dwfl, frame->offset - 1 + module->bias, &bias);
 	if (!unit)
@@ -314,7 +323,8 @@ struct place symbols_local(struct symbols *symbols, const struct box_frame *fram
 	for (i = 0; i < count; i++) {
 		if (dwarf_tag(&scopes[i]) != DW_TAG_subprogram)
 			continue;
-		scope.pushed = base_is_pushed(&scopes[i], scope.pc);
+		if (!base_known(&scopes[i], &scope))
+			break;
 		if (!variable_find(&scopes[i], &scope)) {
 			place.unnamed = scope.variables;
 			break;
