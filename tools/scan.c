@@ -134,11 +134,11 @@ static void scan_error(const char *path, const char *message)
 	scan_print_error(&scan.rows, path, message);
 }
 
-static void totals_add(const struct scan_file *file)
+static void totals_add(const struct scan_file *file, const struct scan_closure *closure)
 {
 	scan.totals.elf++;
 	scan.totals.preloadable += !file->reasons;
-	scan.totals.hazards += scan_file_hazard(file);
+	scan.totals.hazards += scan_closure_hazard(file, closure);
 	scan.totals.bypasses += scan_file_bypasses(file);
 }
 
@@ -152,7 +152,7 @@ static void libraries_print(void)
 			scan_error(next->file.path, next->file.problem);
 			continue;
 		}
-		totals_add(&next->file);
+		totals_add(&next->file, NULL);
 		scan_print_file(&scan.rows, &next->file, NULL, next->needed_by, false);
 	}
 }
@@ -173,7 +173,11 @@ static void file_scan(const char *path, const char *open_path, bool named, bool 
 		return;
 	}
 	file.path = scan_copy(path);
-	fstat(fd, &status);
+	if (!fstat(fd, &status) && !named && scan_library_printed(status.st_dev, status.st_ino)) {
+		close(fd);
+		free(file.path);
+		return;
+	}
 	result = scan_file_read(&file, fd);
 	close(fd);
 	scan.totals.files++;
@@ -185,10 +189,11 @@ static void file_scan(const char *path, const char *open_path, bool named, bool 
 		if (named)
 			scan_print_file(&scan.rows, &file, NULL, NULL, true);
 	} else {
-		totals_add(&file);
-		if (scan.follow)
+		if (scan.follow) {
+			scan_library_seen(status.st_dev, status.st_ino);
 			scan_closure_read(&closure, &file);
-		scan_library_seen(status.st_dev, status.st_ino);
+		}
+		totals_add(&file, scan.follow ? &closure : NULL);
 		scan_print_file(&scan.rows, &file, scan.follow ? &closure : NULL, NULL, named);
 		scan_closure_free(&closure);
 		libraries_print();
@@ -280,7 +285,7 @@ static void mapping_scan(pid_t pid, const char *range, const char *path)
 
 	snprintf(mapped, sizeof(mapped), "/proc/%d/map_files/%.40s", pid, range);
 	if (!access(mapped, R_OK)) {
-		file_scan(path, mapped, true, true);
+		file_scan(path, mapped, false, true);
 		return;
 	}
 	if (strlen(path) > 10 && !strcmp(path + strlen(path) - 10, " (deleted)")) {
@@ -289,7 +294,7 @@ static void mapping_scan(pid_t pid, const char *range, const char *path)
 	}
 	snprintf(through, sizeof(through), "/proc/%d/root%s", pid, path);
 	/* Without the right to go through its root, it is most often ours, too. */
-	file_scan(path, access(through, R_OK) ? path : through, true, true);
+	file_scan(path, access(through, R_OK) ? path : through, false, true);
 }
 
 static void pid_failed(pid_t pid, const char *why)

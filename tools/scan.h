@@ -187,11 +187,15 @@ struct scan_closure {
 int scan_open(const char *path, bool follow);
 
 void scan_closure_read(struct scan_closure *closure, const struct scan_file *file);
+/* The hazard of a file, or with a closure of it and its libraries together. */
+bool scan_closure_hazard(const struct scan_file *file, const struct scan_closure *closure);
 void scan_closure_free(struct scan_closure *closure);
 /* The next library that was read and not printed; NULL: none. */
 struct scan_library *scan_library_next(void);
-/* A file that was scanned by itself need not be printed again as a library. */
+/* A file that is printed by itself is not printed again as a library. */
 void scan_library_seen(dev_t device, ino_t inode);
+/* Whether a library was printed. */
+bool scan_library_printed(dev_t device, ino_t inode);
 void scan_libraries_free(void);
 
 /* ---- scan_print.c ---- */

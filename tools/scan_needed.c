@@ -27,6 +27,13 @@
 static struct scan_library **library;
 static int libraries;
 
+/* Files that were printed before they were found to be needed. */
+static struct seen {
+	dev_t device;
+	ino_t inode;
+} * seen;
+static size_t seen_count;
+
 int scan_open(const char *path, bool follow)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)), opened, error = 0;
@@ -125,6 +132,7 @@ static int library_at(const char *path, const struct scan_file *user)
 	struct scan_library *new;
 	struct stat status;
 	int fd = scan_open(path, true), i;
+	size_t at;
 
 	if (fd < 0)
 		return -1;
@@ -147,6 +155,9 @@ static int library_at(const char *path, const struct scan_file *user)
 		new->needed_by = scan_copy(user->path);
 		new->device = status.st_dev;
 		new->inode = status.st_ino;
+		for (at = 0; at < seen_count && !new->printed; at++)
+			new->printed = seen[at].inode == status.st_ino &&seen[at].device ==
+				       status.st_dev;
 		if (scan_file_read(&new->file, fd) == SCAN_NO_ELF)
 			scan_problem(&new->file, "it is no ELF file");
 		library[libraries++] = new;
@@ -314,6 +325,12 @@ void scan_closure_read(struct scan_closure *closure, const struct scan_file *fil
 	}
 }
 
+bool scan_closure_hazard(const struct scan_file *file, const struct scan_closure *closure)
+{
+	return closure ? closure->forks && closure->threads && !closure->handlers :
+			 scan_file_hazard(file);
+}
+
 void scan_closure_free(struct scan_closure *closure)
 {
 	free(closure->link);
@@ -332,13 +349,38 @@ struct scan_library *scan_library_next(void)
 	return NULL;
 }
 
-void scan_library_seen(dev_t device, ino_t inode)
+static struct scan_library *library_of(dev_t device, ino_t inode)
 {
 	int i;
 
 	for (i = 0; i < libraries; i++)
 		if (library[i]->inode == inode && library[i]->device == device)
-			library[i]->printed = true;
+			return library[i];
+	return NULL;
+}
+
+void scan_library_seen(dev_t device, ino_t inode)
+{
+	struct scan_library *known = library_of(device, inode);
+
+	if (known) {
+		known->printed = true;
+		return;
+	}
+	/* In powers of two. */
+	if (!(seen_count & (seen_count - 1))) {
+		seen = realloc(seen, (seen_count ? 2 * seen_count : 1) * sizeof(*seen));
+		if (!seen)
+			abort();
+	}
+	seen[seen_count++] = (struct seen){ device, inode };
+}
+
+bool scan_library_printed(dev_t device, ino_t inode)
+{
+	const struct scan_library *known = library_of(device, inode);
+
+	return known && known->printed;
 }
 
 void scan_libraries_free(void)
@@ -351,5 +393,6 @@ void scan_libraries_free(void)
 		free(library[i]);
 	}
 	free(library);
+	free(seen);
 	free(cache.bytes);
 }

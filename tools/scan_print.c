@@ -157,12 +157,6 @@ static void closure_print(FILE *to, const struct scan_closure *closure)
 	}
 }
 
-static bool closure_hazard(const struct scan_file *file, const struct scan_closure *closure)
-{
-	return closure ? closure->forks && closure->threads && !closure->handlers :
-			 scan_file_hazard(file);
-}
-
 static void text_print(struct output *output, const struct scan_file *file,
 		       const struct scan_closure *closure, bool named)
 {
@@ -170,10 +164,10 @@ static void text_print(struct output *output, const struct scan_file *file,
 
 	row_print(output, file);
 	reasons_print(to, file);
-	if (scan_file_hazard(file))
-		fputs("    forks and starts threads, but registers no atfork handler\n", to);
-	else if (closure && closure_hazard(file, closure))
-		fputs("    with its libraries it forks and starts threads, and nothing registers an atfork handler\n",
+	if (scan_closure_hazard(file, closure))
+		fputs(scan_file_hazard(file) ?
+			      "    forks and starts threads, but registers no atfork handler\n" :
+			      "    with its libraries it forks and starts threads, and nothing registers an atfork handler\n",
 		      to);
 	if (file->go)
 		fputs("    has code in Go, whose runtime makes processes by system calls of its own\n",
@@ -304,7 +298,7 @@ void scan_print_file(struct output *output, const struct scan_file *file,
 	json_facts(&json, file);
 	json_imports(&json, file);
 	json_flag(&json, "atfork_handlers", file->family[FAMILY_ATFORK]);
-	json_flag(&json, "atfork_hazard", closure_hazard(file, closure));
+	json_flag(&json, "atfork_hazard", scan_closure_hazard(file, closure));
 	json_flag(&json, "bypasses", scan_file_bypasses(file));
 	json_calls(&json, file);
 	json_key_string(&json, "needed_by", needed_by);

@@ -13,6 +13,8 @@ __asm__(".text\n.type plain, @function\nplain:\n\tmov $57, %eax\n\tsyscall\n\tre
 	".type replaced, @function\nreplaced:\n\tmov $57, %eax\n\tmov $39, %eax\n\tsyscall\n"
 	/* The first call leaves its result there. */
 	"\tmov $57, %r8d\n\tsyscall\n\tret\n.size replaced, .-replaced\n"
+	".type computed, @function\ncomputed:\n\tmov $57, %eax\n\tadd %edi, %eax\n\tsyscall\n"
+	"\tmov $57, %eax\n\tmov %rdi, %rax\n\tsyscall\n\tret\n.size computed, .-computed\n"
 	".type apart, @function\napart:\n\tmov $57, %eax\n\tret\n\tsyscall\n\tret\n.size apart, .-apart\n"
 	".type within, @function\nwithin:\n\tmov $57, %eax\n\tmov $0x050f, %ecx\n\tret\n.size within, .-within\n");
 #elif defined(__aarch64__)
@@ -21,6 +23,8 @@ __asm__(".text\n.type plain, %function\nplain:\n\tmov x8, #220\n\tsvc #0\n\tret\
 	".size far, .-far\n"
 	".type replaced, %function\nreplaced:\n\tmov x8, #220\n\tmov x8, #172\n\tsvc #0\n\tret\n"
 	".size replaced, .-replaced\n"
+	".type computed, %function\ncomputed:\n\tmov x8, #220\n\tadd x8, x8, x0\n\tsvc #0\n\tret\n"
+	".size computed, .-computed\n"
 	".type apart, %function\napart:\n\tmov x8, #220\n\tret\n\tsvc #0\n\tret\n.size apart, .-apart\n");
 #endif
 
