@@ -60,14 +60,14 @@ print(eval(sys.argv[1]))' "$1" "$output"
 	assert_output --regexp '^spork [0-9]'
 	spork help
 	assert_success
-	for command in run report sites bench help; do
+	for command in run report sites scan bench help; do
 		assert_output --partial "spork $command"
 	done
 }
 
 @test "each command tells its usage and options" {
 	local command
-	for command in run report sites bench help; do
+	for command in run report sites scan bench help; do
 		spork "$command" --help
 		assert_success
 		assert_output --partial "usage: spork $command"
@@ -124,7 +124,7 @@ print(eval(sys.argv[1]))' "$1" "$output"
 @test "the manual pages are clean" {
 	command -v mandoc >/dev/null || skip "no mandoc"
 	local page
-	for page in spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-bench.1 spork-help.1 \
+	for page in spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 spork-help.1 \
 		spork-options.5 spork-violations.7; do
 		build/spork help --man "${page%.*}" >"$BATS_TEST_TMPDIR/$page"
 	done
