@@ -322,6 +322,11 @@ static uint32_t violation_find(uint64_t hash)
 	return 0;
 }
 
+bool record_has_violation(uint64_t hash)
+{
+	return violation_find(hash);
+}
+
 /* Twice as many slots as records: there is always a free one. */
 static void violation_index(uint64_t hash, uint32_t record)
 {

@@ -26,6 +26,9 @@ uint32_t record_site_index(const struct box_site *site); /* plus one; 0 for NULL
  */
 bool record_violation(const struct box_violation *violation);
 
+/* Is there one of that hash already? */
+bool record_has_violation(uint64_t hash);
+
 /*
  * For who can tell more cheaply than by describing it that a violation occurs once more: `key` stands for it among
  * the processes that have their addresses from one program's start. After report_violation() it is remembered, with

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "module.h"
 #include "record.h"
+#include "suppress.h"
 #include "sys.h"
 
 #include "poison.h"
@@ -169,7 +170,8 @@ void report_violation(struct box_violation *violation)
 	violation->ppid = (uint32_t)SYS(getppid);
 	violation->tid = (uint32_t)SYS(gettid);
 	violation->exe = module_program();
-	if (record_violation(violation)) {
+	violation->suppressed = !record_has_violation(hash) && suppress_wants(violation);
+	if (record_violation(violation) && !violation->suppressed) {
 		char bytes[REPORT_SIZE];
 		struct text_buffer report;
 
