@@ -86,8 +86,8 @@ well_formed() {
 	spork report -f json "$BOX" >record.jsonl
 	assert_equal "$(query 'summary["suppressed"]')" 0
 	# several files add up
-	echo 'orphaned-lock:make_box' >more
-	run spork report --suppressions lines --suppressions more "$BOX"
+	echo 'orphaned-lock:make_box' >others
+	run spork report --suppressions lines --suppressions others "$BOX"
 	assert_line "  4 violations suppressed"
 }
 
@@ -258,6 +258,19 @@ lock-order"
 	assert_line --regexp 'label="true\\n2?[0-9][0-9] processes"'
 	assert_line --regexp 'p[0-9]+ -> p[0-9]+ \[label="v?fork", '
 	[ "${#lines[@]}" -lt 20 ] || fail "${#lines[@]} lines"
+}
+
+@test "a process that executes nothing goes by the program that it was forked from" {
+	spork run -q -o "$BOX" -- bash -c '(/bin/true; exit 0) & wait; (:; /bin/ls; :) >/dev/null; exit 0'
+	spork report -f html -O out.html "$BOX"
+	! grep '">? [0-9]' out.html || fail "a process without a name"
+	run spork report -f folded "$BOX"
+	refute_line --regexp '^\?'
+	assert_line --regexp '^bash;'
+	run spork report -f dot "$BOX"
+	# each but the first has a parent, which is a node too
+	assert_equal "$(grep -c ' -> ' <<<"$output")" $(($(grep -c 'label=".*pid' <<<"$output") - 1))
+	assert_equal "$(grep -c 'label="bash.npid' <<<"$output")" 3
 }
 
 @test "html: balanced, complete, nothing from elsewhere" {

@@ -16,6 +16,7 @@ struct timeline {
 	size_t children;
 	const struct box_process **process;
 	size_t processes;
+	struct box_process *forked; /* made up for those that never executed a program */
 };
 
 static int compare(uint64_t a, uint64_t b)
@@ -62,6 +63,80 @@ static void *room(size_t count)
 	return array;
 }
 
+/* A chain of forks is followed no further: a damaged box may have circles. */
+#define FORKS 32
+
+/* What a process runs that executed nothing since it was forked: the program of the one that did. */
+static const struct box_process *program_find(const struct timeline *timeline,
+					      const struct box_event *spawn)
+{
+	const struct box_process *process = NULL;
+	int forks;
+
+	for (forks = 0; spawn && forks < FORKS; forks++) {
+		process = timeline_process(timeline, spawn->pid, spawn->time_ns);
+		if (process)
+			return process;
+		spawn = timeline_spawn(timeline, spawn->pid, 0, spawn->time_ns);
+	}
+	return NULL;
+}
+
+static int pid_order(const void *left, const void *right)
+{
+	return compare(*(const uint32_t *)left, *(const uint32_t *)right);
+}
+
+/*
+ * A process has a record once it executed a program. Others, a shell's subshells say, are known by who made them
+ * and by what they made.
+ */
+static void forked_make(struct timeline *timeline, uint32_t events)
+{
+	uint32_t *pid = calloc(2 * (size_t)events + 1, sizeof(*pid));
+	const struct box_process **all;
+	size_t pids = 0, count = 0, i;
+
+	if (!pid)
+		abort();
+	for (i = 0; i < events; i++) {
+		const struct box_event *event = &timeline->box->event[i];
+
+		if (!event->ready)
+			continue;
+		if (!timeline_process(timeline, event->pid, 0))
+			pid[pids++] = event->pid;
+		if (event->child && !timeline_process(timeline, event->child, 0))
+			pid[pids++] = event->child;
+	}
+	qsort(pid, pids, sizeof(*pid), pid_order);
+	for (i = 0; i < pids; i++)
+		if (!i || pid[i] != pid[i - 1])
+			pid[count++] = pid[i];
+	timeline->forked = calloc(count + 1, sizeof(*timeline->forked));
+	all = room(timeline->processes + count);
+	if (!timeline->forked)
+		abort();
+	/* What is made up is not looked at for the next one. */
+	for (i = 0; i < count; i++) {
+		const struct box_event *spawn = timeline_spawn(timeline, pid[i], 0, UINT64_MAX);
+		const struct box_process *program = program_find(timeline, spawn);
+
+		if (program)
+			timeline->forked[i] = *program;
+		timeline->forked[i].pid = pid[i];
+		timeline->forked[i].ppid = spawn ? spawn->pid : 0;
+		timeline->forked[i].start_ns = spawn ? spawn->time_ns : 0;
+		all[timeline->processes + i] = &timeline->forked[i];
+	}
+	free(pid);
+	memcpy(all, timeline->process, timeline->processes * sizeof(*all));
+	free(timeline->process);
+	timeline->process = all;
+	timeline->processes += count;
+	qsort(timeline->process, timeline->processes, sizeof(void *), process_order);
+}
+
 struct timeline *timeline_open(const struct view *view)
 {
 	const struct box *box = view->box;
@@ -91,6 +166,7 @@ struct timeline *timeline_open(const struct view *view)
 	qsort(timeline->event, timeline->events, sizeof(void *), event_order);
 	qsort(timeline->child, timeline->children, sizeof(void *), child_order);
 	qsort(timeline->process, timeline->processes, sizeof(void *), process_order);
+	forked_make(timeline, events);
 	return timeline;
 }
 
@@ -99,6 +175,7 @@ void timeline_close(struct timeline *timeline)
 	free(timeline->event);
 	free(timeline->child);
 	free(timeline->process);
+	free(timeline->forked);
 	free(timeline);
 }
 

@@ -259,7 +259,10 @@ void timeline_close(struct timeline *timeline);
 /* The spawns that the view shows, by the time when they began. */
 size_t timeline_events(const struct timeline *timeline, const struct box_event *const **events);
 
-/* Processes by pid, then by when they started; one that executes several programs has a record for each. */
+/*
+ * Processes by pid, then by when they started; one that executes several programs has a record for each. Those that
+ * executed none, and have no record in the box, come with the program that they were forked from.
+ */
 size_t timeline_processes(const struct timeline *timeline,
 			  const struct box_process *const **processes);
 
