@@ -56,7 +56,8 @@ VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
-TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
+	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
@@ -99,7 +100,7 @@ $(O)/man/%: $(O)/spork
 $(O)/tools/%.o: tools/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/tools/text.o: shim/text.c $(O)/flags
+$(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */

@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 6
+#define SPORK_BOX_VERSION 7
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -379,7 +379,7 @@ struct box_violation {
 	char held_in[BOX_NAME + 8], asked_in[BOX_NAME + 8];
 	struct box_local local; /* vfork-wrote-locals */
 	uint32_t signal;	/* that the handler is for; zero: none */
-	uint32_t pad;
+	uint32_t suppressed;	/* by the shim's own suppressions */
 };
 
 /* One spawn, written by the parent when its call returns. */

@@ -12,6 +12,7 @@
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
+#include "suppress.h"
 #include "sys.h"
 #include "thread.h"
 #include "unwind.h"
@@ -32,6 +33,7 @@ void hook_init(void)
 	thread_init();
 	seccomp_init();
 	record_init();
+	suppress_init();
 	profile_init();
 	unwind_init();
 	environment_init();

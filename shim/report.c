@@ -9,6 +9,7 @@
 #include "config.h"
 #include "module.h"
 #include "record.h"
+#include "suppress.h"
 #include "sys.h"
 #include "vfork.h"
 
@@ -179,7 +180,8 @@ void report_violation(struct box_violation *violation)
 	violation->ppid = (uint32_t)SYS(getppid);
 	violation->tid = (uint32_t)SYS(gettid);
 	violation->exe = module_program();
-	if (record_violation(violation) && !vfork_defer(hash))
+	violation->suppressed = !record_violation_of(hash) && suppress_wants(violation);
+	if (record_violation(violation) && !violation->suppressed && !vfork_defer(hash))
 		report_text(violation);
 }
 

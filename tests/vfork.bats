@@ -355,7 +355,7 @@ twins() {
 
 @test "what programs make of vfork() is as bare: other threads, children of children, answers, signals" {
 	for way in frame mask answer excuse strangers daemon close group; do
-		run bounded "$(program vfork_world)" $way
+		run --separate-stderr bounded "$(program vfork_world)" $way
 		assert_success
 		bare=$output
 		quietly log=none vfork_world $way

@@ -218,6 +218,8 @@ static void records_check(struct box *box)
 
 		TERMINATE(violation->holder_name);
 		TERMINATE(violation->text);
+		TERMINATE(violation->held_in);
+		TERMINATE(violation->asked_in);
 		CLAMP(violation->stack_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->fork_frames, BOX_STACK_FRAMES);
 		CLAMP(violation->acquired_frames, BOX_STACK_FRAMES);
@@ -237,7 +239,7 @@ int box_load(struct box *box, int fd)
 	void *tables_read[BOX_TABLE_COUNT] = {
 		[BOX_TABLE_PROCESS] = box->process, [BOX_TABLE_MODULE] = box->module,
 		[BOX_TABLE_SITE] = box->site,	    [BOX_TABLE_VIOLATION] = box->violation,
-		[BOX_TABLE_GATE] = box->gate,
+		[BOX_TABLE_GATE] = box->gate,	    [BOX_TABLE_EVENT] = box->event,
 	};
 	struct stat status;
 	size_t got;
@@ -268,13 +270,15 @@ int box_load(struct box *box, int fd)
 
 	/* Those that others point to come last, so that what a record names was read after it. */
 	for (i = BOX_TABLE_COUNT - 1; i >= 0; i--)
-		box->slots[i] = table_read(box, fd, (enum spork_table)i,
-					   i == BOX_TABLE_EVENT ? NULL : &tables_read[i]);
+		box->slots[i] = table_read(
+			box, fd, (enum spork_table)i,
+			i == BOX_TABLE_EVENT && !box->with_events ? NULL : &tables_read[i]);
 	box->process = tables_read[BOX_TABLE_PROCESS];
 	box->module = tables_read[BOX_TABLE_MODULE];
 	box->site = tables_read[BOX_TABLE_SITE];
 	box->violation = tables_read[BOX_TABLE_VIOLATION];
 	box->gate = tables_read[BOX_TABLE_GATE];
+	box->event = tables_read[BOX_TABLE_EVENT];
 	records_check(box);
 	if (!fstat(fd, &status) && (uint64_t)status.st_size < header->size && !box->partial) {
 		box->partial = true;
@@ -322,6 +326,8 @@ void box_free(struct box *box)
 	free(box->module);
 	free(box->site);
 	free(box->violation);
+	free(box->event);
+	free(box->gate);
 	memset(box, 0, sizeof(*box));
 }
 

@@ -519,6 +519,7 @@ static void json_summary(const struct view *view, struct json *json)
 		if (counts[kind])
 			json_key_number(json, box_violation_name(kind), counts[kind]);
 	json_close(json, '}');
+	json_key_number(json, "suppressed", view_suppressed(view));
 	json_key_number(json, "dropped", view->box->dropped);
 	record_close(json);
 }

@@ -12,10 +12,19 @@
 #include "command.h"
 #include "tool.h"
 
+enum { OPTION_SUPPRESSIONS = OPTION_OWN, OPTION_GENERATE };
+
 static const struct option_row options[] = {
 	{ 'k', "kind", "KIND", "show only violations of that kind; may be repeated" },
 	{ 'p', "pid", "PID", "show only what process PID did" },
-	OUTPUT_OPTIONS("standard output"),
+	{ OPTION_SUPPRESSIONS, "suppressions", "FILE",
+	  "leave out violations that a line of FILE matches; may be repeated" },
+	{ OPTION_GENERATE, "gen-suppressions", NULL,
+	  "print, instead of each violation, a line for such a file that matches it" },
+	OUTPUT_OPTIONS_OF(
+		"standard output",
+		"print text (the default), json (one object a line), folded (stacks for flame "
+		"graphs), dot (for graphviz) or html (one file for a browser)"),
 	{ 0 },
 };
 
@@ -31,6 +40,19 @@ static const char *const description[] = {
 	"nanoseconds and count from the start of the session. The summary has the places of locks that "
 	"held up a fork up to the limit of the gate: how often, and whether it has been given up to wait "
 	"for them (given_up).",
+	"With --format folded there is a line for each stack that spawned, outermost function first, with "
+	"the call, the tier and the microseconds that callers were held; with --kind for each "
+	"violation of that kind, with how often it was found. With --format dot the processes are drawn, "
+	"from parent to child with the tier, and the locks of lock-order violations. With --format "
+	"html there is one file that needs no network: a timeline, latencies, violations and sites.",
+	"A line of a --suppressions FILE is KIND:PATTERN. KIND is one of spork-violations(7), or * for all. "
+	"PATTERN is looked for in the names of the functions, modules and source files of a violation's "
+	"stacks, in the class of a hidden lock and in the name of the function called; * stands for "
+	"anything, ^ at the start and $ at the end tie it to those of the name, and paths are tried as "
+	"a whole and by their last component. Lines that start with # are comments. What is suppressed "
+	"is counted in the summary, and only there. The shim's option suppressions, see "
+	"spork-options(5), takes the same file, but knows functions by name only where they are what the "
+	"violation is about, and no source files.",
 	NULL,
 };
 
@@ -42,6 +64,11 @@ static const struct note exits[] = {
 
 static const struct note examples[] = {
 	{ "spork report -k orphan-deadlock app.box", "Show one kind of violation." },
+	{ "spork report -f html -O app.html app.box", "See it in a browser." },
+	{ "spork report -f folded app.box | flamegraph.pl >app.svg",
+	  "See who waits for spawns, and how long." },
+	{ "spork report --gen-suppressions app.box >known; spork run --suppressions known ./app",
+	  "From now on, hear only of what is new." },
 	{ "spork report -f json app.box | jq 'select(.type == \"violation\")'",
 	  "Hand the violations to another program." },
 	{ 0 },
@@ -85,27 +112,99 @@ static void report_print(const struct view *view)
 	view_print_summary(view);
 }
 
+/* Lines that silence the violations that are shown, each once. */
+static void suppressions_print(const struct view *view)
+{
+	char *lines[BOX_CAPACITY_VIOLATION];
+	size_t count = 0, at;
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
+		char *line = view_violation(view, i) ? suppression_make(view, i) : NULL;
+
+		if (!line)
+			continue;
+		for (at = 0; at < count && strcmp(lines[at], line); at++)
+			;
+		if (at < count) {
+			free(line);
+			continue;
+		}
+		lines[count++] = line;
+		fprintf(view->output->file, "%s\n", line);
+	}
+	while (count)
+		free(lines[--count]);
+}
+
+static const struct {
+	const char *name;
+	void (*print)(const struct view *view);
+} drawn[] = { { "folded", view_folded }, { "dot", view_dot }, { "html", view_html } };
+
+static int format_choose(struct view *view, const char *name,
+			 void (**print)(const struct view *view))
+{
+	size_t i;
+
+	view->output->json = !strcmp(name, "json");
+	view->events = false;
+	*print = report_print;
+	if (view->output->json || !strcmp(name, "text"))
+		return 0;
+	view->events = true;
+	for (i = 0; i < sizeof(drawn) / sizeof(*drawn); i++) {
+		if (!strcmp(name, drawn[i].name)) {
+			*print = drawn[i].print;
+			return 0;
+		}
+	}
+	complain("--format %s: there is no such format; use text, json, folded, dot or html", name);
+	return STATUS_FAILED;
+}
+
 static int report_main(int argc, char **argv)
 {
+	void (*print)(const struct view *view) = report_print;
 	struct output output = { 0 };
-	bool kinds[BOX_VIOLATION_ROOM] = { false };
+	bool kinds[BOX_VIOLATION_ROOM] = { false }, generate = false;
 	struct view view = { .output = &output };
 	int option, status = 0;
 
 	while (!status && (option = option_next(&report_command, argc, argv)) != OPTION_END) {
-		if (option == 'k') {
+		switch (option) {
+		case OPTION_BAD:
+			status = STATUS_FAILED;
+			break;
+		case 'k':
 			status = kind_choose(optarg, kinds);
 			view.kinds = kinds;
-		} else if (option == 'p') {
+			break;
+		case 'p':
 			status = pid_choose(optarg, &view.pid);
-		} else {
-			status = option == OPTION_BAD ? STATUS_FAILED :
-							output_option(&output, option, optarg);
+			break;
+		case OPTION_SUPPRESSIONS:
+			status = suppressions_read(&view.suppressions, optarg);
+			break;
+		case OPTION_GENERATE:
+			generate = true;
+			break;
+		case 'f':
+			status = format_choose(&view, optarg, &print);
+			break;
+		default:
+			status = output_option(&output, option, optarg);
 		}
 	}
-	if (status)
-		return status;
-	return view_show(&view, "report", argc, argv, report_print, view_json);
+	if (!status && generate && (output.json || print != report_print)) {
+		complain("--gen-suppressions: has a format of its own; leave --format out");
+		status = STATUS_FAILED;
+	}
+	if (!status)
+		status = view_show(&view, "report", argc, argv,
+				   generate ? suppressions_print : print, view_json);
+	suppressions_free(view.suppressions);
+	return status;
 }
 
 const struct command report_command = {

@@ -21,7 +21,7 @@
 #include "command.h"
 #include "tool.h"
 
-enum { OPTION_NO_FOLLOW = OPTION_OWN };
+enum { OPTION_NO_FOLLOW = OPTION_OWN, OPTION_SUPPRESSIONS };
 
 static const struct option_row options[] = {
 	{ 'o', "box", "FILE",
@@ -30,6 +30,8 @@ static const struct option_row options[] = {
 	  "set an option of the shim, see spork-options(5); may be repeated" },
 	{ 'p', "profile", "FILE",
 	  "start from the call sites that earlier runs learned, and keep those of this one, in FILE" },
+	{ OPTION_SUPPRESSIONS, "suppressions", "FILE",
+	  "leave out violations that a line of FILE matches, see spork-report(1); may be repeated" },
 	{ OPTION_NO_FOLLOW, "no-follow", NULL,
 	  "leave out programs that the command executes in turn" },
 	{ 'e', "error-exitcode", "N",
@@ -98,6 +100,7 @@ struct run {
 	char program[PATH_MAX];
 	bool preload;
 	char **environment; /* of the command */
+	struct suppressions *suppressions;
 };
 
 static bool has_log(const char *settings)
@@ -151,10 +154,23 @@ static int option_profile(struct run *run, const char *path)
 	return settings_add(run, setting);
 }
 
+/* Names and lines are for spork to match; what the shim prints itself, with an own log, is the shim's affair. */
+static int option_suppressions(struct run *run, const char *path)
+{
+	char setting[PATH_MAX + 16] = "suppressions=";
+
+	if (suppressions_read(&run->suppressions, path) ||
+	    absolute(path, setting + strlen(setting)))
+		return STATUS_FAILED;
+	return settings_add(run, setting);
+}
+
 static int option_set(struct run *run, const char *assignment)
 {
 	if (config_check(assignment))
 		return STATUS_FAILED;
+	if (!strncmp(assignment, "suppressions=", 13) && strcmp(assignment, "suppressions=none"))
+		return option_suppressions(run, assignment + 13);
 	if (!strncmp(assignment, "profile=", 8))
 		return option_profile(run, assignment + 8);
 	if (strncmp(assignment, "box=", 4))
@@ -198,6 +214,9 @@ static int options_read(struct run *run, int argc, char **argv)
 			break;
 		case 'p':
 			status = option_profile(run, optarg);
+			break;
+		case OPTION_SUPPRESSIONS:
+			status = option_suppressions(run, optarg);
 			break;
 		case OPTION_NO_FOLLOW:
 			status = settings_add(run, "follow=0");
@@ -364,7 +383,10 @@ static int command_run(struct run *run, char **argv, int *status)
 {
 	bool printed[BOX_CAPACITY_VIOLATION] = { false };
 	struct box box = { 0 };
-	struct view view = { .output = &run->output, .box = &box, .printed = printed };
+	struct view view = { .output = &run->output,
+			     .box = &box,
+			     .printed = printed,
+			     .suppressions = run->suppressions };
 	struct live *live = NULL;
 	int error, failed = 0;
 	pid_t pid;
@@ -424,6 +446,7 @@ static int run_main(int argc, char **argv)
 		failed = command_run(&run, argv, &status);
 	if (run.output.file && output_close(&run.output))
 		failed = STATUS_FAILED;
+	suppressions_free(run.suppressions);
 	if (failed)
 		return failed;
 	if (WIFSIGNALED(status))

@@ -158,6 +158,8 @@ static char *collect(const struct view *view, const struct box_violation *violat
 
 	clean(copy.holder_name);
 	clean(copy.text);
+	clean(copy.held_in);
+	clean(copy.asked_in);
 	sink.file = open_memstream(&report, &size);
 	if (!sink.file)
 		abort();
@@ -215,6 +217,25 @@ static bool dismissed(const struct view *view, const struct box_violation *viola
 		       .unnamed;
 }
 
+static bool suppressed(const struct view *view, uint32_t slot)
+{
+	return view->box->violation[slot].suppressed || suppressions_match(view, slot);
+}
+
+uint64_t view_suppressed(const struct view *view)
+{
+	uint64_t count = 0;
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
+		const struct box_violation *violation = &view->box->violation[i];
+
+		if (violation->ready && !dismissed(view, violation) && suppressed(view, i))
+			count += violation->count;
+	}
+	return count;
+}
+
 void view_counts(const struct view *view, uint64_t *counts)
 {
 	uint32_t i;
@@ -223,7 +244,8 @@ void view_counts(const struct view *view, uint64_t *counts)
 	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
 		const struct box_violation *violation = &view->box->violation[i];
 
-		if (violation->ready && dismissed(view, violation) &&
+		if (violation->ready && violation->kind < BOX_VIOLATION_COUNT &&
+		    (dismissed(view, violation) || suppressed(view, i)) &&
 		    counts[violation->kind] >= violation->count)
 			counts[violation->kind] -= violation->count;
 	}
@@ -246,7 +268,7 @@ bool view_violation(const struct view *view, uint32_t slot)
 	const struct box_violation *violation = &view->box->violation[slot];
 
 	if (!violation->ready || (view->pid && violation->pid != view->pid) ||
-	    dismissed(view, violation))
+	    dismissed(view, violation) || suppressed(view, slot))
 		return false;
 	return !view->kinds ||
 	       (violation->kind < BOX_VIOLATION_COUNT && view->kinds[violation->kind]);
@@ -389,7 +411,7 @@ static void print_counts(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
 	FILE *file = view->output->file;
-	uint64_t counts[BOX_VIOLATION_COUNT];
+	uint64_t counts[BOX_VIOLATION_COUNT], hidden;
 	uint32_t kind;
 	bool any = false;
 
@@ -423,6 +445,9 @@ static void print_counts(const struct view *view)
 		any = true;
 	}
 	fputs(any ? "\n" : "  no violations\n", file);
+	hidden = view_suppressed(view);
+	if (hidden)
+		fprintf(file, "  %llu violation%s suppressed\n", number(hidden), plural(hidden));
 }
 
 void view_print_summary(const struct view *view)
@@ -452,7 +477,7 @@ void view_print_summary(const struct view *view)
 int view_show(struct view *view, const char *command, int argc, char **argv,
 	      void (*text)(const struct view *), void (*json)(const struct view *))
 {
-	struct box box = { 0 };
+	struct box box = { .with_events = view->events };
 	int status;
 
 	if (optind + 1 != argc) {

@@ -41,7 +41,9 @@ struct output {
 
 /* clang-format off */
 #define OUTPUT_OPTIONS(default_stream)							\
-	{ 'f', "format", "FORMAT", "print text (the default) or json (one object a line)" },\
+	OUTPUT_OPTIONS_OF(default_stream, "print text (the default) or json (one object a line)")
+#define OUTPUT_OPTIONS_OF(default_stream, formats)					\
+	{ 'f', "format", "FORMAT", formats },						\
 	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },		\
 	{ OPTION_COLOR, "color", "WHEN",						\
 	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" }
@@ -103,6 +105,8 @@ struct box {
 	struct box_site *site;
 	struct box_violation *violation;
 	struct box_gate *gate;
+	struct box_event *event;	 /* NULL unless with_events */
+	bool with_events;		 /* wanted by the caller of box_load() */
 	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table */
 	uint64_t dropped;		 /* records that found their table full */
 	bool partial;			 /* something was missing or damaged */
@@ -182,6 +186,21 @@ struct place symbols_local(struct symbols *symbols, const struct box_frame *fram
 bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,
 		   struct place *place);
 
+/* ---- suppress.c: violations that the user does not want to hear of ---- */
+
+struct suppressions;
+struct view;
+
+/* Adds a file's lines to `*suppressions`, NULL at first. 0, or STATUS_FAILED after a line of error. */
+int suppressions_read(struct suppressions **suppressions, const char *path);
+void suppressions_free(struct suppressions *suppressions);
+
+/* Does a line match that violation? Looked up once for each slot. */
+bool suppressions_match(const struct view *view, uint32_t slot);
+
+/* A line that would, to be freed; NULL: there can be none. */
+char *suppression_make(const struct view *view, uint32_t slot);
+
 /* ---- summary.c: what a box holds, as text ---- */
 
 struct view {
@@ -191,16 +210,21 @@ struct view {
 	const bool *printed; /* per violation slot: was printed before; NULL: none was */
 	const bool *kinds;   /* which kinds to show; NULL: all */
 	uint32_t pid;	     /* whose records to show; zero: all */
+	struct suppressions *suppressions; /* NULL: none */
+	bool events;			   /* view_show() is to read them */
 };
 
 /* Whether the view shows that slot. */
 bool view_violation(const struct view *view, uint32_t slot);
 
 /*
- * How often each kind was found, BOX_VIOLATION_COUNT of them; without what debug information shows to be none: a
+ * How often each kind was found, BOX_VIOLATION_COUNT of them; without what is suppressed, and what debug information shows to be none: a
  * vfork() child that wrote variables of its own block, or what the compiler keeps besides.
  */
 void view_counts(const struct view *view, uint64_t *counts);
+
+/* Occurrences that are left out of them since they are suppressed, by the shim or by the view. */
+uint64_t view_suppressed(const struct view *view);
 
 /* Occurrences of warnings and errors among them. */
 uint64_t view_alarms(const struct view *view);
@@ -217,6 +241,44 @@ void view_print_violations(const struct view *view);
 int view_show(struct view *view, const char *command, int argc, char **argv,
 	      void (*text)(const struct view *), void (*json)(const struct view *));
 void view_print_summary(const struct view *view);
+
+/* ---- report_graph.c, report_html.c: more forms of it, for `spork report`, which need `events` ---- */
+
+void view_folded(const struct view *view);
+void view_dot(const struct view *view);
+void view_html(const struct view *view);
+
+/* ---- timeline.c: spawns and who made them ---- */
+
+struct timeline;
+
+/* The box must outlive it, and have its events. */
+struct timeline *timeline_open(const struct view *view);
+void timeline_close(struct timeline *timeline);
+
+/* The spawns that the view shows, by the time when they began. */
+size_t timeline_events(const struct timeline *timeline, const struct box_event *const **events);
+
+/*
+ * Processes by pid, then by when they started; one that executes several programs has a record for each. Those that
+ * executed none, and have no record in the box, come with the program that they were forked from.
+ */
+size_t timeline_processes(const struct timeline *timeline,
+			  const struct box_process *const **processes);
+
+/* The program that ran as `pid` then; NULL: not known. */
+const struct box_process *timeline_process(const struct timeline *timeline, uint32_t pid,
+					   uint64_t time_ns);
+
+/* The last spawn of `pid` that began in (after, until]; NULL: none is known. */
+const struct box_event *timeline_spawn(const struct timeline *timeline, uint32_t pid,
+				       uint64_t after_ns, uint64_t until_ns);
+
+/* What it is called; never NULL. Not clean. */
+const char *process_name(const struct box *box, const struct box_process *process);
+
+/* Spawns that found no room in the box. */
+uint64_t timeline_lost(const struct box *box);
 
 /* ---- record.c: the same, as JSON Lines ---- */
 

@@ -6,6 +6,8 @@
  * lines are known. The tables are small, which a reader must accept.
  *
  * make_box good|empty|newer|full FILE          writes a box
+ * make_box events COUNT FILE                   a good one with spawns, and a lock-order violation
+ * make_box hostile COUNT FILE                  the same, with markup for names
  * make_box cut BOX SCRATCH COMMAND...          runs COMMAND SCRATCH on prefixes of BOX, by 64 bytes
  * make_box flip COUNT BOX SCRATCH COMMAND...   the same on copies of BOX with random bits flipped
  * make_box violate SECONDS                     adds a violation to the box in SPORK_OPTIONS, sleeps
@@ -28,6 +30,15 @@
 #include "box.h"
 
 int cache_lock[10];
+
+/* A function whose name is markup; assembly, since C has no such names. */
+__asm__(".text\n.type \"<script>alert(1)</script>;x\", @function\n"
+	"\"<script>alert(1)</script>;x\": nop\n nop\n nop\n nop\n"
+	".size \"<script>alert(1)</script>;x\", 4\n"
+	".globl markup_function\nmarkup_function = \"<script>alert(1)</script>;x\" + 4\n");
+extern const char markup_function[];
+
+static uint32_t events;
 
 static uint32_t module_index = 1; /* of this program, plus one */
 
@@ -167,6 +178,63 @@ static void *record(char *box, int which, uint32_t index)
 	return box + table->offset + (size_t)index * table->stride;
 }
 
+/* Three processes take turns, in bursts; spawns at the second site are fast. */
+static void events_fill(char *box, const struct self *self)
+{
+	struct box_header *header = (struct box_header *)box;
+	struct box_violation *violation = record(box, BOX_TABLE_VIOLATION, 2);
+	uint32_t i;
+
+	header->table[BOX_TABLE_EVENT].used = events;
+	for (i = 0; i < events; i++) {
+		struct box_event *event = record(box, BOX_TABLE_EVENT, i);
+		uint32_t fast = i % 8 != 0;
+
+		*event = (struct box_event){
+			.ready = 1,
+			.call = i % 100 == 99 ? BOX_CALL_POSIX_SPAWN : BOX_CALL_FORK,
+			.tier = i % 100 == 99 ? BOX_TIER_SPAWN :
+				fast	      ? BOX_TIER_VFORK :
+						BOX_TIER_FORK,
+			.pid = i % 3 ? 4700 : 4711,
+			.tid = 4700,
+			.child = i ? 5000 + i : 4711,
+			.site = 1 + fast,
+			.time_ns = 2500 + i * 50000ULL + (i / 1000) * 20000000ULL,
+			.duration_ns =
+				(fast ? 30000 : 900000) + (i * 7919ULL % 1000) * (fast ? 20 : 900),
+		};
+	}
+	header->table[BOX_TABLE_VIOLATION].used = 3;
+	violation_fill(violation, self, BOX_VIOLATION_LOCK_ORDER);
+	violation->order.locks = 2;
+	violation->order.held.type = violation->order.outer.type = BOX_LOCK_MUTEX;
+	violation->order.held.lock = frame(self, (uint64_t)(uintptr_t)&events);
+	violation->order.outer.lock = violation->lock;
+	violation->order.stack[0] = frame(self, run_child());
+	violation->order.stack_frames = 1;
+	header->violations[BOX_VIOLATION_LOCK_ORDER] = 2;
+}
+
+static void hostile_fill(char *box, const struct self *self)
+{
+	struct box_violation *violation = record(box, BOX_TABLE_VIOLATION, 0);
+	struct box_site *site = record(box, BOX_TABLE_SITE, 0);
+	struct box_process *process = record(box, BOX_TABLE_PROCESS, 0);
+	struct box_module *module = record(box, BOX_TABLE_MODULE, 1);
+
+	((struct box_header *)box)->table[BOX_TABLE_MODULE].used = 2;
+	module->ready = 1;
+	strcpy(module->path, "/no/<img src=x onerror='alert(2)'>\";\n.so");
+	memcpy(process->comm, "<script>x;\"\n\\</", sizeof(process->comm));
+	memcpy(violation->holder_name, "</pre><script>\n\"", sizeof(violation->holder_name));
+	violation->stack[0] = frame(self, (uint64_t)(uintptr_t)markup_function);
+	violation->stack[1] = (struct box_frame){ .addr = 1, .offset = 0x10, .module = 2 };
+	site->frames = 2;
+	site->frame[1] = violation->stack[0];
+	site->frame[0] = violation->stack[1];
+}
+
 static size_t layout(struct box_header *header)
 {
 	static const uint32_t strides[] = {
@@ -179,15 +247,15 @@ static size_t layout(struct box_header *header)
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
 		header->table[i].offset = at;
 		header->table[i].stride = strides[i];
-		header->table[i].capacity = 3;
-		at += 3 * strides[i];
+		header->table[i].capacity = i == BOX_TABLE_EVENT && events > 3 ? events : 3;
+		at += (size_t)header->table[i].capacity * strides[i];
 	}
 	return at;
 }
 
 static void make(const char *kind, const char *path)
 {
-	char *box = calloc(1, 1 << 20);
+	char *box = calloc(1, (1 << 20) + events * sizeof(struct box_event));
 	struct box_header *header = (struct box_header *)box;
 	struct box_process *process;
 	struct self self = { 0 };
@@ -201,7 +269,7 @@ static void make(const char *kind, const char *path)
 	header->size = layout(header);
 	header->created_mono_ns = 1000;
 	header->creator_pid = 4600;
-	if (!strcmp(kind, "good") || !strcmp(kind, "full")) {
+	if (strcmp(kind, "empty") && strcmp(kind, "newer")) {
 		for (i = 0; i < BOX_TABLE_EVENT; i++)
 			header->table[i].used = 2;
 		header->table[BOX_TABLE_MODULE].used = 1;
@@ -227,6 +295,10 @@ static void make(const char *kind, const char *path)
 		header->audits = 3;
 		header->audit_ns = 1500000;
 	}
+	if (events)
+		events_fill(box, &self);
+	if (!strcmp(kind, "hostile"))
+		hostile_fill(box, &self);
 	if (!strcmp(kind, "full")) {
 		header->table[BOX_TABLE_VIOLATION].used = 5; /* capacity 3: two dropped */
 		header->table[BOX_TABLE_EVENT].used = 9;     /* six dropped */
@@ -353,6 +425,11 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "violate"))
 		return violate(atol(argv[2]));
+	if (argc == 4 && (!strcmp(argv[1], "events") || !strcmp(argv[1], "hostile"))) {
+		events = (uint32_t)atol(argv[2]);
+		make(argv[1], argv[3]);
+		return 0;
+	}
 	if (argc == 3) {
 		make(argv[1], argv[2]);
 		return 0;
