@@ -195,6 +195,18 @@ static void words_wait(FILE *file, const struct inspect_thread *thread)
 	}
 }
 
+static void words_frame(FILE *file, const struct inspect_stack *stack)
+{
+	unsigned i;
+
+	for (i = 0; i < stack->frames; i++)
+		if (stack->frame[i].place.symbol) {
+			fprintf(file, "%s()", stack->frame[i].place.symbol);
+			return;
+		}
+	fputs("code that has no name", file);
+}
+
 /* A message, built as text; the caller ends it with words_end(). */
 static FILE *words_begin(char **text, size_t *size)
 {
@@ -355,7 +367,10 @@ static void words_holder(FILE *file, const struct inspection *inspection, struct
 			status.name);
 		return;
 	}
-	if (verdict->holder_process && owner)
+	if (owner > (uint32_t)inspection->status.inner)
+		/* Ids go up: those of threads that were there at the fork are below the child's. */
+		fputs("; it seems to have ended without giving it back", file);
+	else if (verdict->holder_process && owner)
 		fprintf(file,
 			"; process %d, from which this one was forked, has no such thread any more",
 			(int)verdict->holder_process);
@@ -446,16 +461,21 @@ static void orphan_look(struct inspection *inspection, struct inspect_thread *th
 		return;
 	}
 	verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
-	verdict->message = NULL;
 	file = words_begin(&text, &size);
 	words_wait(file, thread);
-	if (wait->owner)
+	if (wait->owner) {
 		fprintf(file, ", held by a thread %u that this process does not have", wait->owner);
-	else if (wait->type == WAIT_RWLOCK)
-		fprintf(file, ", held by %u reader%s, none of them another thread of this process",
-			wait->readers, wait->readers == 1 ? "" : "s");
-	else
+	} else if (wait->type == WAIT_RWLOCK) {
+		fprintf(file, ", which is held for reading, and this is the only thread");
+		/* Readers are not noted: it may be itself. */
+		if (!same_program(inspection->status.parent, inspection->pid)) {
+			verdict->kind = VERDICT_SELF;
+			verdict->message = words_end(file, &text);
+			return;
+		}
+	} else {
 		fputs(", held by no thread that this process has", file);
+	}
 	/* verdict may move when others are added, not before */
 	words_holder(file, inspection, verdict, wait->owner);
 	verdict->message = words_end(file, &text);
@@ -479,7 +499,8 @@ static void shim_look(struct inspection *inspection)
 		    violation->remedy != BOX_REMEDY_NONE)
 			continue;
 		thread = thread_find(inspection, violation->tid);
-		if (!thread || !stuck(thread) || in_verdict(inspection, thread) ||
+		if (!thread || !thread->steady || thread->wait.timed ||
+		    in_verdict(inspection, thread) ||
 		    (thread->wait.type != WAIT_HIDDEN && thread->wait.lock != violation->lock.addr))
 			continue;
 		verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
@@ -586,7 +607,8 @@ static void stall_look(struct inspection *inspection, struct inspect_thread *thr
 			fputs("; ", file);
 			words_wait(file, thread->on);
 		} else {
-			fprintf(file, ", which it does not (state %c)", thread->on->status.state);
+			fputs("; the child is in ", file);
+			words_frame(file, &thread->on->stack);
 		}
 	} else if (type == WAIT_VFORK) {
 		fputs(" until a child that was not found executes a program or ends", file);

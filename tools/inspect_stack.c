@@ -106,6 +106,7 @@ const char *known_class(uint8_t lock)
 struct known_range {
 	uint64_t start, end;
 	const struct known_call *call;
+	bool jumped; /* not the function itself, but one that it ends in */
 };
 
 #define RANGES 1024
@@ -209,6 +210,74 @@ static int by_start(const void *one, const void *other)
 	return a < b ? -1 : a > b;
 }
 
+/* A function in which another ends by a jump, and is on no stack from then on. */
+static void jump_add(struct stacks *stacks, Dwfl_Module *module, const struct known_call *call,
+		     GElf_Addr target)
+{
+	struct known_range *range;
+	Dwarf_Frame *frame = NULL;
+	Dwarf_Addr bias, start, end;
+	GElf_Sym symbol;
+	GElf_Off into;
+	Dwarf_CFI *cfi;
+	bool signal, function;
+	size_t i;
+
+	for (i = 0; i < stacks->ranges; i++) {
+		range = &stacks->range[i];
+		if (target < range->start || target >= range->end)
+			continue;
+		/* Where functions of two kinds come, nothing is known. */
+		if (range->jumped && range->call &&
+		    (range->call->wait != call->wait || range->call->takes[0] != call->takes[0]))
+			range->call = NULL;
+		return;
+	}
+	cfi = dwfl_module_eh_cfi(module, &bias);
+	if (!cfi || stacks->ranges == RANGES || dwarf_cfi_addrframe(cfi, target - bias, &frame))
+		return;
+	function = dwarf_frame_info(frame, &start, &end, &signal) >= 0 && start + bias == target;
+	free(frame);
+	/* Public ones are called for other purposes as well. */
+	if (!function || (dwfl_module_addrinfo(module, target, &into, &symbol, NULL, NULL, NULL) &&
+			  !into && GELF_ST_BIND(symbol.st_info) != STB_LOCAL))
+		return;
+	stacks->range[stacks->ranges++] =
+		(struct known_range){ start + bias, end + bias, call, true };
+}
+
+#define CODE (16U << 10)
+
+/* What looks like a jump and is none does not lead to where a function starts. */
+static void jumps_add(struct stacks *stacks, Dwfl_Module *module, const struct known_range *range)
+{
+	static uint8_t code[CODE];
+	const struct known_call *call = range->call;
+	uint64_t start = range->start, end = range->end;
+	size_t size = end - start < CODE ? end - start : CODE, i;
+	int32_t word;
+
+	size = proc_memory_some(stacks->pid, start, code, size);
+#if defined(__x86_64__)
+	for (i = 0; i + 5 <= size; i++) {
+		if (code[i] != 0xe9)
+			continue;
+		memcpy(&word, code + i + 1, sizeof(word));
+		if (start + i + 5 + (int64_t)word - start >= end - start)
+			jump_add(stacks, module, call, start + i + 5 + (int64_t)word);
+	}
+#else
+	for (i = 0; i + 4 <= size; i += 4) {
+		memcpy(&word, code + i, sizeof(word));
+		if (((uint32_t)word & 0xfc000000) != 0x14000000)
+			continue;
+		word = (int32_t)((uint32_t)word << 6) >> 4;
+		if (i + (int64_t)word >= end - start)
+			jump_add(stacks, module, call, start + i + (int64_t)word);
+	}
+#endif
+}
+
 /* By the addresses of the public symbols: what a frame is called depends on which of its names is found. */
 static void ranges_add(struct stacks *stacks, Dwfl_Module *module)
 {
@@ -219,7 +288,7 @@ static void ranges_add(struct stacks *stacks, Dwfl_Module *module)
 	const char *name;
 	char base[64];
 	GElf_Sym symbol;
-	size_t at;
+	size_t at, first = stacks->ranges, last;
 
 	for (at = 0; at < CALLS; at++)
 		sorted[at] = &calls[at];
@@ -233,8 +302,12 @@ static void ranges_add(struct stacks *stacks, Dwfl_Module *module)
 		row = bsearch(base, sorted, CALLS, sizeof(*sorted), name_against);
 		if (row)
 			stacks->range[stacks->ranges++] =
-				(struct known_range){ address, address + symbol.st_size, *row };
+				(struct known_range){ address, address + symbol.st_size, *row,
+						      false };
 	}
+	last = stacks->ranges;
+	for (at = first; at < last; at++)
+		jumps_add(stacks, module, &stacks->range[at]);
 }
 
 static bool base_starts(const char *path, const char *prefix)
@@ -387,7 +460,8 @@ bool stacks_have_glibc(const struct stacks *stacks)
 	return stacks->glibc;
 }
 
-static const struct known_call *range_find(const struct stacks *stacks, uint64_t address)
+static const struct known_call *range_find(const struct stacks *stacks, uint64_t address,
+					   bool *public)
 {
 	size_t low = 0, high = stacks->ranges, middle;
 
@@ -397,8 +471,10 @@ static const struct known_call *range_find(const struct stacks *stacks, uint64_t
 			high = middle;
 		else if (address >= stacks->range[middle].end)
 			low = middle + 1;
-		else
+		else {
+			*public = !stacks->range[middle].jumped;
 			return stacks->range[middle].call;
+		}
 	}
 	return NULL;
 }
@@ -531,7 +607,7 @@ static int frame_add(Dwfl_Frame *dwfl_frame, void *data)
 	struct inspect_frame *frame;
 	Dwfl_Module *module;
 	Dwarf_Addr pc, start;
-	bool activation;
+	bool activation, public = false;
 	uint64_t address;
 	const char *name;
 	GElf_Addr bias;
@@ -554,8 +630,8 @@ static int frame_add(Dwfl_Frame *dwfl_frame, void *data)
 		frame->place.replaced = name && *name == '/';
 	symbol_look_up(module, address, &frame->place);
 	/* By the name that programs call it, not one that glibc has for it. */
-	frame->known = range_find(stacks, address);
-	if (frame->known)
+	frame->known = range_find(stacks, address, &public);
+	if (frame->known && public)
 		frame->place.symbol = frame->known->name;
 	return DWARF_CB_OK;
 }
@@ -604,6 +680,10 @@ struct place stacks_data(struct stacks *stacks, uint64_t address)
 	GElf_Off into;
 
 	opening = stacks;
+	/* What a module has of zeroed data is behind what it has of its file. */
+	if (!module && map && !map->path && map > stacks->maps->map && map[-1].end == map->start &&
+	    map[-1].path)
+		module = dwfl_addrmodule(stacks->dwfl, map[-1].start);
 	if (!module) {
 		place.module = map ? map->path : NULL;
 		return place;
