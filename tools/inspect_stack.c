@@ -210,17 +210,103 @@ static int by_start(const void *one, const void *other)
 	return a < b ? -1 : a > b;
 }
 
+/* Where functions start and end, public or not: a stripped library has that for unwinding. */
+struct function {
+	uint64_t start, end;
+};
+
+struct functions {
+	struct function *function;
+	size_t count;
+};
+
+#define FUNCTIONS 65536
+
+static int by_function(const void *one, const void *other)
+{
+	uint64_t a = ((const struct function *)one)->start,
+		 b = ((const struct function *)other)->start;
+
+	return a < b ? -1 : a > b;
+}
+
+/*
+ * Entries of .eh_frame; `address` is where it is in the process. Their addresses are taken to be relative, of four
+ * bytes, as compilers write them: others lead to no function that anything jumps to.
+ */
+static void functions_parse(struct functions *functions, Elf *elf, Elf_Data *data, uint64_t address)
+{
+	const unsigned char *ident = (const unsigned char *)elf_getident(elf, NULL);
+	Dwarf_Off at = 0, next;
+	Dwarf_CFI_Entry entry;
+	struct function *function;
+	const uint8_t *where;
+	uint32_t size;
+	int32_t start;
+	int got;
+
+	while (functions->count < FUNCTIONS &&
+	       (got = dwarf_next_cfi(ident, data, true, at, &next, &entry)) <= 0 && next > at) {
+		at = next;
+		if (got < 0 || dwarf_cfi_cie_p(&entry) || entry.fde.end - entry.fde.start < 8)
+			continue;
+		where = entry.fde.start;
+		memcpy(&start, where, sizeof(start));
+		memcpy(&size, where + 4, sizeof(size));
+		function = &functions->function[functions->count++];
+		function->start = address + (uint64_t)(where - (const uint8_t *)data->d_buf) +
+				  (uint64_t)(int64_t)start;
+		function->end = function->start + size;
+	}
+}
+
+static void functions_read(struct functions *functions, Dwfl_Module *module)
+{
+	GElf_Addr bias;
+	Elf *elf = dwfl_module_getelf(module, &bias);
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+	Elf_Data *data;
+	const char *name;
+	size_t names;
+
+	functions->count = 0;
+	functions->function = calloc(FUNCTIONS, sizeof(*functions->function));
+	if (!elf || !functions->function || elf_getshdrstrndx(elf, &names))
+		return;
+	while ((section = elf_nextscn(elf, section))) {
+		if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
+			continue;
+		name = elf_strptr(elf, names, header.sh_name);
+		if (!name || strcmp(name, ".eh_frame"))
+			continue;
+		data = elf_rawdata(section, NULL);
+		if (data && data->d_buf)
+			functions_parse(functions, elf, data, header.sh_addr + bias);
+	}
+	qsort(functions->function, functions->count, sizeof(*functions->function), by_function);
+}
+
+/* Zero: no function starts there. */
+static uint64_t function_end(const struct functions *functions, uint64_t start)
+{
+	const struct function key = { start, 0 };
+	const struct function *function = NULL;
+
+	if (functions->count)
+		function = bsearch(&key, functions->function, functions->count, sizeof(key),
+				   by_function);
+	return function ? function->end : 0;
+}
+
 /* A function in which another ends by a jump, and is on no stack from then on. */
-static void jump_add(struct stacks *stacks, Dwfl_Module *module, const struct known_call *call,
-		     GElf_Addr target)
+static void jump_add(struct stacks *stacks, Dwfl_Module *module, const struct functions *functions,
+		     const struct known_call *call, GElf_Addr target)
 {
 	struct known_range *range;
-	Dwarf_Frame *frame = NULL;
-	Dwarf_Addr bias, start, end;
 	GElf_Sym symbol;
 	GElf_Off into;
-	Dwarf_CFI *cfi;
-	bool signal, function;
+	uint64_t end;
 	size_t i;
 
 	for (i = 0; i < stacks->ranges; i++) {
@@ -233,23 +319,20 @@ static void jump_add(struct stacks *stacks, Dwfl_Module *module, const struct kn
 			range->call = NULL;
 		return;
 	}
-	cfi = dwfl_module_eh_cfi(module, &bias);
-	if (!cfi || stacks->ranges == RANGES || dwarf_cfi_addrframe(cfi, target - bias, &frame))
-		return;
-	function = dwarf_frame_info(frame, &start, &end, &signal) >= 0 && start + bias == target;
-	free(frame);
+	end = function_end(functions, target);
 	/* Public ones are called for other purposes as well. */
-	if (!function || (dwfl_module_addrinfo(module, target, &into, &symbol, NULL, NULL, NULL) &&
-			  !into && GELF_ST_BIND(symbol.st_info) != STB_LOCAL))
+	if (!end || stacks->ranges == RANGES ||
+	    (dwfl_module_addrinfo(module, target, &into, &symbol, NULL, NULL, NULL) && !into &&
+	     GELF_ST_BIND(symbol.st_info) != STB_LOCAL))
 		return;
-	stacks->range[stacks->ranges++] =
-		(struct known_range){ start + bias, end + bias, call, true };
+	stacks->range[stacks->ranges++] = (struct known_range){ target, end, call, true };
 }
 
 #define CODE (16U << 10)
 
 /* What looks like a jump and is none does not lead to where a function starts. */
-static void jumps_add(struct stacks *stacks, Dwfl_Module *module, const struct known_range *range)
+static void jumps_add(struct stacks *stacks, Dwfl_Module *module, const struct functions *functions,
+		      const struct known_range *range)
 {
 	static uint8_t code[CODE];
 	const struct known_call *call = range->call;
@@ -264,7 +347,7 @@ static void jumps_add(struct stacks *stacks, Dwfl_Module *module, const struct k
 			continue;
 		memcpy(&word, code + i + 1, sizeof(word));
 		if (start + i + 5 + (int64_t)word - start >= end - start)
-			jump_add(stacks, module, call, start + i + 5 + (int64_t)word);
+			jump_add(stacks, module, functions, call, start + i + 5 + (int64_t)word);
 	}
 #else
 	for (i = 0; i + 4 <= size; i += 4) {
@@ -273,7 +356,7 @@ static void jumps_add(struct stacks *stacks, Dwfl_Module *module, const struct k
 			continue;
 		word = (int32_t)((uint32_t)word << 6) >> 4;
 		if (i + (int64_t)word >= end - start)
-			jump_add(stacks, module, call, start + i + (int64_t)word);
+			jump_add(stacks, module, functions, call, start + i + (int64_t)word);
 	}
 #endif
 }
@@ -289,6 +372,7 @@ static void ranges_add(struct stacks *stacks, Dwfl_Module *module)
 	char base[64];
 	GElf_Sym symbol;
 	size_t at, first = stacks->ranges, last;
+	struct functions functions;
 
 	for (at = 0; at < CALLS; at++)
 		sorted[at] = &calls[at];
@@ -306,8 +390,10 @@ static void ranges_add(struct stacks *stacks, Dwfl_Module *module)
 						      false };
 	}
 	last = stacks->ranges;
+	functions_read(&functions, module);
 	for (at = first; at < last; at++)
-		jumps_add(stacks, module, &stacks->range[at]);
+		jumps_add(stacks, module, &functions, &stacks->range[at]);
+	free(functions.function);
 }
 
 static bool base_starts(const char *path, const char *prefix)
