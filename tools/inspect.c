@@ -956,7 +956,11 @@ static int inspect_main(int argc, char **argv)
 			stop_threads = false;
 		else if (option == 'f' && !strcmp(optarg, "dot"))
 			dot = true;
-		else
+		else if (option == 'f' && strcmp(optarg, "text") && strcmp(optarg, "json")) {
+			complain("--format %s: there is no such format; use text, json or dot",
+				 optarg);
+			status = STATUS_FAILED;
+		} else
 			status = output_option(&output, option, optarg);
 	}
 	if (!status)
