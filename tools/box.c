@@ -322,6 +322,7 @@ void box_free(struct box *box)
 	free(box->module);
 	free(box->site);
 	free(box->violation);
+	free(box->gate);
 	memset(box, 0, sizeof(*box));
 }
 
