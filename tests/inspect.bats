@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `spork inspect` on processes that hang in known ways, from outside, with the shim and without. hang_lock prints the
 # pid to look at; what it is about to do then, it has done once the threads sleep.
-# shellcheck disable=SC2154 # run --separate-stderr assigns stderr and stderr_lines
+# shellcheck disable=SC2154,SC2030,SC2031 # run --separate-stderr assigns stderr; each test is a subshell of its own
 
 bats_require_minimum_version 1.5.0
 load helper
@@ -41,9 +41,9 @@ hang() {
 	sleep 0.3
 }
 
-# look [OPTION]...: the records, into record.jsonl
+# look: the records, into record.jsonl
 look() {
-	run --separate-stderr spork inspect -f json -O "$BATS_TEST_TMPDIR/record.jsonl" "$@" "$PID"
+	run --separate-stderr spork inspect -f json -O "$BATS_TEST_TMPDIR/record.jsonl" "$PID"
 	[ -z "$stderr" ] || fail "stderr: $stderr"
 }
 
