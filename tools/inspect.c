@@ -727,34 +727,53 @@ static void stacks_read(struct inspection *inspection)
 		inspection->note = "a debugger has the process: stacks may be short";
 }
 
+/* Its child is in no lock's memory: children_add() has left it. */
+static void wait_fill(struct inspection *inspection, struct inspect_thread *thread)
+{
+	pid_t child = (pid_t)thread->stack.argument;
+	struct proc_status status;
+
+	wait_read(thread, inspection->stacks, &inspection->maps);
+	if (thread->wait.type == WAIT_VFORK && !thread->stack.stopped && child > 0 &&
+	    proc_status(child, child, &status))
+		thread->wait.owner = (uint32_t)status.inner;
+}
+
+static bool wait_unchanged(struct inspection *inspection, const struct inspect_thread *thread)
+{
+	struct inspect_thread again = *thread;
+
+	if (!thread->wait.type || !wait_same(thread))
+		return false;
+	wait_fill(inspection, &again);
+	return again.wait.owner == thread->wait.owner && again.wait.word == thread->wait.word &&
+	       again.wait.type == thread->wait.type;
+}
+
+/*
+ * What the locks say is read between two looks at the threads. Those that slept from the first to the second had what
+ * was read then, and could not give it back.
+ */
 static void waits_read(struct inspection *inspection)
 {
 	struct inspect_thread *thread;
 	struct proc_status status;
-	pid_t child;
 	size_t i;
 
-	for (i = 0; i < inspection->threads; i++) {
-		thread = &inspection->thread[i];
-		child = (pid_t)thread->stack.argument;
-		wait_read(thread, inspection->stacks, &inspection->maps);
-		if (thread->wait.type == WAIT_VFORK && !thread->stack.stopped && child > 0 &&
-		    proc_status(child, child, &status))
-			thread->wait.owner = (uint32_t)status.inner;
-	}
-	for (i = 0; i < inspection->threads; i++)
-		inspection->thread[i].on =
-			thread_find(inspection, inspection->thread[i].wait.owner);
 	usleep(SETTLE_US);
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
-		if (thread->wait.type && proc_status(thread->process, thread->tid, &status))
+		if (proc_status(thread->process, thread->tid, &status))
 			thread->status.switches = status.switches;
 	}
+	for (i = 0; i < inspection->threads; i++)
+		wait_fill(inspection, &inspection->thread[i]);
+	for (i = 0; i < inspection->threads; i++)
+		inspection->thread[i].on =
+			thread_find(inspection, inspection->thread[i].wait.owner);
 	usleep(LOOK_US);
 	for (i = 0; i < inspection->threads; i++)
-		inspection->thread[i].steady = inspection->thread[i].wait.type &&
-					       wait_same(&inspection->thread[i]);
+		inspection->thread[i].steady = wait_unchanged(inspection, &inspection->thread[i]);
 }
 
 /* 0, or STATUS_FAILED after a line of error. */
