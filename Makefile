@@ -60,7 +60,7 @@ TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o
 	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
 # Printed by the tool, from the tables that --help and the shim read.
-MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
+MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
 
 # A version script: generated where the tree has a template, because the table of hooks decides.

@@ -124,7 +124,7 @@ print(eval(sys.argv[1]))' "$1" "$output"
 @test "the manual pages are clean" {
 	command -v mandoc >/dev/null || skip "no mandoc"
 	local page
-	for page in spork.1 spork-run.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 spork-help.1 \
+	for page in spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 spork-help.1 \
 		spork-options.5 spork-violations.7; do
 		build/spork help --man "${page%.*}" >"$BATS_TEST_TMPDIR/$page"
 	done

@@ -45,8 +45,8 @@ struct command {
 		   char **argv); /* argv[0] is the command's name; returns the exit status */
 };
 
-extern const struct command run_command, report_command, sites_command, scan_command, bench_command,
-	help_command;
+extern const struct command run_command, inspect_command, report_command, sites_command,
+	scan_command, bench_command, help_command;
 
 /* All commands, in the order of help; ends with NULL. */
 extern const struct command *const commands[];

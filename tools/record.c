@@ -535,16 +535,23 @@ void view_json_sites(const struct view *view)
 	free(sites);
 }
 
-void view_json(const struct view *view)
+void view_json_violations(const struct view *view)
 {
 	struct json json = { view->output->file, false };
 	uint32_t i;
 
-	json_session(view, &json);
-	json_processes(view, &json);
-	view_json_sites(view);
 	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++)
 		if (view_violation(view, i))
 			json_violation(view, &json, &view->box->violation[i]);
+}
+
+void view_json(const struct view *view)
+{
+	struct json json = { view->output->file, false };
+
+	json_session(view, &json);
+	json_processes(view, &json);
+	view_json_sites(view);
+	view_json_violations(view);
 	json_summary(view, &json);
 }

@@ -17,8 +17,8 @@
 #define MAX_OPTIONS 30
 
 const struct command *const commands[] = {
-	&run_command,	&report_command, &sites_command, &scan_command,
-	&bench_command, &help_command,	 NULL,
+	&run_command,  &inspect_command, &report_command, &sites_command,
+	&scan_command, &bench_command,	 &help_command,	  NULL,
 };
 
 const struct command *command_find(const char *name)

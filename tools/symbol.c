@@ -156,10 +156,10 @@ static const char *function_name(Dwarf_Die *unit, Dwarf_Addr pc)
 	return name;
 }
 
-static void code_look_up(struct module *module, uint64_t offset, struct place *place)
+void symbol_look_up(Dwfl_Module *dwfl, uint64_t address, struct place *place)
 {
-	Dwarf_Addr address = offset + module->bias, bias;
-	Dwarf_Die *unit = unit_find(module->dwfl, address, &bias);
+	Dwarf_Addr bias;
+	Dwarf_Die *unit = unit_find(dwfl, address, &bias);
 	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
 	GElf_Off into;
 	GElf_Sym symbol;
@@ -172,8 +172,8 @@ static void code_look_up(struct module *module, uint64_t offset, struct place *p
 	if (unit)
 		place->symbol = function_name(unit, address - bias);
 	if (!place->symbol) {
-		place->symbol = dwfl_module_addrinfo(module->dwfl, address, &into, &symbol, NULL,
-						     NULL, NULL);
+		place->symbol =
+			dwfl_module_addrinfo(dwfl, address, &into, &symbol, NULL, NULL, NULL);
 		/* Past the end of a symbol is not in it: the file is stripped there. */
 		if (place->symbol && symbol.st_size && into >= symbol.st_size)
 			place->symbol = NULL;
@@ -193,7 +193,7 @@ struct place symbols_code(struct symbols *symbols, const struct box_frame *frame
 		struct module *module = frame_module(symbols, frame, &place);
 
 		if (module && frame->offset)
-			code_look_up(module, frame->offset - 1, &place);
+			symbol_look_up(module->dwfl, frame->offset - 1 + module->bias, &place);
 		*cached = (struct cached){ frame->offset, frame->module, place };
 	}
 	return cached->place;

@@ -172,6 +172,11 @@ void symbols_close(struct symbols *symbols);
 struct place symbols_code(struct symbols *symbols, const struct box_frame *frame);
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
 
+struct Dwfl_Module;
+
+/* The function, file and line of an address of a libdwfl session, as far as they are known. */
+void symbol_look_up(struct Dwfl_Module *dwfl, uint64_t address, struct place *place);
+
 /*
  * The variable that some of the `size` bytes at `local->offset` belong to, in the frame of the function that the return
  * address `frame` lies in: its name, function, and where it is declared. No symbol: not known.
@@ -284,6 +289,7 @@ uint64_t timeline_lost(const struct box *box);
 
 void view_json(const struct view *view);
 void view_json_sites(const struct view *view);
+void view_json_violations(const struct view *view);
 /* text_message(), to be freed. */
 char *view_message(const struct view *view, const struct box_violation *violation);
 

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a thread waits for, from its system call, its stack and the lock's memory. The layouts are those of glibc 2.25
+ * and later: bits/struct_mutex.h, bits/struct_rwlock.h, bits/thread-shared-types.h.
+ *
+ * The function that it waits in says what the word is part of; where no stack could be had, the word itself must do.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "inspect.h"
+
+/* glibc's nptl/pthreadP.h */
+#define MUTEX_TYPE 3
+#define MUTEX_ROBUST 16
+#define MUTEX_INHERIT 32
+#define MUTEX_PROTECT 64
+#define MUTEX_SHARED 128
+#define MUTEX_KINDS 0x1ff
+#define RWLOCK_WRITER 2
+#define READER_SHIFT 3
+
+/* struct __pthread_cond_s: two words that waiters of its two groups sleep on */
+#define CONDITION_FUTEX 40
+
+static const char *const names[] = {
+	[WAIT_NONE] = "nothing",	[WAIT_MUTEX] = "mutex", [WAIT_RWLOCK] = "rwlock",
+	[WAIT_SPIN] = "spin",		[WAIT_SEM] = "sem",	[WAIT_HIDDEN] = "hidden",
+	[WAIT_CONDITION] = "condition", [WAIT_JOIN] = "join",	[WAIT_BARRIER] = "barrier",
+	[WAIT_ONCE] = "once",		[WAIT_FUTEX] = "futex", [WAIT_VFORK] = "vfork",
+};
+
+const char *wait_name(enum wait_type type)
+{
+	return names[type];
+}
+
+/* Is the thread asleep on a futex? Which, and for how long. */
+static bool futex_call(const struct proc_call *call, struct wait *wait)
+{
+	int operation = (int)call->argument[1] & FUTEX_CMD_MASK;
+	/* A timed wait that was interrupted; its registers are as they were. */
+	bool restarted = call->number == SYS_restart_syscall;
+
+	if (!call->known || call->running || (call->number != SYS_futex && !restarted))
+		return false;
+	switch (operation) {
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+	case FUTEX_LOCK_PI:
+	case FUTEX_WAIT_REQUEUE_PI:
+#ifdef FUTEX_LOCK_PI2
+	case FUTEX_LOCK_PI2:
+#endif
+		break;
+	default:
+		return false;
+	}
+	wait->futex = call->argument[0];
+	wait->timed = restarted || call->argument[3];
+	return true;
+}
+
+static bool in_libc(const struct place *place)
+{
+	const char *base = place->module ? path_base(place->module) : "";
+
+	return !strncmp(base, "libc.so.", 8) || !strncmp(base, "libc-2.", 7) ||
+	       !strncmp(base, "ld-linux", 8) || !strncmp(base, "ld-2.", 5) ||
+	       !strncmp(base, "libpthread", 10);
+}
+
+/*
+ * The innermost function of glibc that the thread is known to wait in, hidden locks only if `hidden`. Once the stack has
+ * left libc, what called it there is not what waits.
+ */
+static const struct known_call *waits_in(const struct inspect_stack *stack, bool hidden)
+{
+	const struct inspect_frame *frame;
+	unsigned i;
+
+	for (i = 0; i < stack->frames; i++) {
+		frame = &stack->frame[i];
+		if (frame->known && (!hidden || frame->known->wait == WAIT_HIDDEN))
+			return frame->known;
+		/* A statically linked program has all in one. */
+		if (frame->place.module && !in_libc(&frame->place) &&
+		    frame->place.module != stack->frame[0].place.module)
+			break;
+		if (i > 8 && !in_libc(&frame->place))
+			break;
+	}
+	return NULL;
+}
+
+static const char *mutex_trait(int kind)
+{
+	if (kind & MUTEX_INHERIT)
+		return "priority-inheriting";
+	if (kind & MUTEX_ROBUST)
+		return "robust";
+	switch (kind & MUTEX_TYPE) {
+	case PTHREAD_MUTEX_RECURSIVE:
+		return "recursive";
+	case PTHREAD_MUTEX_ERRORCHECK:
+		return "error-checking";
+	default:
+		return "";
+	}
+}
+
+static bool mutex_read(struct wait *wait, pid_t pid)
+{
+	pthread_mutex_t mutex;
+	int kind;
+
+	if (!proc_memory(pid, wait->futex, &mutex, sizeof(mutex)))
+		return false;
+	kind = mutex.__data.__kind;
+	wait->type = WAIT_MUTEX;
+	wait->lock = wait->futex;
+	wait->word = (uint32_t)mutex.__data.__lock;
+	if (kind & (MUTEX_ROBUST | MUTEX_INHERIT))
+		wait->owner = wait->word & FUTEX_TID_MASK;
+	else
+		wait->owner = (uint32_t)mutex.__data.__owner;
+	wait->trait = mutex_trait(kind);
+	/* Every robust mutex has the mark of a shared one. */
+	return true;
+}
+
+/* Does the word look like a mutex, when only memory tells? */
+static bool mutex_plausible(const struct wait *wait, pid_t pid)
+{
+	pthread_mutex_t mutex;
+	uint32_t word;
+
+	if (!proc_memory(pid, wait->futex, &mutex, sizeof(mutex)))
+		return false;
+	word = (uint32_t)mutex.__data.__lock;
+	return word == 2 && !(mutex.__data.__kind & ~MUTEX_KINDS) && mutex.__data.__owner > 0 &&
+	       mutex.__data.__nusers;
+}
+
+static void rwlock_read(struct wait *wait, pid_t pid)
+{
+	pthread_rwlock_t rwlock;
+
+	/* A waiter is at one of two words; the object is aligned. */
+	wait->lock = wait->futex - (wait->futex % sizeof(long) ?
+					    offsetof(pthread_rwlock_t, __data.__writers_futex) :
+					    offsetof(pthread_rwlock_t, __data.__wrphase_futex));
+	if (!proc_memory(pid, wait->lock, &rwlock, sizeof(rwlock)))
+		return;
+	wait->word = rwlock.__data.__readers;
+	wait->owner = (uint32_t)rwlock.__data.__cur_writer;
+	wait->readers = rwlock.__data.__readers >> READER_SHIFT;
+}
+
+static void word_read(struct wait *wait, pid_t pid)
+{
+	if (wait->futex && !proc_memory(pid, wait->futex, &wait->word, sizeof(wait->word)))
+		wait->word = 0;
+}
+
+/* Keeps what is known of its owner: some of them are mutexes. */
+static void hidden_read(struct wait *wait, const struct known_call *known)
+{
+	wait->type = WAIT_HIDDEN;
+	wait->known = known;
+	memcpy(wait->hidden, known->takes, sizeof(wait->hidden));
+	wait->class = known_class(known->takes[0]);
+}
+
+static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
+{
+	const struct known_call *known = waits_in(&thread->stack, false);
+	struct wait *wait = &thread->wait;
+	pid_t pid = thread->process;
+
+	wait->known = known;
+	wait->type = known ? known->wait : WAIT_FUTEX;
+	wait->lock = wait->futex;
+	word_read(wait, pid);
+	switch (wait->type) {
+	case WAIT_MUTEX:
+		mutex_read(wait, pid);
+		break;
+	case WAIT_RWLOCK:
+		rwlock_read(wait, pid);
+		break;
+	case WAIT_CONDITION:
+		wait->lock = wait->futex - CONDITION_FUTEX - wait->futex % 8;
+		break;
+	case WAIT_JOIN:
+		wait->owner = wait->word;
+		wait->lock = 0;
+		break;
+	case WAIT_HIDDEN:
+		hidden_read(wait, known);
+		break;
+	case WAIT_FUTEX:
+		if (mutex_plausible(wait, pid))
+			mutex_read(wait, pid);
+		break;
+	default:
+		break;
+	}
+	wait->place = stacks_data(stacks, wait->lock ? wait->lock : wait->futex);
+	/* pthread_mutex_lock() on a mutex of libc's own, called by a function that takes it */
+	known = waits_in(&thread->stack, true);
+	if ((wait->type == WAIT_MUTEX || wait->type == WAIT_RWLOCK) && in_libc(&wait->place) &&
+	    known)
+		hidden_read(wait, known);
+}
+
+/* Spinning threads make no call. */
+static void spin_read(struct inspect_thread *thread, struct stacks *stacks)
+{
+	const struct inspect_stack *stack = &thread->stack;
+	struct wait *wait = &thread->wait;
+
+	if (!stack->stopped || !stack->frames || !stack->frame[0].known ||
+	    stack->frame[0].known->wait != WAIT_SPIN)
+		return;
+	wait->type = WAIT_SPIN;
+	wait->known = stack->frame[0].known;
+	wait->lock = stack->argument;
+	wait->futex = wait->lock;
+	word_read(wait, thread->process);
+	wait->place = stacks_data(stacks, wait->lock);
+}
+
+static bool vfork_call(const struct inspect_thread *thread)
+{
+	const struct proc_call *call = &thread->call;
+	uint64_t flags = 0;
+
+	if (!call->known || call->running || thread->status.state != 'D')
+		return false;
+#ifdef SYS_vfork
+	if (call->number == SYS_vfork)
+		return true;
+#endif
+	if (call->number == SYS_clone)
+		flags = call->argument[0];
+	else if (call->number == SYS_clone3)
+		proc_memory(thread->process, call->argument[0], &flags, sizeof(flags));
+	return flags & CLONE_VFORK;
+}
+
+void wait_read(struct inspect_thread *thread, struct stacks *stacks, const struct proc_maps *maps)
+{
+	struct wait *wait = &thread->wait;
+	const struct proc_map *map;
+
+	memset(wait, 0, sizeof(*wait));
+	wait->trait = "";
+	if (vfork_call(thread))
+		wait->type = WAIT_VFORK;
+	else if (futex_call(&thread->call, wait))
+		futex_read(thread, stacks);
+	else
+		spin_read(thread, stacks);
+	map = proc_map_at(maps, wait->lock ? wait->lock : wait->futex);
+	wait->shared = map && map->shared;
+}
+
+bool wait_same(const struct inspect_thread *thread)
+{
+	struct proc_status status;
+	struct proc_call call;
+	uint32_t word;
+
+	if (!proc_status(thread->process, thread->tid, &status) ||
+	    proc_call(thread->process, thread->tid, &call))
+		return false;
+	if (thread->wait.type == WAIT_SPIN)
+		return call.running &&
+		       proc_memory(thread->process, thread->wait.futex, &word, sizeof(word)) &&
+		       word == thread->wait.word;
+	/* It did not run in between, so it did not come and go. */
+	return call.known &&
+	       (call.number == thread->call.number || call.number == SYS_restart_syscall) &&
+	       call.pc == thread->call.pc && call.stack == thread->call.stack &&
+	       !memcmp(call.argument, thread->call.argument, sizeof(call.argument)) &&
+	       status.switches == thread->status.switches;
+}
