@@ -176,7 +176,7 @@ reasons() {
 	same_as_bare window_refuse vfork
 	record -- window_refuse vfork
 	assert_equal "$(query '" ".join(sorted(v["kind"] for v in violations))')" \
-		"vfork-unsafe-call"
+		"vfork-unsafe-call vfork-wrote-memory"
 	assert_equal "$(query 'sum(s["by_tier"]["vfork"] for s in sites if s["call"] == "fork")')" 8
 }
 

@@ -335,10 +335,11 @@ echo "$?"
 sh -c 'trap "echo child has a trap; exit 8" TERM; kill -TERM $$; sleep 1'
 echo "$?"
 trap 'echo "interrupted"' USR2
-(sleep 0.05; kill -USR2 $$) &
+(until [ -e waiting ]; do sleep 0.01; done; sleep 0.1; kill -USR2 $$) &
 killer=$!
-/bin/sleep 0.3 &
+/bin/sleep 0.6 &
 pid=$!
+: >waiting
 wait "$pid"
 [ $? -gt 128 ] && echo "wait was interrupted"
 wait "$pid"
