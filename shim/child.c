@@ -61,9 +61,6 @@ static const uint8_t traits[HOOK_COUNT] = {
 /* Character devices of major 1 are /dev/null and its kin: opening them has no effect. */
 #define MEMORY_DEVICES 1
 
-/* Descriptors that a window keeps for itself lie from here on. */
-#define DESCRIPTOR_OWN 512
-
 /* A FIFO blocks, a device may do anything (a terminal becomes the controlling one), a file is made once. */
 static enum spork_reason open_reason(int folder, const char *path, int flags)
 {
@@ -94,7 +91,7 @@ static enum spork_reason flags_note(int fd)
 	if (window->flags_count == COUNT(window->flags))
 		return BOX_REASON_EFFECT;
 	noted->flags = (int)SYS(fcntl, fd, F_GETFL);
-	noted->fd = (int)SYS(fcntl, fd, F_DUPFD_CLOEXEC, DESCRIPTOR_OWN);
+	noted->fd = (int)SYS(fcntl, fd, F_DUPFD_CLOEXEC, WINDOW_DESCRIPTOR);
 	if (noted->fd < 0)
 		return noted->flags < 0 ? BOX_REASON_NONE : BOX_REASON_EFFECT;
 	window->flags_count++;
@@ -343,16 +340,11 @@ void window_enter(struct window *window)
 	SYS(prlimit64, 0, RLIMIT_CORE, no_core, NULL);
 }
 
-static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
-{
-	return undo_word(undo, address, word);
-}
-
 /* Tells the parent which frames are gone, from the stack as it is now. */
 static void note_returned(struct window *window)
 {
 	if (!window->undo.alone)
-		window->returned = unwind_returned(saved_word, &window->undo);
+		window->returned = undo_returned(&window->undo);
 }
 
 void window_upgrade(struct window *window, enum spork_reason reason)

@@ -20,7 +20,7 @@
 #include "seccomp.h"
 #include "signal_wrap.h"
 #include "unsafe.h"
-#include "vfork.h"
+#include "vfork_hold.h"
 
 #include "poison.h"
 

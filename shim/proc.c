@@ -115,20 +115,27 @@ bool proc_private(uintptr_t address)
 	return alone;
 }
 
-long proc_status(const char *name)
+/* The first bytes of one of its files, as a string. How many, or -errno. */
+static long proc_read(uint32_t pid, const char *name, char *bytes, size_t capacity)
 {
-	char bytes[4096];
-	long fd = proc_open(0, "/status"), size;
-	const char *line;
-	long value = 0;
+	long fd = proc_open(pid, name), size;
 
 	if (fd < 0)
 		return fd;
-	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
+	size = SYS(read, fd, bytes, capacity - 1);
 	SYS(close, fd);
+	bytes[size > 0 ? size : 0] = 0;
+	return size;
+}
+
+long proc_status(const char *name)
+{
+	char bytes[4096];
+	long size = proc_read(0, "/status", bytes, sizeof(bytes)), value = 0;
+	const char *line;
+
 	if (size < 0)
 		return size;
-	bytes[size] = 0;
 	line = strstr(bytes, name);
 	if (!line)
 		return -ENOENT;
@@ -143,19 +150,13 @@ long proc_status(const char *name)
 bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count)
 {
 	char bytes[256];
-	long fd = proc_open(pid, "/syscall"), size;
 	const char *at = bytes;
 	unsigned i;
 
 	for (i = 0; i < count; i++)
 		number[i] = UINT64_MAX;
-	if (fd < 0)
+	if (proc_read(pid, "/syscall", bytes, sizeof(bytes)) <= 0)
 		return false;
-	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
-	SYS(close, fd);
-	if (size <= 0)
-		return false;
-	bytes[size] = 0;
 	for (i = 0; i < count && *at >= '0' && *at <= '9'; i++) {
 		uint64_t value = 0;
 
@@ -175,36 +176,27 @@ void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 {
 	struct path path;
 	struct text *text = path_begin(&path);
-	long fd, size;
+	char bytes[16 + 1];
+	long size;
 
 	memset(name, 0, 16);
 	text_string(text, "/task/");
 	text_decimal(text, tid);
 	text_string(text, "/comm");
-	fd = proc_open(pid, path.bytes);
-	if (fd < 0)
-		return;
-	size = SYS(read, fd, name, 16);
-	SYS(close, fd);
+	size = proc_read(pid, path.bytes, bytes, sizeof(bytes));
 	if (size > 0)
-		name[size - 1] = 0; /* the newline */
+		memcpy(name, bytes, (size_t)size - 1); /* not the newline */
 }
 
 /* "pid (name) state ppid pgrp session tty tpgid flags ...", where the name may hold anything. */
 bool proc_flags(uint32_t pid, uint64_t *flags)
 {
 	char bytes[512];
-	long fd = proc_open(pid, "/stat"), size;
 	const char *at;
 	int spaces;
 
-	if (fd < 0)
+	if (proc_read(pid, "/stat", bytes, sizeof(bytes)) <= 0)
 		return false;
-	size = SYS(read, fd, bytes, sizeof(bytes) - 1);
-	SYS(close, fd);
-	if (size <= 0)
-		return false;
-	bytes[size] = 0;
 	at = strrchr(bytes, ')');
 	for (spaces = 0; at && *at && spaces < 7; at++)
 		spaces += *at == ' ';

@@ -119,15 +119,13 @@ void signal_exec(struct signal_window *window)
 
 	signal_catch_up(window);
 	reset = window->own;
-	for (signal = 1; reset; signal++, reset >>= 1)
-		if (reset & 1) {
-			REAL(sigaction)(signal, &ignore, NULL);
-			REAL(sigaction)(signal, &deflt, NULL);
-		}
+	while ((signal = sys_signal_next(&reset))) {
+		REAL(sigaction)(signal, &ignore, NULL);
+		REAL(sigaction)(signal, &deflt, NULL);
+	}
 	reset = window->handlers & ~window->mask;
-	for (signal = 1; reset; signal++, reset >>= 1)
-		if (reset & 1)
-			REAL(sigaction)(signal, &harmless, NULL);
+	while ((signal = sys_signal_next(&reset)))
+		REAL(sigaction)(signal, &harmless, NULL);
 	mask_set(window, window->mask);
 }
 
@@ -136,9 +134,8 @@ void signal_inherit(const struct signal_window *window)
 	sys_sigset inherited = window->handlers;
 	int signal;
 
-	for (signal = 1; inherited; signal++, inherited >>= 1)
-		if (inherited & 1)
-			REAL(sigaction)(signal, &mirror[signal], NULL);
+	while ((signal = sys_signal_next(&inherited)))
+		REAL(sigaction)(signal, &mirror[signal], NULL);
 	sys_sigmask(window->mask);
 }
 
@@ -148,9 +145,8 @@ void signal_reset(const struct signal_window *window)
 	sys_sigset set = window->handlers;
 	int signal;
 
-	for (signal = 1; set; signal++, set >>= 1)
-		if (set & 1)
-			REAL(sigaction)(signal, &deflt, NULL);
+	while ((signal = sys_signal_next(&set)))
+		REAL(sigaction)(signal, &deflt, NULL);
 }
 
 void signal_hold(struct signal_window *window)
@@ -175,9 +171,8 @@ void signal_raise(sys_sigset signals)
 {
 	int signal;
 
-	for (signal = 1; signals; signal++, signals >>= 1)
-		if (signals & 1)
-			SYS(kill, sys_pid(), signal);
+	while ((signal = sys_signal_next(&signals)))
+		SYS(kill, sys_pid(), signal);
 }
 
 /* The window that a call belongs to, if the caller is a child that shares memory. */

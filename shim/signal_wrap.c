@@ -28,14 +28,6 @@ static uintptr_t entry(int signal)
 
 typedef void any_handler(int signal, siginfo_t *info, void *context);
 
-/* In a child that shares its parent's memory no word of either's may be changed. */
-static bool shares_memory(void)
-{
-	const struct window *window = thread_words.window;
-
-	return window && (window->kind == WINDOW_VFORK || window->kind == WINDOW_SHARED);
-}
-
 /*
  * The two further arguments are there, or not, as the kernel sees fit: the handler gets what came. A handler that jumps
  * out leaves this frame behind: see unsafe.c.
@@ -48,7 +40,8 @@ static void wrapper(int signal, siginfo_t *info, void *context)
 
 	if (!handler)
 		return;
-	if (shares_memory() || seccomp_confined() || thread_words.ended) {
+	/* In a child that shares its parent's memory no word of either's may be changed. */
+	if (!window_memory_is_own() || seccomp_confined() || thread_words.ended) {
 		handler(signal, info, context);
 		return;
 	}
@@ -70,7 +63,7 @@ static bool is_function(sighandler_t handler)
 /* A child that shares its parent's memory finds the parent's process there. */
 static bool is_owner(void)
 {
-	if (shares_memory())
+	if (!window_memory_is_own())
 		return false;
 	if (!owner)
 		owner = sys_pid();

@@ -76,6 +76,15 @@ static inline sys_sigset sys_sigmask(sys_sigset set)
 	return old;
 }
 
+/* Takes the lowest signal off a set; zero: it is empty. */
+static inline int sys_signal_next(sys_sigset *set)
+{
+	int signal = __builtin_ffsll((long long)*set);
+
+	*set &= *set - 1;
+	return signal;
+}
+
 /*
  * A lock for the shim's own short critical sections. Signals are blocked while it is held, so that a
  * handler that forks cannot wait for the thread it interrupted. A forked child starts with every one of

@@ -14,6 +14,7 @@
 #include "module.h"
 #include "sys.h"
 #include "thread.h"
+#include "unwind.h"
 
 #include "poison.h"
 
@@ -133,6 +134,16 @@ bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word)
 		return false;
 	*word = undo->stack_words[(address - undo->stack) / sizeof(*word)];
 	return true;
+}
+
+static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
+{
+	return undo_word(undo, address, word);
+}
+
+uintptr_t undo_returned(struct undo *undo)
+{
+	return unwind_returned(saved_word, undo);
 }
 
 /* How much is compared at once: most of it is as it was. */

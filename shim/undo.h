@@ -70,6 +70,12 @@ const uint8_t *undo_bytes(const struct undo *undo, uintptr_t address, size_t siz
 /* The word of the saved stack at `address`; false: not saved. */
 bool undo_word(const struct undo *undo, uintptr_t address, uintptr_t *word);
 
+/*
+ * In the child: below which address the frames of its parent have returned (unwind_returned()), as far as the saved stack
+ * tells.
+ */
+uintptr_t undo_returned(struct undo *undo);
+
 /* Is it put back whatever is known of the site, while the process has one thread? */
 bool undo_saves_always(const struct box_write *write);
 

@@ -314,28 +314,12 @@ static bool count(enum spork_violation kind, enum hook hook, uintptr_t where, ui
 /* Is it one that unsafe_thread() tells? */
 static bool starts_thread(enum hook hook, const struct hook_arguments *arguments)
 {
-	const struct sigevent *event;
+	const struct sigevent *event =
+		hook == HOOK_timer_create ? (const struct sigevent *)arguments->value[1] : NULL;
 
-	switch (hook) {
-	case HOOK_pthread_create:
-	case HOOK_thrd_create:
-		return true;
-	case HOOK_aio_read:
-	case HOOK_aio_read64:
-	case HOOK_aio_write:
-	case HOOK_aio_write64:
-	case HOOK_aio_fsync:
-	case HOOK_aio_fsync64:
-	case HOOK_lio_listio:
-	case HOOK_lio_listio64:
-	case HOOK_getaddrinfo_a:
-		return config.locks;
-	case HOOK_timer_create:
-		event = (const struct sigevent *)arguments->value[1];
-		return config.locks && event && event->sigev_notify == SIGEV_THREAD;
-	default:
-		return false;
-	}
+	return hook == HOOK_pthread_create || hook == HOOK_thrd_create ||
+	       (config.locks &&
+		unsafe_makes_thread(hook, event && event->sigev_notify == SIGEV_THREAD));
 }
 
 static bool does_nothing(enum hook hook, const struct hook_arguments *arguments)

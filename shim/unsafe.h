@@ -38,12 +38,9 @@ void unsafe_call(enum hook hook, const struct hook_arguments *arguments, uintptr
 /* The call starts a thread, or makes libc start one. errno is kept. */
 void unsafe_thread(enum hook hook, uintptr_t where);
 
-/* The same, where it is such a call; of timer_create() `notifies` tells. */
-static inline __attribute__((always_inline)) void
-unsafe_perhaps_thread(enum hook hook, uintptr_t where, bool notifies)
+/* Is it one that makes libc start a thread? Of timer_create() `notifies` tells. */
+static inline __attribute__((always_inline)) bool unsafe_makes_thread(enum hook hook, bool notifies)
 {
-	if (__builtin_expect(!thread_words.child_call, 1))
-		return;
 	switch (hook) {
 	case HOOK_aio_read:
 	case HOOK_aio_read64:
@@ -54,15 +51,21 @@ unsafe_perhaps_thread(enum hook hook, uintptr_t where, bool notifies)
 	case HOOK_lio_listio:
 	case HOOK_lio_listio64:
 	case HOOK_getaddrinfo_a:
-		unsafe_thread(hook, where);
-		break;
+		return true;
 	case HOOK_timer_create:
-		if (notifies)
-			unsafe_thread(hook, where);
-		break;
+		return notifies;
 	default:
-		break;
+		return false;
 	}
+}
+
+/* unsafe_thread() where it is such a call. */
+static inline __attribute__((always_inline)) void
+unsafe_perhaps_thread(enum hook hook, uintptr_t where, bool notifies)
+{
+	if (__builtin_expect(thread_words.child_call != 0, 0) &&
+	    unsafe_makes_thread(hook, notifies))
+		unsafe_thread(hook, where);
 }
 
 /*

@@ -5,7 +5,6 @@
 #include "vfork.h"
 
 #include <linux/kcmp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
@@ -14,7 +13,6 @@
 #include "config.h"
 #include "module.h"
 #include "outcome.h"
-#include "proc.h"
 #include "record.h"
 #include "report.h"
 #include "site.h"
@@ -25,12 +23,6 @@
 
 /* A child's own frames reach no further down. */
 #define FRAMES_BELOW ((uintptr_t)1 << 20)
-
-/* A descriptor that a child is unlikely to have a use for. */
-#define HOLD_DESCRIPTOR 512
-
-/* The end of the pipe that a parent, or this process's, waits for: no other child may keep it open. */
-static int held_end CHILD_STATE = -1;
 
 /* An emulator makes a real fork of the clone (qemu-user does). */
 static bool memory_is_copied;
@@ -138,14 +130,8 @@ static void check_signals(struct window *window)
 	if (!held)
 		return;
 	held &= signal_pending();
-	for (signal = 1; held; signal++, held >>= 1)
-		if (held & 1)
-			report(window, BOX_VIOLATION_VFORK_SIGNAL_HANDLER, "", signal);
-}
-
-static bool saved_word(void *undo, uintptr_t address, uintptr_t *word)
-{
-	return undo_word(undo, address, word);
+	while ((signal = sys_signal_next(&held)))
+		report(window, BOX_VIOLATION_VFORK_SIGNAL_HANDLER, "", signal);
 }
 
 /* The child executes, or ends. */
@@ -154,7 +140,7 @@ static void finish(struct window *window)
 	check_signals(window);
 	vfork_memory_check(window);
 	if (window->vfork.returned)
-		window->returned = unwind_returned(saved_word, &window->undo);
+		window->returned = undo_returned(&window->undo);
 }
 
 /* Is the call made through the frame that called vfork(), which returns to where it did? */
@@ -454,76 +440,4 @@ long vfork_close(struct window *window, long pid)
 	vfork_memory_drop(window);
 	pthread_setcancelstate(window->cancel_state, NULL);
 	return window->upgrade ? 0 : pid;
-}
-
-void vfork_hold(struct vfork_hold *hold)
-{
-	int none = -1;
-
-	hold->end[0] = hold->end[1] = -1;
-	if (SYS(pipe2, hold->end, O_CLOEXEC)) {
-		hold->end[0] = hold->end[1] = -1;
-	} else if (!__atomic_compare_exchange_n(&held_end, &none, hold->end[1], false,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-		/* Another thread's is there: this one goes without. */
-		SYS(close, hold->end[0]);
-		SYS(close, hold->end[1]);
-		hold->end[0] = hold->end[1] = -1;
-	}
-}
-
-void vfork_held_child(const struct vfork_hold *hold)
-{
-	long high;
-
-	if (hold->end[0] < 0)
-		return;
-	high = SYS(fcntl, hold->end[1], F_DUPFD_CLOEXEC, HOLD_DESCRIPTOR);
-	SYS(close, hold->end[0]);
-	if (high >= 0)
-		SYS(close, hold->end[1]);
-	held_end = high >= 0 ? (int)high : hold->end[1];
-}
-
-void vfork_hold_after_fork(void)
-{
-	if (held_end >= 0)
-		SYS(close, held_end);
-	RESET(held_end, -1);
-}
-
-/*
- * Does it run the program that it was forked from, still? The kernel's flags tell (PF_FORKNOEXEC, include/linux/sched.h),
- * in the ninth field of /proc/PID/stat. Without /proc, as long as it has not ended.
- */
-static bool is_on_the_way(long pid)
-{
-	uint64_t flags;
-	siginfo_t info;
-
-	memset(&info, 0, sizeof(info));
-	if (SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) || info.si_pid)
-		return false;
-	return !proc_flags((uint32_t)pid, &flags) || flags & 0x40;
-}
-
-void vfork_held_wait(const struct vfork_hold *hold, long pid)
-{
-	struct pollfd end = { .fd = hold->end[0], .events = POLLIN };
-	struct timespec nap = { .tv_nsec = 2000000 };
-
-	if (hold->end[1] >= 0) {
-		__atomic_store_n(&held_end, -1, __ATOMIC_RELEASE);
-		SYS(close, hold->end[1]);
-	}
-	/* The end of the pipe comes first as a rule; but children close what they find, and others may have it. */
-	while (pid > 0 && is_on_the_way(pid)) {
-		SYS(ppoll, &end, 1, &nap, NULL, 0);
-		if (end.revents) {
-			end.fd = -1;
-			nap.tv_nsec = 300000;
-		}
-	}
-	if (hold->end[0] >= 0)
-		SYS(close, hold->end[0]);
 }

@@ -257,9 +257,8 @@ void vfork_memory_check(struct window *window)
 	vfork->compared = true;
 	/* Frames that have returned are the child's to write over. */
 	if (!vfork->returned)
-		differences(window, window->undo.stack + skip,
-			    (const uint8_t *)undo->stack_words + skip,
-			    window->undo.stack_size - skip, wrote_stack);
+		differences(window, undo->stack + skip, (const uint8_t *)undo->stack_words + skip,
+			    undo->stack_size - skip, wrote_stack);
 	if (vfork->unmapped)
 		return;
 	for (i = 0; vfork->copy && i < vfork->segments; i++)
@@ -284,7 +283,7 @@ void vfork_memory_keep(struct window *window)
 {
 	uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = window->undo.stack_size / WRITE_UNIT;
+	size_t unit, units = undo->stack_size / WRITE_UNIT;
 
 	if (!undo->alone || window->vfork.exec_failed)
 		return;
@@ -298,10 +297,10 @@ static void restore_stack(const struct window *window)
 {
 	const uint8_t *written = window->vfork_stack.written;
 	const struct undo *undo = &window->undo;
-	size_t unit, units = window->undo.stack_size / WRITE_UNIT;
+	size_t unit, units = undo->stack_size / WRITE_UNIT;
 
 	if (!window->vfork.exec_failed) {
-		undo_restore_stack(undo, undo->stack + window->undo.stack_size);
+		undo_restore_stack(undo, undo->stack + undo->stack_size);
 		return;
 	}
 	for (unit = 0; unit < units; unit++)

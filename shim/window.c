@@ -22,6 +22,7 @@
 #include "thread.h"
 #include "tier.h"
 #include "vfork.h"
+#include "vfork_hold.h"
 
 #include "poison.h"
 

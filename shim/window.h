@@ -36,6 +36,9 @@ struct entry_registers {
 	uintptr_t frame_pointer;
 };
 
+/* Descriptors that a window keeps for itself lie from here on, where a child is unlikely to have a use for one. */
+#define WINDOW_DESCRIPTOR 512
+
 /* The flags of an open file description as a child found them; `fd` is the window's own. */
 struct window_flags {
 	int fd, flags;

@@ -89,10 +89,12 @@ ended $second second
 /bin/sh -c 'exit 3' | /bin/sh -c 'cat; exit 4' &
 wait $!
 echo "pipeline $?"
-/bin/true &
+/bin/sh -c 'kill -STOP $$; exit 0' &
+stopped $!
 fg >/dev/null
 echo "foreground $?"
-(/bin/sleep 0.05; exit 5) &
+(/bin/sh -c 'kill -STOP $PPID'; exit 5) &
+stopped $!
 fg %% >/dev/null
 echo "foreground $?"
 { /bin/sleep 5 & } ; pid=$!

@@ -12,7 +12,6 @@
  *   failed   before an exec that fails; what it stores afterwards is errno, handed to the parent, and stays
  *   block    none: arguments for exec in the child's own block, which are no variables of the caller's
  *   outer    a local of the caller of the function that called vfork()
- *   thread   an int, in a thread, while others use the heap
  *   twin     the child reads them, and writes to its own frames
  *
  * Bare, the parent finds the child's value and would act on it: it prints a status that is not 0.
@@ -87,7 +86,6 @@ LOCAL(wide, NONE, vfork, long status = 0, long, WIDE, printf("parent sees status
 LOCAL(member, NONE, vfork, struct outcome status = { 0 }, struct outcome, MEMBER, printf("parent sees status %d\n", status.status))
 LOCAL(plain, UNOPTIMIZED, vfork, int status = 0, int, NUMBER, printf("parent sees status %d\n", status))
 LOCAL(other, NONE, __vfork, int status = 0, int, NUMBER, printf("parent sees status %d\n", status))
-LOCAL(thread, NONE, vfork, int status = 0, int, NUMBER, printf("parent sees status %d\n", status))
 /* clang-format on */
 
 HELPER void child_failed(volatile int *status, volatile int *failed)
@@ -259,36 +257,21 @@ static const struct {
 	{ "wide", same_wide, callee_wide },	  { "member", same_member, callee_member },
 	{ "plain", same_plain, callee_plain },	  { "other", same_other, callee_other },
 	{ "failed", same_failed, callee_failed }, { "outer", outer_same, outer_callee },
-	{ "thread", same_thread, callee_thread }, { "twin", run_twin, run_twin },
-	{ "block", same_block, callee_block },
+	{ "twin", run_twin, run_twin },		  { "block", same_block, callee_block },
 };
-
-static void *run(void *function)
-{
-	(*(pid_t(**)(void))function)();
-	return NULL;
-}
 
 int main(int argc, char **argv)
 {
 	const char *name = string_argument(argc, argv, 1, "twin");
 	int same = !strcmp(string_argument(argc, argv, 2, "same"), "same"), i;
 	pid_t (*function)(void);
-	pthread_t thread;
 
 	setup();
 	for (i = 0; i < COUNT(faults); i++) {
 		if (strcmp(faults[i].name, name))
 			continue;
 		function = same ? faults[i].same : faults[i].callee;
-		if (strcmp(name, "thread")) {
-			function();
-			return 0;
-		}
-		start_churning(2);
-		if (pthread_create(&thread, NULL, run, &function))
-			return 97;
-		pthread_join(thread, NULL);
+		function();
 		return 0;
 	}
 	return 99;
