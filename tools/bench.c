@@ -270,11 +270,11 @@ static int bench_measure(const struct request *request, struct bench_result *res
 }
 
 /* A tool that was built with sanitizers cannot measure the shim. */
-static int self_check(const char *shim)
+static int self_check(void)
 {
 	char why[600];
 
-	if (elf_traceable("/proc/self/exe", shim, why, sizeof(why)) == TRACE_YES)
+	if (elf_traceable("/proc/self/exe", why, sizeof(why)) == TRACE_YES)
 		return 0;
 	complain("spork itself cannot be traced: %s", why);
 	return STATUS_FAILED;
@@ -304,7 +304,7 @@ static int bench_main(int argc, char **argv)
 	}
 	failed = launch_shim(request.shim);
 	if (!failed)
-		failed = self_check(request.shim);
+		failed = self_check();
 	if (!failed)
 		failed = output_open(&request.output, stdout);
 	for (i = 0; !failed && benches[i]; i++) {

@@ -348,7 +348,7 @@ static char **environment_make(const struct run *run)
 static void traceable_say(struct run *run, const char *command)
 {
 	char why[600];
-	enum traceable verdict = elf_traceable(run->program, run->shim, why, sizeof(why));
+	enum traceable verdict = elf_traceable(run->program, why, sizeof(why));
 
 	run->preload = verdict != TRACE_HARMFUL;
 	if (verdict != TRACE_YES)

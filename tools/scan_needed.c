@@ -166,6 +166,7 @@ static int library_at(const char *path, const struct scan_file *user)
 	if (i == libraries || !library[i]->file.class || library[i]->file.class != user->class ||
 	    library[i]->file.machine != user->machine)
 		return -1;
+	library[i]->used = true;
 	return i;
 }
 
@@ -342,7 +343,7 @@ struct scan_library *scan_library_next(void)
 	int i;
 
 	for (i = 0; i < libraries; i++)
-		if (!library[i]->printed) {
+		if (!library[i]->printed && (library[i]->used || library[i]->file.problem[0])) {
 			library[i]->printed = true;
 			return library[i];
 		}

@@ -313,7 +313,7 @@ enum traceable {
 };
 
 /* `why` gets the reason, as in "it is statically linked". Unreadable files are TRACE_YES. */
-enum traceable elf_traceable(const char *path, const char *shim, char *why, size_t size);
+enum traceable elf_traceable(const char *path, char *why, size_t size);
 
 /* ---- live.c: violations as they happen ---- */
 
