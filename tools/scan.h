@@ -41,6 +41,8 @@ enum scan_kind { KIND_PROGRAM, KIND_LIBRARY, KIND_OBJECT, KIND_CORE, KIND_OTHER 
 	SCAN_REASON(STATIC_PIE, "static-pie", "it is statically linked (static-pie)")              \
 	SCAN_REASON(OTHER_LIBC, "other-libc", "it uses another libc")                              \
 	SCAN_REASON(ASAN, "asan", "it is built with AddressSanitizer")                             \
+	SCAN_REASON(TSAN, "tsan", "it is built with ThreadSanitizer")                              \
+	SCAN_REASON(MSAN, "msan", "it is built with MemorySanitizer")                              \
 	SCAN_REASON(SET_USER_ID, "set-user-id", "it is set-user-ID")                               \
 	SCAN_REASON(SET_GROUP_ID, "set-group-id", "it is set-group-ID")                            \
 	SCAN_REASON(CAPABILITIES, "file-capabilities", "it has file capabilities")
@@ -76,7 +78,8 @@ struct scan_file {
 	unsigned reasons;			      /* bits of enum scan_reason */
 	const char *libc;			      /* static; NULL: it shows none */
 	char *interpreter, *soname, *runpath, *rpath; /* NULL: none */
-	bool go, asan;
+	bool go;
+	unsigned sanitizer;	 /* the bit of its reason; zero: none */
 	bool is_loader, is_libc; /* glibc's; its loader is a part of it */
 	char *needed[SCAN_NEEDED];
 	unsigned needed_count;
@@ -165,6 +168,9 @@ Elf_Data *scan_image_at(struct scan_image *image, uint64_t address, uint64_t siz
 /* Bytes from there to the end of the segment's part of the file; zero: it has none there. */
 uint64_t scan_image_left(struct scan_image *image, uint64_t address);
 
+/* Whether its data that are not code hold that text. */
+bool scan_image_has(struct scan_image *image, const char *text);
+
 /* The data of a section, unless it is too large or lies outside of the file. */
 Elf_Data *scan_section_data(struct scan_file *file, Elf_Scn *section, const GElf_Shdr *header);
 /* The string table that `index` names; empty where there is none. */
@@ -188,8 +194,9 @@ bool scan_symbols_open(struct scan_symbols *symbols, struct scan_file *file,
 /* False: there are no more. `name` is NULL where it lies outside of its table. */
 bool scan_symbols_get(const struct scan_symbols *symbols, int index, GElf_Sym *symbol,
 		      const char **name);
-/* Whether the file has a symbol of that name and does not only need it. */
-bool scan_symbol_defined(struct scan_file *file, struct scan_image *image, const char *name);
+/* A symbol of the loader's table by its name; false: it has none. */
+bool scan_symbol_find(struct scan_file *file, struct scan_image *image, const char *wanted,
+		      GElf_Sym *symbol);
 
 void scan_imports_read(struct scan_file *file, struct scan_image *image);
 const char *scan_family_name(enum scan_family family);

@@ -89,6 +89,9 @@ struct nearest {
 	bool inside;
 };
 
+/* A function without a size, of assembly, is no larger; what lies farther has lost its symbol. */
+#define FAR 1024
+
 /* The function that holds the address, or, where sizes are missing, starts last before it. */
 static void nearest_look(struct nearest *nearest, const GElf_Sym *symbol, const char *name,
 			 uint64_t addr)
@@ -100,7 +103,7 @@ static void nearest_look(struct nearest *nearest, const GElf_Sym *symbol, const 
 		return;
 	if (symbol->st_shndx == SHN_UNDEF || symbol->st_value > addr || !*name || *name == '$')
 		return;
-	if (!inside && (symbol->st_size || nearest->inside))
+	if (!inside && (symbol->st_size || nearest->inside || addr - symbol->st_value > FAR))
 		return;
 	if (nearest->name && nearest->inside == inside && nearest->addr >= symbol->st_value)
 		return;

@@ -311,8 +311,7 @@ static void judge(struct scan_file *file, const GElf_Ehdr *header, bool pie, boo
 				 << (header->e_type == ET_EXEC ? REASON_STATIC : REASON_STATIC_PIE);
 	if (file->libc && strcmp(file->libc, "glibc"))
 		file->reasons |= 1u << REASON_OTHER_LIBC;
-	if (file->asan)
-		file->reasons |= 1u << REASON_ASAN;
+	file->reasons |= file->sanitizer;
 }
 
 static enum scan_kind kind_of(const GElf_Ehdr *header)
@@ -331,19 +330,50 @@ static enum scan_kind kind_of(const GElf_Ehdr *header)
 	}
 }
 
-/* AddressSanitizer shows as a needed library, or, linked in, by the symbol that starts it. */
-static void asan_read(struct scan_file *file, struct scan_image *image)
-{
-	const char *name;
-	unsigned i;
+static const struct sanitizer {
+	const char *library, *start, *text;
+	unsigned reason;
+} sanitizers[] = {
+	{ "libasan.so", "__asan_init", "AddressSanitizer: ", REASON_ASAN },
+	{ "libclang_rt.asan", "__asan_init", "AddressSanitizer: ", REASON_ASAN },
+	{ "libtsan.so", "__tsan_init", "ThreadSanitizer: ", REASON_TSAN },
+	{ "libclang_rt.tsan", "__tsan_init", "ThreadSanitizer: ", REASON_TSAN },
+	{ "libclang_rt.msan", "__msan_init", "MemorySanitizer: ", REASON_MSAN },
+};
 
-	for (i = 0; i < file->needed_count && !file->asan; i++) {
-		name = path_base(file->needed[i]);
-		file->asan = !strncmp(name, "libasan.so", 10) ||
-			     !strncmp(name, "libclang_rt.asan", 16);
-	}
-	if (!file->asan)
-		file->asan = scan_symbol_defined(file, image, "__asan_init");
+#define SANITIZERS (sizeof(sanitizers) / sizeof(*sanitizers))
+
+/* A function that programs call and never define, and that the sanitizers take the place of. */
+#define INTERCEPTED "__isoc99_vsscanf"
+
+/*
+ * A sanitizer shows as a needed library, or by the symbol that starts it; linked in by gcc it has none for the
+ * loader, and shows by what it takes the place of, and by its messages.
+ */
+static bool sanitizer_is(const struct sanitizer *sanitizer, struct scan_file *file,
+			 struct scan_image *image, bool intercepts)
+{
+	unsigned i;
+	GElf_Sym symbol;
+
+	for (i = 0; i < file->needed_count; i++)
+		if (!strncmp(path_base(file->needed[i]), sanitizer->library,
+			     strlen(sanitizer->library)))
+			return true;
+	return scan_symbol_find(file, image, sanitizer->start, &symbol) ||
+	       (intercepts && scan_image_has(image, sanitizer->text));
+}
+
+static void sanitizer_read(struct scan_file *file, struct scan_image *image)
+{
+	GElf_Sym symbol;
+	bool intercepts = scan_symbol_find(file, image, INTERCEPTED, &symbol) &&
+			  symbol.st_shndx != SHN_UNDEF && !file->soname;
+	size_t i;
+
+	for (i = 0; i < SANITIZERS && !file->sanitizer; i++)
+		if (sanitizer_is(&sanitizers[i], file, image, intercepts))
+			file->sanitizer = 1u << sanitizers[i].reason;
 }
 
 static void facts_read(struct scan_file *file, struct scan_image *image)
@@ -362,7 +392,7 @@ static void facts_read(struct scan_file *file, struct scan_image *image)
 	scan_image_link(image, file);
 	pie = dynamic_read(file, image);
 	scan_imports_read(file, image);
-	asan_read(file, image);
+	sanitizer_read(file, image);
 	judge(file, &image->header, pie, false);
 	rights_read(file, image);
 }

@@ -199,6 +199,22 @@ void scan_image_link(struct scan_image *image, struct scan_file *file)
 		scan_problem(file, "its string table lies outside of the file");
 }
 
+bool scan_image_has(struct scan_image *image, const char *text)
+{
+	GElf_Phdr segment;
+	Elf_Data *data;
+	size_t i;
+
+	for (i = 0; i < image->segments && gelf_getphdr(image->elf, (int)i, &segment); i++) {
+		if (segment.p_type != PT_LOAD || segment.p_flags & PF_X)
+			continue;
+		data = scan_image_at(image, segment.p_vaddr, segment.p_filesz, ELF_T_BYTE);
+		if (data && memmem(data->d_buf, data->d_size, text, strlen(text)))
+			return true;
+	}
+	return false;
+}
+
 Elf_Scn *scan_section_find(Elf *elf, GElf_Word type, GElf_Shdr *header)
 {
 	Elf_Scn *section = NULL;

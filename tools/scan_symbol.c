@@ -93,8 +93,8 @@ const char *scan_family_name(enum scan_family family)
 }
 
 /*
- * How many symbols the loader's table has: as many as its hash table reaches. Where that cannot be read, up to the
- * string table, which linkers put behind it.
+ * How many symbols the loader's table has is told by its hash tables alone. GNU's holds only what a file defines,
+ * which comes last: zero where it is empty, or cannot be read.
  */
 static uint64_t gnu_hash_count(struct scan_image *image, uint64_t table)
 {
@@ -116,7 +116,7 @@ static uint64_t gnu_hash_count(struct scan_image *image, uint64_t table)
 		if (word[i] > last)
 			last = word[i];
 	if (last < head[1])
-		return head[1];
+		return 0;
 	chains_at = buckets_at + (uint64_t)head[0] * 4;
 	chain = chains_at + (last - head[1]) * 4;
 	left = scan_image_left(image, chain) / 4;
@@ -132,9 +132,24 @@ static uint64_t gnu_hash_count(struct scan_image *image, uint64_t table)
 	return 0;
 }
 
+/* The symbols end where another table starts, at the latest. */
+static uint64_t distance_count(struct scan_image *image, uint64_t symbols)
+{
+	static const int64_t tags[] = { DT_STRTAB,   DT_VERSYM, DT_VERNEED, DT_VERDEF, DT_HASH,
+					DT_GNU_HASH, DT_RELA,	DT_REL,	    DT_JMPREL };
+	uint64_t end = UINT64_MAX, at;
+	size_t i;
+
+	for (i = 0; i < sizeof(tags) / sizeof(*tags); i++)
+		if (scan_image_dynamic(image, tags[i], &at) && at > symbols && at < end)
+			end = at;
+	return end == UINT64_MAX ?
+		       0 :
+		       (end - symbols) / gelf_fsize(image->elf, ELF_T_SYM, 1, EV_CURRENT);
+}
+
 static uint64_t dynamic_count(struct scan_image *image, uint64_t symbols)
 {
-	size_t entry = gelf_fsize(image->elf, ELF_T_SYM, 1, EV_CURRENT);
 	uint64_t table, count = 0;
 	Elf_Data *data;
 
@@ -143,9 +158,7 @@ static uint64_t dynamic_count(struct scan_image *image, uint64_t symbols)
 	if (!count && scan_image_dynamic(image, DT_HASH, &table) &&
 	    (data = scan_image_at(image, table, 8, ELF_T_WORD)))
 		count = ((const uint32_t *)data->d_buf)[1];
-	if (!count && scan_image_dynamic(image, DT_STRTAB, &table) && table > symbols)
-		count = (table - symbols) / entry;
-	return count;
+	return count ? count : distance_count(image, symbols);
 }
 
 static bool dynsym_open(struct scan_symbols *symbols, struct scan_file *file,
@@ -188,22 +201,18 @@ bool scan_symbols_get(const struct scan_symbols *symbols, int index, GElf_Sym *s
 	return true;
 }
 
-bool scan_symbol_defined(struct scan_file *file, struct scan_image *image, const char *wanted)
+bool scan_symbol_find(struct scan_file *file, struct scan_image *image, const char *wanted,
+		      GElf_Sym *symbol)
 {
-	static const enum scan_table tables[] = { SCAN_DYNSYM, SCAN_SYMTAB };
 	struct scan_symbols symbols;
-	GElf_Sym symbol;
 	const char *name;
-	size_t at;
 	int i;
 
-	for (at = 0; at < 2; at++) {
-		if (!scan_symbols_open(&symbols, file, image, tables[at]))
-			continue;
-		for (i = 1; scan_symbols_get(&symbols, i, &symbol, &name); i++)
-			if (name && symbol.st_shndx != SHN_UNDEF && !strcmp(name, wanted))
-				return true;
-	}
+	if (!scan_symbols_open(&symbols, file, image, SCAN_DYNSYM))
+		return false;
+	for (i = 1; scan_symbols_get(&symbols, i, symbol, &name); i++)
+		if (name && !strcmp(name, wanted))
+			return true;
 	return false;
 }
 
