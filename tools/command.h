@@ -66,9 +66,6 @@ void option_print(FILE *file, const struct option_row *row);
 void help_overview(FILE *file);
 void help_command_text(FILE *file, const struct command *command);
 
-/* The text wrapped at column 79, each line indented; the first starts at `column`. */
-void help_wrap(FILE *file, const char *text, int indent, int column);
-
 /* manual.c: mdoc source of a page ("spork", "spork-run", "spork-options", "spork-violations").
  * Returns 0, or -1 where there is no such page. */
 int manual_print(FILE *file, const char *page);

@@ -28,27 +28,17 @@ static const struct note exits[] = {
 	{ 0 },
 };
 
-void help_wrap(FILE *file, const char *text, int indent, int column)
+/* As wide as a terminal is, but no wider than lines are read easily. */
+static int width_of(FILE *file)
 {
-	while (*text) {
-		int length = (int)strcspn(text, " ");
+	int width = output_width(file);
 
-		if (column < indent) {
-			fprintf(file, "%*s", indent - column, "");
-			column = indent;
-		} else if (column > indent && column + 1 + length > WIDTH) {
-			fprintf(file, "\n%*s", indent, "");
-			column = indent;
-		} else if (column > indent) {
-			fputc(' ', file);
-			column++;
-		}
-		fprintf(file, "%.*s", length, text);
-		column += length;
-		text += length;
-		text += *text == ' ';
-	}
-	fputc('\n', file);
+	return width && width < WIDTH ? width : WIDTH;
+}
+
+static void wrap(FILE *file, const char *text, int indent, int column)
+{
+	output_wrap(file, text, indent, column, width_of(file));
 }
 
 void help_overview(FILE *file)
@@ -76,7 +66,7 @@ static void notes_print(FILE *file, const char *title, const struct note *notes,
 			fputc('\n', file);
 			column = 0;
 		}
-		help_wrap(file, notes->text, indent, column);
+		wrap(file, notes->text, indent, column);
 	}
 }
 
@@ -93,7 +83,7 @@ static void options_print(FILE *file, const struct command *command)
 			fprintf(file, shown->id < OPTION_LONG ? "  " : "      ");
 			option_print(file, shown);
 			fputc('\n', file);
-			help_wrap(file, shown->help, 10, 0);
+			wrap(file, shown->help, 10, 0);
 		}
 		if (!row->id)
 			return;
@@ -108,7 +98,7 @@ void help_command_text(FILE *file, const struct command *command)
 	fprintf(file, "usage: spork %s [OPTION]... %s\n", command->name, command->operands);
 	for (i = 0; command->description[i]; i++) {
 		fputc('\n', file);
-		help_wrap(file, command->description[i], 0, 0);
+		wrap(file, command->description[i], 0, 0);
 	}
 	options_print(file, command);
 	notes_print(file, "Environment", command->environment, 18);

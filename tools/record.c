@@ -227,6 +227,7 @@ static void json_finding(const struct view *view, struct json *json, const struc
 static void json_site(const struct view *view, struct json *json, const struct box_site *site)
 {
 	struct place place = symbols_code(view->symbols, &site->frame[0]);
+	char *advice = advice_site(site);
 
 	record_open(json, "site");
 	json_key(json, "id");
@@ -238,8 +239,10 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_key_string(json, "state", box_site_state_name(site->state));
 	json_key_string(json, "reason", box_reason_name(site->reason));
 	json_finding(view, json, site);
+	json_key_string(json, "advice", advice);
 	json_key_number(json, "fallbacks", site->fallbacks);
 	json_key_string(json, "fallback_reason", box_reason_name(site->fallback_reason));
+	json_key_string(json, "fallback_advice", advice_reason(site->fallback_reason));
 	json_key_number(json, "spawns", site->spawns);
 	json_by_tier(json, site->by_tier);
 	json_key_number(json, "upgrades", site->upgrades);
@@ -250,6 +253,7 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_stack_writes(json, site);
 	json_stack(view, json, site->frame, site->frames);
 	record_close(json);
+	free(advice);
 }
 
 /* A lock without a symbol goes by where it was initialised; NULL: not known. */

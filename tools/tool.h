@@ -37,6 +37,7 @@ struct output {
 	enum output_color when;
 	FILE *file;
 	bool color;
+	int width; /* columns that a line may have; zero: any number */
 };
 
 /* clang-format off */
@@ -58,6 +59,15 @@ int output_close(struct output *output);
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_RED, STYLE_YELLOW };
 /* Switches the style, where there is colour. */
 void output_style(struct output *output, enum style style);
+
+/* Of a terminal, or what COLUMNS says; zero: neither. */
+int output_width(FILE *file);
+
+/*
+ * Prints text that begins at `column` and has come from spork or is clean, wrapped at `width` (zero: not at all), with
+ * further lines indented.
+ */
+void output_wrap(FILE *file, const char *text, int indent, int column, int width);
 
 struct duration {
 	char text[24];
@@ -292,6 +302,13 @@ void view_json_sites(const struct view *view);
 void view_json_violations(const struct view *view);
 /* text_message(), to be freed. */
 char *view_message(const struct view *view, const struct box_violation *violation);
+
+/* ---- advice.c: what would be needed for a site to be promoted ---- */
+
+/* In words, without the site's own; NULL: nothing, or the reason is not known. */
+const char *advice_reason(uint32_t reason);
+/* For this site, naming the function that refused it, clean and to be freed; NULL: nothing. */
+char *advice_site(const struct box_site *site);
 
 /* ---- config.c: options of the shim ---- */
 
