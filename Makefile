@@ -15,6 +15,10 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+# Where Debian's zsh looks: /usr/share is for packages.
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 DESTDIR ?=
 
 ifeq ($(origin CC),default)
@@ -62,6 +66,8 @@ VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
+# The same for each shell, as its folder wants it named.
+COMPLETIONS := $(addprefix $(O)/completion/,bash/spork zsh/_spork fish/spork.fish)
 
 # A version script: generated where the tree has a template, because the table of hooks decides.
 ifneq ($(wildcard shim/shim.map.in),)
@@ -71,7 +77,7 @@ SHIM_MAP := $(wildcard shim/shim.map)
 endif
 SHIM_LDFLAGS += $(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP))
 
-all: $(O)/libspork.so $(O)/spork $(MAN_PAGES)
+all: $(O)/libspork.so $(O)/spork $(MAN_PAGES) $(COMPLETIONS)
 
 # The shim may need libc and nothing else, or it could not be preloaded into everything.
 $(O)/libspork.so: $(SHIM_OBJECTS) $(SHIM_MAP) $(O)/flags
@@ -96,6 +102,10 @@ $(O)/shim.map: shim/shim.map.in $(O)/flags
 
 $(O)/man/%: $(O)/spork
 	$(call quiet,MAN,$@)$(O)/spork help --man $(basename $*) >$@.tmp && mv $@.tmp $@
+
+$(COMPLETIONS): $(O)/spork
+	@mkdir -p $(@D)
+	$(call quiet,GEN,$@)$(O)/spork help --completion $(notdir $(@D)) >$@.tmp && mv $@.tmp $@
 
 $(O)/tools/%.o: tools/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -170,13 +180,16 @@ install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	$(foreach page,$(MAN_PAGES),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
+	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(call man_page,$(page)))
+	rm -f $(foreach file,$(COMPLETIONS),$(DESTDIR)$(call completion,$(file)))
 	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
 
 man_page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+completion = $(or $(if $(filter %/fish/spork.fish,$(1)),$(FISHDIR)),$(if $(filter %/_spork,$(1)),$(ZSHDIR)),$(BASHDIR))/$(notdir $(1))
 define newline
 
 
@@ -201,7 +214,7 @@ help:
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
-		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
+		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR= BASHDIR= ZSHDIR= FISHDIR=' \
 		'make uninstall  the same variables' \
 		'make dist       a tarball of the last commit' \
 		'make clean      remove build/' \

@@ -109,14 +109,14 @@ print(eval(sys.argv[1]))' "$1" <<<"$output"
 	"$VICTIMS/make_box" reasons box
 	sites box
 	assert_line --index 0 --regexp '^site +call +state +spawns +fork +vfork +lean +spawn +upgrades +p50 +p99$'
-	for columns in 64 80 100 200; do
+	for columns in 70 80 100 200; do
 		COLUMNS=$columns sites box
 		# The table, and what is told in words; names are not cut.
 		while IFS= read -r line; do
 			[ "${#line}" -le "$columns" ] || fail "$columns: $line"
 		done < <(grep -E '^[^ ]|^    needed|^            ' <<<"$output")
 	done
-	COLUMNS=64 sites box
+	COLUMNS=70 sites box
 	refute_line --index 0 --partial lean
 	assert_line --index 0 --partial spawns
 	assert_line --index 1 --regexp '\+0x[0-9a-f]+ +fork +refused '

@@ -22,11 +22,11 @@ static const struct option_row options[] = {
 	{ 'w', "warmup", "N", "take N rounds before that do not count (3, or 1 with --quick)" },
 	{ 'c', "case", "CASE", "measure only that case; may be repeated" },
 	{ OPTION_QUICK, "quick", NULL, "take short samples; the figures are rough" },
-	{ 'f', "format", "FORMAT",
+	{ 'f', "format", "text|json|csv",
 	  "print text (the default), json (one object a line) or csv (one line a case and configuration)" },
 	{ 'O', "output", "FILE", "print to FILE instead of standard output" },
-	{ OPTION_COLOR, "color", "WHEN",
-	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" },
+	{ OPTION_COLOR, "color", "auto|always|never",
+	  "use colour; auto, the default: on a terminal without NO_COLOR" },
 	{ 0 },
 };
 

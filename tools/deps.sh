@@ -30,9 +30,11 @@ packages() {
 		run  at            at
 		run  busybox       busybox
 		run  cron          cron
+		run  fish          fish
 		run  gdb           gdb
 		run  ksh93u+m      ksh93
 		run  mksh          mksh
+		run  musl-tools    musl-gcc
 		run  nginx         nginx
 		run  openjdk-17-jdk-headless javac
 		run  openssh-client ssh

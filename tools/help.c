@@ -12,7 +12,11 @@
 
 #define WIDTH 79
 
+enum { OPTION_COMPLETION = OPTION_OWN };
+
 static const struct option_row options[] = {
+	{ OPTION_COMPLETION, "completion", "bash|zsh|fish",
+	  "print, instead, what completes the words of spork's commands in that shell" },
 	{ 'm', "man", "PAGE", NULL },
 	{ 0 },
 };
@@ -109,14 +113,23 @@ void help_command_text(FILE *file, const struct command *command)
 static int help_main(int argc, char **argv)
 {
 	const struct command *command;
-	const char *page = NULL;
+	const char *page = NULL, *shell = NULL;
 	int option;
 
 	while ((option = option_next(&help_command, argc, argv)) != OPTION_END) {
 		if (option == OPTION_BAD)
 			return STATUS_FAILED;
-		page = optarg;
+		if (option == OPTION_COMPLETION)
+			shell = optarg;
+		else
+			page = optarg;
 	}
+	if (shell && completion_print(stdout, shell)) {
+		complain("--completion %s: use bash, zsh or fish", shell);
+		return STATUS_FAILED;
+	}
+	if (shell)
+		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 	if (page) {
 		if (!manual_print(stdout, page))
 			return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
@@ -128,11 +141,8 @@ static int help_main(int argc, char **argv)
 		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 	}
 	command = command_find(argv[optind]);
-	if (!command) {
-		complain("there is no command '%s'; 'spork help' lists what there is",
-			 argv[optind]);
-		return STATUS_FAILED;
-	}
+	if (!command)
+		return command_complain(argv[optind]);
 	help_command_text(stdout, command);
 	return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 }

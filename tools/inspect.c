@@ -28,10 +28,11 @@
 enum { OPTION_DEBUGINFOD = OPTION_OWN, OPTION_NO_STOP };
 
 static const struct option_row options[] = {
-	{ 'f', "format", "FORMAT", "print text (the default), json (one object a line) or dot" },
+	{ 'f', "format", "text|json|dot",
+	  "print text (the default), json (one object a line) or dot" },
 	{ 'O', "output", "FILE", "print to FILE instead of standard output" },
-	{ OPTION_COLOR, "color", "WHEN",
-	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" },
+	{ OPTION_COLOR, "color", "auto|always|never",
+	  "use colour; auto, the default: on a terminal without NO_COLOR" },
 	{ OPTION_NO_STOP, "no-stop", NULL,
 	  "stop no thread, not even for a moment; stacks may then be short" },
 	{ OPTION_DEBUGINFOD, "debuginfod", NULL,

@@ -22,7 +22,7 @@ static const struct option_row options[] = {
 	{ OPTION_GENERATE, "gen-suppressions", NULL,
 	  "print, instead of each violation, a line for such a file that matches it" },
 	OUTPUT_OPTIONS_OF(
-		"standard output",
+		"standard output", "text|json|folded|dot|html",
 		"print text (the default), json (one object a line), folded (stacks for flame "
 		"graphs), dot (for graphviz) or html (one file for a browser)"),
 	{ 0 },

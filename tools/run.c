@@ -48,7 +48,7 @@ static const char *const description[] = {
 	"the time that they held their callers, the sites that were promoted or why they were "
 	"not, and the violations by kind. Standard output belongs to the command.",
 	"A COMMAND that cannot be traced (statically linked, set-user-ID, of another machine or "
-	"libc, built with AddressSanitizer) is said so on one line, and runs all the same.",
+	"libc, built with a sanitizer) is said so on one line, and runs all the same.",
 	"An existing FILE of --box is replaced when it is a box of the same user, and nothing is "
 	"run otherwise.",
 	"When the option log is set, with --set or in SPORK_OPTIONS, the shim writes its own "

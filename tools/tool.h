@@ -42,12 +42,13 @@ struct output {
 
 /* clang-format off */
 #define OUTPUT_OPTIONS(default_stream)							\
-	OUTPUT_OPTIONS_OF(default_stream, "print text (the default) or json (one object a line)")
-#define OUTPUT_OPTIONS_OF(default_stream, formats)					\
-	{ 'f', "format", "FORMAT", formats },						\
+	OUTPUT_OPTIONS_OF(default_stream, "text|json",					\
+			  "print text (the default) or json (one object a line)")
+#define OUTPUT_OPTIONS_OF(default_stream, words, formats)				\
+	{ 'f', "format", words, formats },						\
 	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },		\
-	{ OPTION_COLOR, "color", "WHEN",						\
-	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" }
+	{ OPTION_COLOR, "color", "auto|always|never",					\
+	  "use colour; auto, the default: on a terminal without NO_COLOR" }
 /* clang-format on */
 
 /* Takes an option of OUTPUT_OPTIONS; 0, or STATUS_FAILED after a line of error. */
