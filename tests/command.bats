@@ -65,7 +65,7 @@ meant() {
 		for option in $(spork "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE '\-\-[a-z-]+'); do
 			grep -q -- "\\\\-${option#--}\$\|\\\\-${option#--} " <(sed 's/\\-\\-/\\-/g; s/\([a-z]\)\\-/\1-/g; s/Fl \\-/Fl \\-/g' page) ||
 				fail "$command $option: manual page"
-			sed -n "/^	$command)/,/;;/p" "$COMPLETION/bash/spork" | grep -q -- " $option[ ']" || fail "$command $option: bash"
+			sed -n "/^	$command)/,/;;/p" "$COMPLETION/bash/spork" | grep -qE -- " $option( |')" || fail "$command $option: bash"
 			sed -n "/^	$command)/,/;;/p" "$COMPLETION/zsh/_spork" | grep -qE -- "$option([=}]|\\[)" || fail "$command $option: zsh"
 			grep -q -- "__spork_in $command' .*-l ${option#--} " "$COMPLETION/fish/spork.fish" || fail "$command $option: fish"
 		done

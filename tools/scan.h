@@ -80,6 +80,7 @@ struct scan_file {
 	char *interpreter, *soname, *runpath, *rpath; /* NULL: none */
 	bool go;
 	unsigned sanitizer;	 /* the bit of its reason; zero: none */
+	bool starts;		 /* has what a program's start calls, as a libc does */
 	bool is_loader, is_libc; /* glibc's; its loader is a part of it */
 	char *needed[SCAN_NEEDED];
 	unsigned needed_count;
@@ -248,6 +249,9 @@ struct scan_closure {
 
 /* Opens what is a regular file and nothing else; -errno, -EISDIR for folders, -EINVAL for other kinds. */
 int scan_open(const char *path, bool follow);
+
+/* Libraries are looked up below that folder, a descriptor that it takes, from now on; -1: from our own root. */
+void scan_needed_root(int fd);
 
 void scan_closure_read(struct scan_closure *closure, const struct scan_file *file);
 /* The hazard of a file, or with a closure of it and its libraries together. */

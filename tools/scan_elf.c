@@ -239,7 +239,6 @@ static const char *libc_of(const struct scan_file *file)
 		for (i = 0; i < sizeof(known) / sizeof(*known); i++)
 			if (!strncmp(name, known[i].start, strlen(known[i].start)))
 				return known[i].libc;
-		/* glibc's file of that name is a script for the linker. */
 		if (!at || !strcmp(name, "libc.so"))
 			return "other";
 	}
@@ -301,6 +300,9 @@ static void judge(struct scan_file *file, const GElf_Ehdr *header, bool pie, boo
 					   !strncmp(file->soname, "ld64.so", 7));
 	file->is_libc = file->is_loader || (file->soname && !strcmp(file->soname, "libc.so.6"));
 	file->libc = file->is_libc ? "glibc" : libc_of(file);
+	/* What starts programs and needs no libc is one: musl's may be without a name. */
+	if (!file->libc && file->starts)
+		file->libc = "other";
 	if (file->class != SHIM_CLASS)
 		file->reasons |= 1u << REASON_OTHER_CLASS;
 	if (file->machine != SHIM_MACHINE ||
@@ -379,6 +381,7 @@ static void sanitizer_read(struct scan_file *file, struct scan_image *image)
 static void facts_read(struct scan_file *file, struct scan_image *image)
 {
 	bool bodiless = false, pie;
+	GElf_Sym symbol;
 
 	file->class = image->header.e_ident[EI_CLASS];
 	file->machine = image->header.e_machine;
@@ -391,6 +394,8 @@ static void facts_read(struct scan_file *file, struct scan_image *image)
 	}
 	scan_image_link(image, file);
 	pie = dynamic_read(file, image);
+	file->starts = scan_symbol_find(file, image, "__libc_start_main", &symbol) &&
+		       symbol.st_shndx != SHN_UNDEF;
 	scan_imports_read(file, image);
 	sanitizer_read(file, image);
 	judge(file, &image->header, pie, false);
