@@ -8,6 +8,7 @@
 
 #include "atfork.h"
 #include "audit.h"
+#include "child_stack.h"
 #include "environ.h"
 #include "hook.h"
 #include "lock.h"
@@ -58,6 +59,7 @@ void window_locks_after_fork(void)
 	atfork_after_fork();
 	environ_after_fork();
 	memory_after_fork();
+	child_stack_after_fork();
 	module_after_fork();
 	profile_after_fork();
 	order_after_fork();
