@@ -25,6 +25,7 @@ static const struct option_row options[] = {
 		"standard output",
 		"print text (the default), json (one object a line), folded (stacks for flame "
 		"graphs), dot (for graphviz) or html (one file for a browser)"),
+	SYMBOL_OPTIONS,
 	{ 0 },
 };
 
@@ -193,7 +194,7 @@ static int report_main(int argc, char **argv)
 			status = format_choose(&view, optarg, &print);
 			break;
 		default:
-			status = output_option(&output, option, optarg);
+			status = display_option(&output, option, optarg);
 		}
 	}
 	if (!status && generate && (output.json || print != report_print)) {
