@@ -64,6 +64,7 @@ static const struct note environment[] = {
 	{ "SPORK_SHIM", "The shim to preload, instead of the one that belongs to spork." },
 	{ "LD_PRELOAD", "Is kept; the shim goes before it." },
 	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
 	{ 0 },
 };
 

@@ -27,6 +27,12 @@ static const char *const description[] = {
 	NULL,
 };
 
+static const struct note environment[] = {
+	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
+	{ 0 },
+};
+
 static const struct note exits[] = {
 	{ "0", "The box was read." },
 	{ "125", "It could not be read, or the command line is wrong." },
@@ -233,6 +239,7 @@ const struct command sites_command = {
 	.operands = "BOX|PROFILE",
 	.options = options,
 	.description = description,
+	.environment = environment,
 	.exits = exits,
 	.examples = examples,
 	.run = sites_main,

@@ -262,6 +262,9 @@ static const char *function_of(const struct view *view, const struct box_frame *
 	for (i = 0; i < frames && i < BOX_STACK_FRAMES; i++) {
 		struct place place = symbols_code(view->symbols, &frame[i]);
 
+		/* The shim knows nothing of those that were inlined. */
+		while (place.outer)
+			place = *place.outer;
 		if (place.symbol && place.module && !is_plumbing(place.module))
 			return place.linkage ? place.linkage : place.symbol;
 	}

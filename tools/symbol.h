@@ -42,8 +42,8 @@ void *array_room(void *array, size_t *room, size_t count, size_t size);
 
 struct names {
 	struct name {
-		const char *linkage; /* where it was found: names are told apart by that */
-		char *plain;	     /* NULL: has no other form */
+		const void *key; /* where in the file the name, or what has it, was found */
+		char *plain;	 /* NULL: has no other form */
 	} * slot;
 	size_t count, room; /* a power of two */
 };
@@ -55,6 +55,10 @@ struct names {
 const char *names_demangled(struct names *names, const char *linkage);
 /* A name without the "@VERSION" that symbol tables have after it. */
 const char *names_bare(struct names *names, const char *name);
+/* What is kept for that key; NULL: nothing. */
+const struct name *names_find(const struct names *names, const void *key);
+/* Keeps it, and frees it in the end. NULL: that there is none. */
+const char *names_keep(struct names *names, const void *key, char *name);
 void names_free(struct names *names);
 
 /* ---- symbol_table.c: the symbols of an ELF file ---- */
@@ -110,6 +114,9 @@ bool inlined_from(Dwarf_Die *call, const char **file, int *line);
 
 /* The linker's name of a function; NULL: it has no other than its own. */
 const char *linkage_name(Dwarf_Die *function);
+
+/* A function's name with the namespaces and classes that it is declared in; NULL: it is in none. */
+const char *qualified_name(struct names *names, Dwarf_Die *function);
 
 /* ---- symbol_module.c ---- */
 

@@ -174,3 +174,57 @@ const char *linkage_name(Dwarf_Die *function)
 		return NULL;
 	return dwarf_formstring(&attribute);
 }
+
+/* Where a function is declared: what was inlined, or is defined elsewhere, only refers to that. */
+static Dwarf_Die declaration(const Dwarf_Die *function)
+{
+	Dwarf_Die die = *function, next;
+	Dwarf_Attribute attribute;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		if (!dwarf_formref_die(dwarf_attr(&die, DW_AT_abstract_origin, &attribute),
+				       &next) &&
+		    !dwarf_formref_die(dwarf_attr(&die, DW_AT_specification, &attribute), &next))
+			break;
+		die = next;
+	}
+	return die;
+}
+
+const char *qualified_name(struct names *names, Dwarf_Die *function)
+{
+	Dwarf_Die die = declaration(function), *scopes = NULL;
+	const struct name *kept = names_find(names, die.addr);
+	const char *part;
+	int count, parts = 0, i;
+	size_t size;
+	char *name;
+	FILE *file;
+
+	if (kept)
+		return kept->plain;
+	/* Goes through the unit, but once for each such function. */
+	count = dwarf_getscopes_die(&die, &scopes);
+	file = open_memstream(&name, &size);
+	if (!file)
+		abort();
+	for (i = count - 1; i >= 0; i--) {
+		int tag = dwarf_tag(&scopes[i]);
+
+		part = dwarf_diename(&scopes[i]);
+		if (i && tag == DW_TAG_namespace && !part)
+			part = "(anonymous namespace)";
+		if (part && (!i || tag == DW_TAG_namespace || tag == DW_TAG_class_type ||
+			     tag == DW_TAG_structure_type || tag == DW_TAG_union_type))
+			fprintf(file, "%s%s", parts++ ? "::" : "", part);
+	}
+	if (fclose(file))
+		abort();
+	free(scopes);
+	if (parts < 2) {
+		free(name);
+		name = NULL;
+	}
+	return names_keep(names, die.addr, name);
+}

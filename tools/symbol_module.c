@@ -154,7 +154,7 @@ static void function_name(Dwfl_Module *module, struct unit *unit, Dwarf_Die *fun
 			  uint64_t address, struct place *place)
 {
 	struct module_symbols *symbols = module_symbols(module);
-	const char *name = dwarf_diename(function), *linkage = linkage_name(function);
+	const char *name = dwarf_diename(function), *linkage = linkage_name(function), *qualified;
 	const struct table_row *row;
 
 	/* Some, a lambda's say, have theirs in the symbol table alone, all if what dwz shared out is missing. */
@@ -162,6 +162,11 @@ static void function_name(Dwfl_Module *module, struct unit *unit, Dwarf_Die *fun
 		row = table_find(&symbols->table, module, address);
 		if (row && row->size && (!name || names_demangled(&symbols->names, row->name)))
 			linkage = row->name;
+	}
+	if (name && !linkage && !mangled && has_mangled_names(&unit->die)) {
+		qualified = qualified_name(&symbols->names, function);
+		if (qualified)
+			name = qualified;
 	}
 	place_name(symbols, place, name, linkage);
 }

@@ -51,67 +51,73 @@ static char *demangle(const char *linkage)
 	return done && collector.size ? strndup(collector.text, collector.size) : NULL;
 }
 
-static size_t hash(const char *linkage)
+static size_t hash(const void *key)
 {
-	return (size_t)((uintptr_t)linkage * 0x9e3779b97f4a7c15ULL >> 20);
+	return (size_t)((uintptr_t)key * 0x9e3779b97f4a7c15ULL >> 20);
 }
 
-static struct name *slot_find(struct name *slot, size_t room, const char *linkage)
+static struct name *slot_find(struct name *slot, size_t room, const void *key)
 {
-	size_t at = hash(linkage) & (room - 1);
+	size_t at = hash(key) & (room - 1);
 
-	while (slot[at].linkage && slot[at].linkage != linkage)
+	while (slot[at].key && slot[at].key != key)
 		at = (at + 1) & (room - 1);
 	return &slot[at];
 }
 
-/* The slot of a name, empty if it is new. */
-static struct name *names_slot(struct names *names, const char *linkage)
+static void names_grow(struct names *names)
 {
-	struct name *slot;
-	size_t i, room;
+	size_t room = names->room ? names->room * 2 : 64, i;
+	struct name *slot = calloc(room, sizeof(*slot));
 
-	if (names->count * 2 >= names->room) {
-		room = names->room ? names->room * 2 : 64;
-		slot = calloc(room, sizeof(*slot));
-		if (!slot)
-			abort();
-		for (i = 0; i < names->room; i++)
-			if (names->slot[i].linkage)
-				*slot_find(slot, room, names->slot[i].linkage) = names->slot[i];
-		free(names->slot);
-		names->slot = slot;
-		names->room = room;
-	}
-	slot = slot_find(names->slot, names->room, linkage);
-	if (!slot->linkage)
-		names->count++;
-	return slot;
+	if (!slot)
+		abort();
+	for (i = 0; i < names->room; i++)
+		if (names->slot[i].key)
+			*slot_find(slot, room, names->slot[i].key) = names->slot[i];
+	free(names->slot);
+	names->slot = slot;
+	names->room = room;
+}
+
+const struct name *names_find(const struct names *names, const void *key)
+{
+	const struct name *slot = names->room ? slot_find(names->slot, names->room, key) : NULL;
+
+	return slot && slot->key ? slot : NULL;
+}
+
+const char *names_keep(struct names *names, const void *key, char *name)
+{
+	if (names->count * 2 >= names->room)
+		names_grow(names);
+	names->count++;
+	*slot_find(names->slot, names->room, key) = (struct name){ key, name };
+	return name;
 }
 
 const char *names_demangled(struct names *names, const char *linkage)
 {
-	struct name *slot = names_slot(names, linkage);
+	const struct name *name = names_find(names, linkage);
 
-	if (!slot->linkage)
-		*slot = (struct name){ linkage, demangle(linkage) };
-	return slot->plain;
+	return name ? name->plain : names_keep(names, linkage, demangle(linkage));
 }
 
 const char *names_bare(struct names *names, const char *name)
 {
 	const char *version = strchr(name, '@');
-	struct name *slot;
+	const struct name *kept;
+	char *bare;
 
 	if (!version || version == name)
 		return name;
-	slot = names_slot(names, name);
-	if (!slot->linkage) {
-		*slot = (struct name){ name, strndup(name, (size_t)(version - name)) };
-		if (!slot->plain)
-			abort();
-	}
-	return slot->plain;
+	kept = names_find(names, name);
+	if (kept)
+		return kept->plain;
+	bare = strndup(name, (size_t)(version - name));
+	if (!bare)
+		abort();
+	return names_keep(names, name, bare);
 }
 
 void names_free(struct names *names)
