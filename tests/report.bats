@@ -220,7 +220,7 @@ lock-order"
 	assert_output '<script>x:"?\</;0xdead;cache_get;orphan-deadlock 2'
 	run --separate-stderr spork report -f folded -k orphaned-lock "$BOX"
 	assert_output "parent;<img src=x onerror='alert(2)'>\":?.so+0x10;<script>alert(1)</script>:x;orphaned-lock 2"
-	run spork report -f folded "$BOX"
+	run --separate-stderr spork report -f folded "$BOX"
 	local line
 	for line in "${lines[@]}"; do
 		[[ $line =~ ^[^\;]+(\;[^\;]+)+\ [0-9]+$ ]] || fail "$line"

@@ -311,16 +311,16 @@ struct place symbols_written(struct symbols *symbols, const struct box_violation
 /* Bytes up to the next variable. */
 static uint64_t nameless_size(struct symbols *symbols, const struct box_write *rest)
 {
-	struct box_frame frame = { .module = rest->module };
-	uint64_t size;
+	const struct box_frame frame = { .offset = rest->offset, .module = rest->module };
+	struct place place;
+	struct module *module = frame_module(symbols, &frame, &place);
+	uint64_t address = rest->offset, next;
 
-	/* Variables without a name to be shown by are seldom smaller. */
-	for (size = 4 - rest->offset % 4; size < rest->size; size += 4) {
-		frame.offset = rest->offset + size;
-		if (symbols_data(symbols, &frame).symbol)
-			return size;
-	}
-	return rest->size;
+	if (!module)
+		return rest->size;
+	address += module->bias;
+	next = table_next(&module_symbols(module->dwfl)->table, module->dwfl, address);
+	return next - address < rest->size ? next - address : rest->size;
 }
 
 bool symbols_piece(struct symbols *symbols, struct box_write *rest, struct box_write *piece,

@@ -79,6 +79,8 @@ struct table {
  * section. NULL: there is none.
  */
 const struct table_row *table_find(struct table *table, Dwfl_Module *module, uint64_t address);
+/* Where the first symbol after `address` is; UINT64_MAX: there is none. */
+uint64_t table_next(struct table *table, Dwfl_Module *module, uint64_t address);
 void table_free(struct table *table);
 
 /* ---- symbol_dwarf.c: units and functions of DWARF ---- */

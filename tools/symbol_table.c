@@ -115,6 +115,22 @@ const struct table_row *table_find(struct table *table, Dwfl_Module *module, uin
 	return best;
 }
 
+uint64_t table_next(struct table *table, Dwfl_Module *module, uint64_t address)
+{
+	size_t low = 0, high, middle;
+
+	if (!table->read)
+		table_read(table, module);
+	for (high = table->rows; low < high;) {
+		middle = low + (high - low) / 2;
+		if (table->row[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < table->rows ? table->row[low].start : UINT64_MAX;
+}
+
 void table_free(struct table *table)
 {
 	spans_free(&table->spans);
