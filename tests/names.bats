@@ -281,7 +281,8 @@ server.serve_forever()' >port 2>requests 3>&- &
 		[ -s port ] && break
 		sleep 0.02
 	done
-	export DEBUGINFOD_URLS=http://127.0.0.1:$(cat port)/ DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_TIMEOUT=5
+	DEBUGINFOD_URLS=http://127.0.0.1:$(cat port)/
+	export DEBUGINFOD_URLS DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_TIMEOUT=5
 	spork report app.box >out
 	spork sites app.box >out
 	spork run -s gate=0 -O out -- ./app cpp
