@@ -55,7 +55,7 @@ SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
-TOOL_LIBS := -lelf -ldw
+TOOL_LIBS := -lelf -ldw -liberty
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
@@ -63,6 +63,10 @@ SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
 TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
 	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
+# Those in C++ are for the tool, which is never cross-compiled.
+ifeq ($(ARCH),$(shell uname -m))
+VICTIMS += $(patsubst tests/victims/%.cc,$(O)/victims/%,$(wildcard tests/victims/*.cc))
+endif
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
@@ -116,6 +120,12 @@ $(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */
 $(O)/victims/%: tests/victims/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(VICTIM_CFLAGS) -MMD -MP -MF $@.d -o $@ $< \
+		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
+
+# Without its library, so that any C compiler's driver links it.
+$(O)/victims/%: tests/victims/%.cc $(O)/flags
+	$(call quiet,CXX,$@)$(CC) -std=gnu++17 \
+		$(filter-out -std=gnu11 -Wstrict-prototypes,$(VICTIM_CFLAGS)) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
 $(O)/bench/%: tests/bench/%.c $(O)/flags

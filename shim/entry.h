@@ -5,6 +5,8 @@
 #ifndef SPORK_ENTRY_H
 #define SPORK_ENTRY_H
 
+#include <stdint.h>
+
 /*
  * Clones a silent twin of the calling process: it holds its memory as it is now and touches none of it,
  * shares the table of descriptors so that it keeps none open, blocks what signals the caller blocks,
@@ -19,5 +21,17 @@ long entry_twin(long pid);
  * pid or -errno.
  */
 long entry_vfork_call(void (*function)(void *), void *argument);
+
+/* A system call that makes a process: clone3, or clone with its arguments in this machine's order. */
+struct entry_clone {
+	uint64_t number;
+	uint64_t argument[5];
+};
+
+/*
+ * Makes the system call, which gives its child a stack of its own; the child runs `function(argument)` there, and ends
+ * (exit_group) with what it returns. pid or -errno.
+ */
+long entry_clone(const struct entry_clone *call, int (*function)(void *), void *argument);
 
 #endif

@@ -194,6 +194,29 @@ FUNCTION entry_vfork_call
 	brk	#0
 END entry_vfork_call
 
+/* long entry_clone(call, function, argument): see entry.h. */
+	.globl	entry_clone
+	.hidden	entry_clone
+FUNCTION entry_clone
+	mov	x9, x0
+	mov	x10, x1
+	mov	x11, x2
+	ldr	x8, [x9]
+	ldp	x0, x1, [x9, #8]
+	ldp	x2, x3, [x9, #24]
+	ldr	x4, [x9, #40]
+	svc	#0
+	cbz	x0, 1f
+	ret
+1:	.cfi_undefined x30
+	mov	x29, xzr
+	mov	x0, x11
+	blr	x10
+	mov	x8, #__NR_exit_group
+	svc	#0
+	brk	#0
+END entry_clone
+
 /*
  * Stubs. While no window is open in the process: two loads, and a jump to the next definition with every
  * register as it came. x16 and x17 are free at a call, and a jump through one of them is as good as a call

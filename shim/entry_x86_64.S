@@ -202,6 +202,46 @@ entry_vfork_call:
 	.cfi_endproc
 	.size	entry_vfork_call, . - entry_vfork_call
 
+/* long entry_clone(call, function, argument): see entry.h. */
+	.globl	entry_clone
+	.hidden	entry_clone
+	.type	entry_clone, @function
+	.p2align 4
+entry_clone:
+	.cfi_startproc
+	endbr64
+	push	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx, 0
+	mov	%rdi, %r11
+	mov	%rsi, %r9
+	mov	%rdx, %rbx
+	mov	0(%r11), %rax
+	mov	8(%r11), %rdi
+	mov	16(%r11), %rsi
+	mov	24(%r11), %rdx
+	mov	32(%r11), %r10
+	mov	40(%r11), %r8
+	syscall
+	test	%rax, %rax
+	jz	1f
+	pop	%rbx
+	.cfi_remember_state
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbx
+	ret
+	.cfi_restore_state
+1:	.cfi_undefined %rip
+	xor	%ebp, %ebp
+	mov	%rbx, %rdi
+	call	*%r9
+	mov	%eax, %edi
+	mov	$__NR_exit_group, %eax
+	syscall
+	hlt
+	.cfi_endproc
+	.size	entry_clone, . - entry_clone
+
 /*
  * Stubs. While no window is open in the process: one load, and a jump to the next definition with every
  * register as it came. %r11 is free at a call. A load of the address and a jump through a register were

@@ -16,6 +16,11 @@ packages() {
 		run  libc6-dev     /usr/include/features.h
 		run  libelf-dev    /usr/include/libelf.h
 		run  libdw-dev     /usr/include/elfutils/libdwfl.h
+		run  libiberty-dev /usr/include/libiberty/demangle.h
+		run  libdebuginfod1 libdebuginfod.so.1
+		run  g++           g++
+		run  dwz           dwz
+		run  xz-utils      xz
 		run  bats          bats
 		run  bats-assert   /usr/lib/bats/bats-assert/load.bash
 		run  bats-support  /usr/lib/bats/bats-support/load.bash

@@ -18,7 +18,7 @@ files() {
 	done
 }
 
-mapfile -t sources < <(files '*.c' '*.h')
+mapfile -t sources < <(files '*.c' '*.cc' '*.h')
 mapfile -t scripts < <(files '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/bench/run tests/bench/programs \
 	tests/aarch64/run tests/aarch64/init)
 mapfile -t all < <(files)

@@ -84,6 +84,8 @@ static void json_by_tier(struct json *json, const uint64_t *by_tier)
 static void json_place(struct json *json, const struct place *place)
 {
 	json_key_string(json, "symbol", place->symbol);
+	if (place->linkage)
+		json_key_string(json, "linkage_name", place->linkage);
 	json_key_string(json, "file", place->file);
 	json_key(json, "line");
 	if (place->file)
@@ -92,37 +94,51 @@ static void json_place(struct json *json, const struct place *place)
 		json_null(json);
 }
 
-static void json_frame(const struct view *view, struct json *json, const struct box_frame *frame)
+void view_json_frame(struct json *json, const struct box_frame *frame, const struct place *place)
 {
-	struct place place = symbols_code(view->symbols, frame);
-
 	json_open(json, '{');
 	json_key(json, "addr");
 	json_hex(json, frame->addr);
-	json_key_string(json, "module", place.module);
+	json_key_string(json, "module", place->module);
 	json_key(json, "offset");
-	if (place.module)
+	if (place->module)
 		json_hex(json, frame->offset);
 	else
 		json_null(json);
-	json_place(json, &place);
-	if (place.replaced) {
+	json_place(json, place);
+	if (place->outer) {
+		json_key(json, "inlined");
+		json_bool(json, true);
+	}
+	if (place->replaced) {
 		json_key(json, "replaced");
 		json_bool(json, true);
 	}
 	json_close(json, '}');
 }
 
-/* The frames as an array, under this key. */
+static void json_frame(const struct view *view, struct json *json, const struct box_frame *frame)
+{
+	struct place place = symbols_code(view->symbols, frame);
+
+	view_json_frame(json, frame, &place);
+}
+
+/* The frames as an array, under this key; functions that are inlined have one each. */
 static void json_frames(const struct view *view, struct json *json, const char *key,
 			const struct box_frame *frame, uint32_t frames)
 {
+	const struct place *at;
+	struct place place;
 	uint32_t i;
 
 	json_key(json, key);
 	json_open(json, '[');
-	for (i = 0; i < frames; i++)
-		json_frame(view, json, &frame[i]);
+	for (i = 0; i < frames; i++) {
+		place = symbols_code(view->symbols, &frame[i]);
+		for (at = &place; at; at = at->outer)
+			view_json_frame(json, &frame[i], at);
+	}
 	json_close(json, ']');
 }
 
@@ -368,29 +384,16 @@ static void json_fork(const struct view *view, struct json *json,
 static void json_written(const struct view *view, struct json *json,
 			 const struct box_violation *violation)
 {
-	bool local = violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS;
-	uint32_t at = violation->local.frame;
-	struct place place = { 0 };
+	struct place place = symbols_written(view->symbols, violation);
 
-	if (!local)
-		place = symbols_data(view->symbols, &violation->lock);
-	else if (at < violation->fork_frames && at < BOX_STACK_FRAMES)
-		place = symbols_local(view->symbols, &violation->fork[at], &violation->local,
-				      violation->leak.size);
 	json_key(json, "written");
 	json_open(json, '{');
 	json_key(json, "addr");
 	json_hex(json, violation->lock.addr);
 	json_key_number(json, "size", violation->leak.size);
 	json_key_string(json, "module", place.module);
-	json_key_string(json, "symbol", place.symbol);
 	json_key_string(json, "function", place.function);
-	json_key_string(json, "file", place.file);
-	json_key(json, "line");
-	if (place.file)
-		json_number(json, (uint64_t)place.line);
-	else
-		json_null(json);
+	json_place(json, &place);
 	json_close(json, '}');
 }
 
@@ -496,7 +499,7 @@ static void json_summary(const struct view *view, struct json *json)
 	const struct box_header *header = &view->box->header;
 	uint64_t by_tier[BOX_TIER_ROOM] = { 0 }, spawns = 0, ns = 0;
 	uint64_t counts[BOX_VIOLATION_COUNT];
-	uint32_t call, tier, kind;
+	uint32_t call, tier, kind, reason;
 
 	view_counts(view, counts);
 	for (call = 0; call < BOX_CALL_ROOM; call++) {
@@ -515,6 +518,12 @@ static void json_summary(const struct view *view, struct json *json)
 	json_key_number(json, "fallbacks", header->fallbacks);
 	json_key_number(json, "audits", header->audits);
 	json_key_number(json, "audit_ns", header->audit_ns);
+	json_key(json, "by_libc");
+	json_open(json, '{');
+	for (reason = 0; reason < BOX_REASON_COUNT; reason++)
+		if (header->by_libc[reason])
+			json_key_number(json, box_reason_name(reason), header->by_libc[reason]);
+	json_close(json, '}');
 	json_gate(view, json);
 	json_key_number(json, "locks_lost", header->locks_lost);
 	json_key(json, "violations");

@@ -37,6 +37,7 @@ static const struct option_row options[] = {
 	{ 'e', "error-exitcode", "N",
 	  "exit with N when there was a violation that is no mere note" },
 	OUTPUT_OPTIONS("standard error"),
+	SYMBOL_OPTIONS,
 	{ 'q', "quiet", NULL, "print neither violations nor the summary" },
 	{ 0 },
 };
@@ -63,6 +64,7 @@ static const struct note environment[] = {
 	{ "SPORK_SHIM", "The shim to preload, instead of the one that belongs to spork." },
 	{ "LD_PRELOAD", "Is kept; the shim goes before it." },
 	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
 	{ 0 },
 };
 
@@ -228,7 +230,7 @@ static int options_read(struct run *run, int argc, char **argv)
 			run->quiet = true;
 			break;
 		default:
-			status = output_option(&run->output, option, optarg);
+			status = display_option(&run->output, option, optarg);
 		}
 	}
 	if (!status && optind == argc) {

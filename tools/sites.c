@@ -12,6 +12,7 @@
 
 static const struct option_row options[] = {
 	OUTPUT_OPTIONS("standard output"),
+	SYMBOL_OPTIONS,
 	{ 0 },
 };
 
@@ -25,6 +26,12 @@ static const char *const description[] = {
 	"write before exec, as far as that was learned.",
 	"Below a site that is not promoted, or whose forks are not all fast, \"needed\" tells what would have to change.",
 	NULL,
+};
+
+static const struct note environment[] = {
+	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
+	{ 0 },
 };
 
 static const struct note exits[] = {
@@ -169,7 +176,7 @@ static void write_print(const struct view *view, const struct box_write *write,
 		print_clean(file, place->module ? path_base(place->module) : "?");
 		fprintf(file, "+0x%llx", (unsigned long long)write->offset);
 	}
-	fputs(place->replaced ? " (replaced since)\n" : "\n", file);
+	fputc('\n', file);
 }
 
 static void reason_print(const struct view *view, const struct box_site *site)
@@ -203,14 +210,18 @@ static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
 	char *advice = advice_site(site);
+	const struct place *at;
 	struct place place;
 	FILE *file = view->output->file;
 	uint32_t i;
 
 	for (i = 0; i < site->frames; i++) {
-		fputs(i ? "         " : "    from ", file);
-		view_print_code(view, file, &site->frame[i]);
-		fputc('\n', file);
+		place = symbols_code(view->symbols, &site->frame[i]);
+		for (at = &place; at; at = at->outer) {
+			fputs(i || at != &place ? "         " : "    from ", file);
+			view_print_frame(file, &site->frame[i], at);
+			fputc('\n', file);
+		}
 	}
 	reason_print(view, site);
 	advice_print(view, advice);
@@ -280,7 +291,7 @@ static int sites_main(int argc, char **argv)
 
 	while (!status && (option = option_next(&sites_command, argc, argv)) != OPTION_END)
 		status = option == OPTION_BAD ? STATUS_FAILED :
-						output_option(&output, option, optarg);
+						display_option(&output, option, optarg);
 	if (status)
 		return status;
 	return view_show(&view, "sites", argc, argv, sites_print, view_json_sites);
@@ -292,6 +303,7 @@ const struct command sites_command = {
 	.operands = "BOX|PROFILE",
 	.options = options,
 	.description = description,
+	.environment = environment,
 	.exits = exits,
 	.examples = examples,
 	.run = sites_main,
