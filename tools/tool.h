@@ -71,6 +71,8 @@ const char *path_base(const char *path);
 void print_clean(FILE *file, const char *string);
 /* The same, in place. */
 void clean(char *string);
+/* The same as text of HTML or SVG, without markup; lines may stay. */
+void html_text(FILE *file, const char *string);
 
 /* A JSON object or array being written; commas come by themselves. */
 struct json {
