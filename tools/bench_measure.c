@@ -320,7 +320,7 @@ static bool wanted(const struct bench_request *request, const struct bench_case 
 	    (row->where == BENCH_SHIM && !config))
 		return false;
 	for (i = 0; i < request->only_count; i++)
-		if (request->only[i] == row->name)
+		if (!strcmp(request->only[i], row->name))
 			return true;
 	return !request->only_count;
 }
