@@ -61,6 +61,8 @@ static const char *const description[] = {
 	"threads that contend for it; two threads that hand a turn to each other through a condition variable; and "
 	"fork() while 100 threads hold 1,000 locks. Each bare, and under the shim with locks=off, on and order; the gate "
 	"is off.",
+	"calls: what the shim costs where it gains nothing: malloc() and free(), close(), and a fork() whose child uses the "
+	"heap, which keeps it a real fork.",
 	"startup: programs that do nothing, from their start to their end, without the shim and with it.",
 	"popen: popen() and system() of a shell that does nothing, avfork_popen() of a program without a shell, and how "
 	"many programs a second are started by as many threads as there are cores. With follow=0, the shell is without the shim.",
@@ -91,9 +93,10 @@ static const struct note examples[] = {
 };
 
 /* All benchmarks, in the order in which they are run; ends with NULL. */
-static const struct bench *const benches[] = { &bench_paths, &bench_locks, &bench_startup,
-					       &bench_popen, NULL };
-#define RESULTS (BENCH_POINTS + 4)
+static const struct bench *const benches[] = {
+	&bench_paths, &bench_locks, &bench_calls, &bench_startup, &bench_popen, NULL,
+};
+#define RESULTS (BENCH_POINTS + sizeof(benches) / sizeof(*benches))
 
 struct request {
 	struct bench_request measure;
@@ -454,7 +457,7 @@ static int bench_main(int argc, char **argv)
 const struct command bench_command = {
 	.name = "bench",
 	.summary = "measure what the shim costs and gains on this machine",
-	.operands = "[paths|locks|startup|popen]",
+	.operands = "[paths|locks|calls|startup|popen]",
 	.options = options,
 	.description = description,
 	.environment = environment,

@@ -80,7 +80,7 @@ struct bench {
 	const char *floor, *baseline;
 };
 
-extern const struct bench bench_locks, bench_paths, bench_startup, bench_popen;
+extern const struct bench bench_paths, bench_locks, bench_calls, bench_startup, bench_popen;
 
 /* A ratio within a round: the median over the rounds, and how far they scatter. */
 struct bench_ratio {
@@ -179,6 +179,14 @@ const char *bench_child(void);
 int bench_reap(pid_t pid);
 /* fork() and execution of the child; the pid or -1. */
 pid_t bench_fork(const char *child);
+
+/* ---- bench_locks.c ---- */
+
+/*
+ * Nanoseconds of one of so many `pairs`. They are done in pieces, of which the median counts: another process on this
+ * processor spoils a few of them.
+ */
+double bench_timed(void (*pairs)(uint64_t), uint64_t times);
 
 /* ---- bench_machine.c ---- */
 

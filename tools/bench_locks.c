@@ -67,8 +67,7 @@ PAIRS(write, pthread_rwlock_wrlock(&rwlock), pthread_rwlock_unlock(&rwlock))
 PAIRS(spin, pthread_spin_lock(&spin), pthread_spin_unlock(&spin))
 PAIRS(semaphore, sem_wait(&semaphore), sem_post(&semaphore))
 
-/* In pieces, of which the median counts: another process on this processor spoils a few of them. */
-static double timed(void (*pairs)(uint64_t), uint64_t times)
+double bench_timed(void (*pairs)(uint64_t), uint64_t times)
 {
 	uint64_t start, each = times / PIECES + 1;
 	double piece[PIECES];
@@ -85,13 +84,13 @@ static double timed(void (*pairs)(uint64_t), uint64_t times)
 
 static double mutex_alone_sample(uint64_t times)
 {
-	return timed(mutex_pairs, times);
+	return bench_timed(mutex_pairs, times);
 }
 
 #define SAMPLE(name)                                                                               \
 	static double name##_sample(uint64_t times)                                                \
 	{                                                                                          \
-		return company() ? -1 : timed(name##_pairs, times);                                \
+		return company() ? -1 : bench_timed(name##_pairs, times);                          \
 	}
 
 SAMPLE(mutex)
