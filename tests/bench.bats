@@ -97,7 +97,7 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 
 @test "what there is not is refused in one line" {
 	wrong bogus
-	refused "there is no benchmark 'bogus'; there are paths locks startup popen"
+	refused "there is no benchmark 'bogus'; there are paths locks calls startup popen"
 	wrong locks startup
 	refused "more than one"
 	wrong locks --runs 0
@@ -209,7 +209,7 @@ children() {
 	mkdir nothing
 	run --separate-stderr bounded env PATH="$PWD/nothing" "$SPORK" bench paths --quick --runs 1 --peers -c node -c fork --rss 0
 	assert_success
-	assert_output --partial "node (bare): left out: it is not installed"
+	assert_output --partial "node: left out: it is not installed"
 }
 
 @test "paths: what does not fit into memory is refused before anything is measured" {
@@ -231,11 +231,18 @@ children() {
 	[ "$output" -gt 0 ]
 }
 
+@test "calls: what the shim costs outside windows" {
+	quick calls -f json -O measured
+	run rows 'sorted(set((row["case"], row["config"]) for row in bench)) == sorted((case, config)
+		for case in ("malloc", "close", "fork-refused") for config in ("bare", "shim", "locks=off"))'
+	assert_output True
+}
+
 @test "popen: commands, and how many spawns a second" {
 	quick popen -f json -O measured
 	run rows 'sorted(set((row["case"], row["measure"]) for row in bench if "avfork" not in row["case"]))'
 	assert_output "[('fork-rate', 'rate'), ('popen', 'call'), ('popen', 'total'), ('popen-rate', 'rate'), \
-('posix_spawn-rate', 'rate'), ('system', 'call'), ('system', 'total')]"
+('posix_spawn-rate', 'rate'), ('system', 'total')]"
 	run rows '" ".join(list(dict.fromkeys(row["config"] for row in bench)))'
 	assert_output "bare shim follow=0"
 	quick popen -c popen -c popen-rate >table

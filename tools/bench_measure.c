@@ -184,13 +184,15 @@ static const char *slot_name(const struct session *session, const struct slot *s
 	return name;
 }
 
-static void left_out(struct session *session, const struct slot *slot, const char *why)
+/* Once for all configurations that have not got it. */
+static void left_out(struct session *session, const struct bench_case *row, const char *why)
 {
-	char *text = session->result->left_out;
+	char *text = session->result->left_out, line[160];
 	size_t length = strlen(text);
 
-	snprintf(text + length, sizeof(session->result->left_out) - length, "%s: left out: %s\n",
-		 slot_name(session, slot), why);
+	snprintf(line, sizeof(line), "%s: left out: %s\n", row->name, why);
+	if (!strstr(text, line))
+		snprintf(text + length, sizeof(session->result->left_out) - length, "%s", line);
 }
 
 static int ask(const struct session *session, const struct slot *slot, uint64_t times,
@@ -338,7 +340,7 @@ static int slot_add(struct session *session, unsigned which, unsigned config)
 			slot->worker = &session->worker[i];
 	status = slot->worker ? calibrate(session, slot) : ENOSYS;
 	if (status == ENOSYS) {
-		left_out(session, slot,
+		left_out(session, row,
 			 row->peer ? "it is not installed" :
 				     "this build or machine does not have it");
 		return 0;

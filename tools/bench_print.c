@@ -198,9 +198,9 @@ void bench_print_text(const struct bench_result *result, struct output *output)
 	FILE *file = output->file;
 	bool scattered;
 
-	fprintf(file, "%s; rounds: %u, medians; in brackets the 10th and 90th percentile%s",
-		result->bench->unit, result->runs,
-		result->bench->of_points ? "\n" : " of the ratio\n");
+	fprintf(file,
+		"%s\nrounds: %u, medians; in brackets the 10th and 90th percentile of the ratio\n",
+		result->bench->unit, result->runs);
 	scattered = result->bench->of_points ? paths_print(result, output) :
 					       measures_print(result, output);
 	fputs(result->left_out, file);

@@ -14,15 +14,16 @@
 enum {
 	WIDTH = 960,
 	MARGIN = 20,
-	LEFT = 90,	/* of lines: where the plot begins */
-	RIGHT = 660,	/* and ends; the legend stands beside */
-	HEIGHT = 360,	/* of the plot */
-	LABEL = 270,	/* of rows: where the plot begins */
-	NOTE = 830,	/* and ends; ratios stand beside */
-	LANE = 13,	/* for a configuration */
-	GAP = 9,	/* between rows */
-	LINE = 17,	/* of text */
-	TICK_ROOM = 74, /* a label needs so much */
+	LEFT = 90,	 /* of lines: where the plot begins */
+	RIGHT = 660,	 /* and ends; the legend stands beside */
+	HEIGHT = 360,	 /* of the plot */
+	LABEL = 270,	 /* of rows: where the plot begins */
+	NOTE = 830,	 /* and ends; ratios stand beside */
+	LANE = 13,	 /* for a configuration */
+	GAP = 9,	 /* between rows */
+	LINE = 17,	 /* of text */
+	TITLE_ROOM = 36, /* above a plot */
+	TICK_ROOM = 74,	 /* a label needs so much */
 };
 
 #define HUES 8
@@ -300,16 +301,16 @@ static double lines_panel(FILE *file, struct bench_result *const *results, unsig
 {
 	const struct bench *bench = results[0]->bench;
 	struct axis x = { 0, 0, LEFT + 16, RIGHT - 16 };
-	struct axis y = { 0, 0, top + LINE + 10 + HEIGHT, top + LINE + 10 };
+	struct axis y = { 0, 0, top + TITLE_ROOM + HEIGHT, top + TITLE_ROOM };
 	struct series series[SERIES];
 	unsigned found = series_gather(results, count, measure, series, &x, &y), i;
-	double plot = top + LINE + 10, legend = found * (LINE + 4.0);
+	double plot = top + TITLE_ROOM, legend = found * (LINE + 4.0);
 
 	legend = legend > HEIGHT ? legend : HEIGHT;
 	if (!found)
 		return 0;
 	if (!file)
-		return LINE + 10 + legend + 56;
+		return TITLE_ROOM + legend + 56;
 	if (x.high <= x.low)
 		x.high = x.low * 2;
 	range_round(&y);
@@ -320,7 +321,7 @@ static double lines_panel(FILE *file, struct bench_result *const *results, unsig
 		series_print(file, results, count, measure, &series[i], &x, &y,
 			     2.0 * i - found + 1.0);
 	legend_print(file, bench, series, found, plot + 10);
-	return LINE + 10 + legend + 56;
+	return TITLE_ROOM + legend + 56;
 }
 
 /* ---- a row for each case ---- */
