@@ -212,6 +212,9 @@ struct bench_size {
 };
 struct bench_size bench_size(uint64_t bytes);
 
+/* What the processes of a result are, but for their size. */
+void bench_point_text(const struct bench_result *result, char *text, size_t size);
+
 /* What is common to all results; once, before them. */
 void bench_print_head(struct output *output, enum bench_format format);
 /* Text, JSON and CSV: a result as soon as it is there. */

@@ -65,17 +65,17 @@ static bool ratio_print(FILE *file, int width, const struct bench_ratio *ratio)
 
 /* ---- text ---- */
 
-static void point_print(FILE *file, const struct bench_result *result)
+void bench_point_text(const struct bench_result *result, char *text, size_t size)
 {
 	const struct bench_point *point = &result->point;
+	char mappings[40] = "", threads[40] = "";
 
-	fprintf(file, "%s more, %s resident in all", bench_size(point->rss).text,
-		bench_size(result->resident).text);
 	if (point->mappings)
-		fprintf(file, ", %u mappings more", point->mappings);
+		snprintf(mappings, sizeof(mappings), ", %u mappings more", point->mappings);
 	if (point->threads)
-		fprintf(file, ", %u idle threads more", point->threads);
-	fprintf(file, ", transparent huge pages %s\n\n", point->thp ? "allowed" : "off");
+		snprintf(threads, sizeof(threads), ", %u idle threads more", point->threads);
+	snprintf(text, size, "transparent huge pages %s%s%s", point->thp ? "allowed" : "off",
+		 mappings, threads);
 }
 
 /* A case of a benchmark that is measured at points: one line a configuration. */
@@ -106,8 +106,11 @@ static bool paths_print(const struct bench_result *result, struct output *output
 	unsigned configs = bench_count_configs(result->bench), which, config;
 	FILE *file = output->file;
 	bool scattered = false;
+	char point[160];
 
-	point_print(file, result);
+	bench_point_text(result, point, sizeof(point));
+	fprintf(file, "%s more, %s resident in all, %s\n\n", bench_size(result->point.rss).text,
+		bench_size(result->resident).text, point);
 	output_style(output, STYLE_BOLD);
 	fprintf(file, "%-17s %-12s%9s%9s%10s%9s%7s%*s%*s", result->bench->name, "", "call p50",
 		"p99", "total p50", "p99", "faults", RATIO, "to the floor", RATIO, "gain");

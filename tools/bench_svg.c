@@ -159,7 +159,7 @@ static void mark_start(FILE *file, double x, double y, unsigned hue, bool hollow
 		hollow ? " hollow" : "", x, y, hollow ? "3.2" : "3.6");
 }
 
-static void title_print(FILE *file, const struct bench *bench, unsigned measure, double top)
+static void title_print(FILE *file, const struct bench_result *result, unsigned measure, double top)
 {
 	static const struct {
 		const char *name, *title;
@@ -168,7 +168,9 @@ static void title_print(FILE *file, const struct bench *bench, unsigned measure,
 		{ "total", "time until the child was waited for" },
 		{ "rate", "spawns per second, of a thread for each core" },
 	};
+	const struct bench *bench = result->bench;
 	const char *title = bench->unit;
+	char point[160];
 	size_t i;
 
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
@@ -176,6 +178,10 @@ static void title_print(FILE *file, const struct bench *bench, unsigned measure,
 			title = titles[i].title;
 	text_start(file, MARGIN, top + LINE - 2, "start", "title");
 	fprintf(file, "%s: %s</text>\n", bench->name, title);
+	if (!bench->of_points)
+		return;
+	bench_point_text(result, point, sizeof(point));
+	text_print(file, WIDTH - MARGIN, top + LINE - 2, "end", "soft", point);
 }
 
 /* ---- lines over the resident memory ---- */
@@ -314,7 +320,7 @@ static double lines_panel(FILE *file, struct bench_result *const *results, unsig
 	if (x.high <= x.low)
 		x.high = x.low * 2;
 	range_round(&y);
-	title_print(file, bench, measure, top);
+	title_print(file, results[0], measure, top);
 	ticks_print(file, &y, bench->measures[measure].unit, true, LEFT, RIGHT);
 	sizes_print(file, results, count, &x, plot);
 	for (i = found; i-- > 0;)
@@ -376,8 +382,10 @@ static void row_print(FILE *file, const struct bench_result *result, unsigned wh
 	}
 }
 
-static void key_print(FILE *file, const struct bench *bench, double y)
+static void key_print(FILE *file, const struct bench_result *result, double y)
 {
+	const struct bench *bench = result->bench;
+	char resident[64];
 	unsigned config;
 	double x = LABEL;
 
@@ -388,6 +396,11 @@ static void key_print(FILE *file, const struct bench *bench, double y)
 		x += 30 + 8.0 * (double)strlen(bench->configs[config].name);
 	}
 	text_print(file, WIDTH - MARGIN, y, "end", "soft", "to bare");
+	if (result->bench->of_points) {
+		snprintf(resident, sizeof(resident), "%s resident",
+			 bench_size(result->resident).text);
+		text_print(file, MARGIN, y, "start", "soft", resident);
+	}
 }
 
 static double rows_panel(FILE *file, const struct bench_result *result, unsigned measure,
@@ -405,8 +418,8 @@ static double rows_panel(FILE *file, const struct bench_result *result, unsigned
 	if (y == first || !file)
 		return y == first ? 0 : y - top + 44;
 	range_round(&x);
-	title_print(file, bench, measure, top);
-	key_print(file, bench, top + 2 * LINE);
+	title_print(file, result, measure, top);
+	key_print(file, result, top + 2 * LINE);
 	ticks_print(file, &x, bench->measures[measure].unit, false, first - 8, y - GAP + 4);
 	for (y = first, which = 0; bench->cases[which].name; which++) {
 		struct axis unused = { 0 };
