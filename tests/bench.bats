@@ -163,7 +163,7 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 	run rows '{row["ratio"] for row in bench if row["measure"] == "faults"}'
 	assert_output "{None}"
 	run rows '[type(rows[0][key]).__name__ for key in ("kernel", "thp", "cores", "overcommit", "governor", "load")]'
-	assert_output "['str', 'str', 'int', 'float', 'str', 'float']"
+	assert_output "['str', 'str', 'int', 'int', 'str', 'float']"
 }
 
 @test "paths: a learned fork is told by its tier, and copies no page that its parent then writes" {

@@ -107,6 +107,7 @@ struct request {
 	uint64_t rss[BENCH_POINTS];
 	unsigned points;
 	bool points_given;
+	uint64_t too_large;	  /* a size of ours that does not fit */
 	struct bench_point point; /* all but its rss */
 	const struct bench *named;
 	char shim[PATH_MAX];
@@ -340,6 +341,8 @@ static int points_check(struct request *request)
 	for (i = 0; !request->points_given && i < presets; i++)
 		if (!i || preset[i] + preset[i] / 50 + other <= left)
 			request->rss[request->points++] = preset[i];
+		else
+			request->too_large = preset[i];
 	for (i = 0; request->points_given && i < request->points; i++) {
 		if (request->rss[i] + request->rss[i] / 50 + other <= left)
 			continue;
@@ -396,6 +399,10 @@ static struct bench_result *result_new(const struct request *request, const stru
 	if (bench->of_points) {
 		result->point = request->point;
 		result->point.rss = request->rss[point];
+		if (request->too_large && point == request->points - 1)
+			snprintf(result->left_out, sizeof(result->left_out),
+				 "%s: left out: %s does not fit into memory so often\n",
+				 bench->name, bench_size(request->too_large).text);
 	}
 	return result;
 }

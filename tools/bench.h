@@ -206,11 +206,11 @@ uint64_t bench_memory(void);
 
 enum bench_format { BENCH_TEXT, BENCH_JSON, BENCH_CSV, BENCH_SVG, BENCH_HTML };
 
-/* "64 MB", "nothing" */
-struct bench_size {
+struct bench_text {
 	char text[32];
 };
-struct bench_size bench_size(uint64_t bytes);
+struct bench_text bench_size(uint64_t bytes);	  /* "64 MB" */
+struct bench_text bench_ratio_text(double ratio); /* with three digits or so */
 
 /* What the processes of a result are, but for their size. */
 void bench_point_text(const struct bench_result *result, char *text, size_t size);

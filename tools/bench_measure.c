@@ -465,7 +465,32 @@ static void tier_read(const struct worker *worker, const struct box_site *site, 
 		result->reason[which][worker->config] = box_reason_name(site->reason);
 }
 
-static void tiers_read(const struct session *session, const struct worker *worker)
+static bool was_loaded(const struct box *box)
+{
+	uint32_t i;
+
+	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
+		if (box->process[i].ready)
+			return true;
+	return false;
+}
+
+/* Figures of a process that the shim was to be in, and was not. */
+static void worker_drop(struct session *session, const struct worker *worker)
+{
+	struct bench_figure *figure;
+	unsigned which;
+
+	for (which = 0; session->bench->cases[which].name; which++) {
+		figure = session->result->figure[which][worker->config];
+		if (session->bench->cases[which].peer != worker->peer || !figure->count)
+			continue;
+		memset(figure, 0, sizeof(session->result->figure[which][0]));
+		left_out(session, &session->bench->cases[which], "the shim was not loaded");
+	}
+}
+
+static void tiers_read(struct session *session, const struct worker *worker)
 {
 	const struct bench_case *row;
 	const struct box_site *site;
@@ -474,7 +499,9 @@ static void tiers_read(const struct session *session, const struct worker *worke
 
 	if (worker->box < 0)
 		return;
-	if (!box_load(&box, worker->box))
+	if (box_load(&box, worker->box) || !was_loaded(&box))
+		worker_drop(session, worker);
+	else
 		for (which = 0; session->bench->cases[which].name; which++) {
 			row = &session->bench->cases[which];
 			if (row->peer != worker->peer || row->against ||

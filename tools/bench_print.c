@@ -10,11 +10,11 @@
 /* Of a table's first column, and of a ratio with its percentiles. */
 enum { TITLE = 36, RATIO = 19 };
 
-struct bench_size bench_size(uint64_t bytes)
+struct bench_text bench_size(uint64_t bytes)
 {
 	static const char *const units[] = { "bytes", "KB", "MB", "GB", "TB" };
 	double value = (double)bytes;
-	struct bench_size size;
+	struct bench_text size;
 	int unit = 0;
 
 	for (; value >= 1023.5 && unit < 4; unit++)
@@ -24,10 +24,19 @@ struct bench_size bench_size(uint64_t bytes)
 	return size;
 }
 
-/* Three digits or so. */
-static int digits(double value)
+struct bench_text bench_ratio_text(double ratio)
 {
-	return value < 0.0995 ? 4 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+	struct bench_text text;
+
+	if (ratio < 0.0995)
+		snprintf(text.text, sizeof(text.text), "%.2g", ratio);
+	else
+		snprintf(text.text, sizeof(text.text), "%.*f",
+			 ratio < 9.995 ? 2 :
+			 ratio < 99.95 ? 1 :
+					 0,
+			 ratio);
+	return text;
 }
 
 static void number_text(char *text, size_t size, double value, const char *unit)
@@ -52,13 +61,12 @@ static void number_print(FILE *file, int width, double value, const char *unit)
 /* Whether it scatters too much to be quoted. */
 static bool ratio_print(FILE *file, int width, const struct bench_ratio *ratio)
 {
-	int places = digits(ratio->p50);
-	char text[64] = "", quoted[24];
+	char text[128] = "";
 
-	snprintf(quoted, sizeof(quoted), "%.*f", places, ratio->p50);
 	if (ratio->known)
-		snprintf(text, sizeof(text), "%s (%.*f-%.*f)", ratio->scattered ? "-" : quoted,
-			 places, ratio->p10, places, ratio->p90);
+		snprintf(text, sizeof(text), "%s (%s-%s)",
+			 ratio->scattered ? "-" : bench_ratio_text(ratio->p50).text,
+			 bench_ratio_text(ratio->p10).text, bench_ratio_text(ratio->p90).text);
 	fprintf(file, "%*s", width, text);
 	return ratio->known && ratio->scattered;
 }
@@ -248,7 +256,11 @@ static void head_json(struct json *json)
 	json_key_string(json, "governor", machine->governor);
 	json_key_string(json, "glibc", machine->glibc);
 	json_key_string(json, "thp", machine->thp);
-	real(json, "overcommit", machine->overcommit, machine->overcommit >= 0);
+	json_key(json, "overcommit");
+	if (machine->overcommit >= 0)
+		json_number(json, (uint64_t)machine->overcommit);
+	else
+		json_null(json);
 	real(json, "load", machine->load, true);
 	json_close(json, '}');
 	json_end_line(json);
@@ -334,9 +346,9 @@ static void csv_ratio(FILE *file, const struct bench_ratio *ratio)
 {
 	fputc(',', file);
 	if (ratio->known && !ratio->scattered)
-		fprintf(file, "%.4f", ratio->p50);
+		fprintf(file, "%.6f", ratio->p50);
 	if (ratio->known)
-		fprintf(file, ",%.4f,%.4f", ratio->p10, ratio->p90);
+		fprintf(file, ",%.6f,%.6f", ratio->p10, ratio->p90);
 	else
 		fputs(",,", file);
 }

@@ -355,7 +355,7 @@ static void ratio_text(const struct bench_ratio *ratio, char *text, size_t size)
 	else if (ratio->scattered)
 		snprintf(text, size, "scatters");
 	else
-		snprintf(text, size, "%.2f x", ratio->p50);
+		snprintf(text, size, "%s x", bench_ratio_text(ratio->p50).text);
 }
 
 static void row_print(FILE *file, const struct bench_result *result, unsigned which,
@@ -364,7 +364,7 @@ static void row_print(FILE *file, const struct bench_result *result, unsigned wh
 	const struct bench *bench = result->bench;
 	const struct bench_figure *figure;
 	unsigned config;
-	char text[32];
+	char text[48];
 
 	for (config = 0; bench->configs[config].name; config++) {
 		figure = &result->figure[which][config][measure];

@@ -282,7 +282,7 @@ void json_number(struct json *json, uint64_t value)
 void json_real(struct json *json, double value)
 {
 	json_comma(json);
-	fprintf(json->file, "%.3f", value);
+	fprintf(json->file, value < 1 && value > -1 ? "%.6f" : "%.3f", value);
 }
 
 void json_hex(struct json *json, uint64_t value)
