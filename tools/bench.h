@@ -132,6 +132,12 @@ struct bench_request {
 /* Sorts them. */
 double bench_median(double *values, unsigned count);
 
+/* Is that case to be measured there? */
+bool bench_wanted(const struct bench_request *request, const struct bench_case *row,
+		  unsigned config);
+/* Notes that a case has no row, and why; once for all configurations. */
+void bench_left_out(struct bench_result *result, const struct bench_case *row, const char *why);
+
 /* Measures one benchmark at result->point; 0, or STATUS_FAILED after a line of error. */
 int bench_measure(const struct bench_request *request, struct bench_result *result);
 
@@ -156,9 +162,35 @@ int bench_process_sample(const struct bench_process *process, unsigned which, ui
 			 unsigned measures, const char *what, double **rows, unsigned *count);
 void bench_process_end(struct bench_process *process);
 
-/* What such a process does: answers on stdout what it is asked on stdin until that ends. argv starts after its name. */
+/* What such a process does, in itself: answers on stdout what it is asked on stdin until that ends. argv starts after its name. */
 int bench_payload(const struct bench *bench, int argc, char **argv);
 #define BENCH_PAYLOAD_WORDS 7
+
+/* ---- bench_crew.c: all of them ---- */
+
+struct bench_worker {
+	const struct bench_peer *peer; /* NULL: the payload */
+	unsigned config;
+	struct bench_process process;
+	int box; /* -1: none of ours */
+};
+
+struct bench_crew {
+	struct bench_worker worker[3 * BENCH_CONFIGS];
+	unsigned count;
+};
+
+/*
+ * One for each configuration, and of each peer that a wanted case needs and that is installed; ready to be asked. 0,
+ * or STATUS_FAILED after a line of error; bench_crew_end() after either.
+ */
+int bench_crew_start(struct bench_crew *crew, const struct bench_request *request,
+		     struct bench_result *result);
+const struct bench_worker *bench_crew_find(const struct bench_crew *crew,
+					   const struct bench_peer *peer, unsigned config);
+/* The tier of each row under the shim; rows of processes that the shim was not in go. */
+void bench_crew_tiers(const struct bench_crew *crew, struct bench_result *result);
+void bench_crew_end(struct bench_crew *crew);
 
 /* ---- bench_peer.c: how other languages do it ---- */
 

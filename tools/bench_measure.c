@@ -5,14 +5,10 @@
  * A case in a configuration is a slot. The slots of a group take turns; a round is one sample of each.
  */
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench.h"
 
@@ -20,18 +16,10 @@
 #define TIMES_MAX 64 /* in a sample of a case that does it once */
 #define LEARNING 12  /* of them under the shim, before they count: its sites are learned by then */
 #define TRIED 3	     /* of them, to tell how long they take */
-#define WORKERS (3 * BENCH_CONFIGS)
-
-struct worker {
-	const struct bench_peer *peer; /* NULL: the payload */
-	unsigned config;
-	struct bench_process process;
-	int box; /* -1: none of ours */
-};
 
 struct slot {
 	unsigned which, config;
-	const struct worker *worker;
+	const struct bench_worker *worker;
 	uint64_t times, count;
 	double *values[BENCH_MEASURES]; /* of all samples, `count` of them */
 	double *rounds[BENCH_MEASURES]; /* the median of each round's */
@@ -41,8 +29,8 @@ struct session {
 	const struct bench_request *request;
 	struct bench_result *result;
 	const struct bench *bench;
-	unsigned measures, configs, workers, slots;
-	struct worker worker[WORKERS];
+	unsigned measures, configs, slots;
+	struct bench_crew crew;
 	struct slot slot[BENCH_CASES * BENCH_CONFIGS];
 };
 
@@ -184,15 +172,14 @@ static const char *slot_name(const struct session *session, const struct slot *s
 	return name;
 }
 
-/* Once for all configurations that have not got it. */
-static void left_out(struct session *session, const struct bench_case *row, const char *why)
+void bench_left_out(struct bench_result *result, const struct bench_case *row, const char *why)
 {
-	char *text = session->result->left_out, line[160];
+	char *text = result->left_out, line[160];
 	size_t length = strlen(text);
 
 	snprintf(line, sizeof(line), "%s: left out: %s\n", row->name, why);
 	if (!strstr(text, line))
-		snprintf(text + length, sizeof(session->result->left_out) - length, "%s", line);
+		snprintf(text + length, sizeof(result->left_out) - length, "%s", line);
 }
 
 static int ask(const struct session *session, const struct slot *slot, uint64_t times,
@@ -313,8 +300,8 @@ static int rounds(struct session *session)
 	return 0;
 }
 
-static bool wanted(const struct bench_request *request, const struct bench_case *row,
-		   unsigned config)
+bool bench_wanted(const struct bench_request *request, const struct bench_case *row,
+		  unsigned config)
 {
 	unsigned i;
 
@@ -331,18 +318,16 @@ static int slot_add(struct session *session, unsigned which, unsigned config)
 {
 	const struct bench_case *row = &session->bench->cases[which];
 	struct slot *slot = &session->slot[session->slots];
-	unsigned i, measure;
+	unsigned measure;
 	int status;
 
 	*slot = (struct slot){ .which = which, .config = config };
-	for (i = 0; i < session->workers; i++)
-		if (session->worker[i].config == config && session->worker[i].peer == row->peer)
-			slot->worker = &session->worker[i];
+	slot->worker = bench_crew_find(&session->crew, row->peer, config);
 	status = slot->worker ? calibrate(session, slot) : ENOSYS;
 	if (status == ENOSYS) {
-		left_out(session, row,
-			 row->peer ? "it is not installed" :
-				     "this build or machine does not have it");
+		bench_left_out(session->result, row,
+			       row->peer ? "it is not installed" :
+					   "this build or machine does not have it");
 		return 0;
 	}
 	for (measure = 0; !status && measure < session->measures; measure++) {
@@ -363,7 +348,7 @@ static int group_measure(struct session *session, unsigned first, unsigned end)
 	session->slots = 0;
 	for (which = first; which < end; which++)
 		for (config = 0; !failed && config < session->configs; config++)
-			if (wanted(session->request, &session->bench->cases[which], config))
+			if (bench_wanted(session->request, &session->bench->cases[which], config))
 				failed = slot_add(session, which, config);
 	failed = failed ? failed : rounds(session);
 	/* All figures before any rounds are given back: they are compared with each other. */
@@ -378,142 +363,6 @@ static int group_measure(struct session *session, unsigned first, unsigned end)
 	return failed;
 }
 
-/* ---- the processes ---- */
-
-static int worker_start(struct session *session, const struct bench_peer *peer, unsigned config)
-{
-	const struct bench_config *row = &session->bench->configs[config];
-	struct worker *worker = &session->worker[session->workers];
-	struct bench_setup setup = {
-		.point = session->result->point,
-		.child = session->request->child,
-		.shim = session->request->shim,
-		.options = row->options,
-	};
-	char options[PATH_MAX], path[PATH_MAX];
-	int failed;
-
-	if (peer && launch_find(peer->program, path))
-		return 0;
-	*worker = (struct worker){ .peer = peer, .config = config, .box = -1 };
-	/* A box that we can read tells what became of the sites. */
-	if (row->options && session->bench->of_points) {
-		worker->box = memfd_create("spork bench box", MFD_CLOEXEC);
-		if (worker->box < 0 || box_create(worker->box, false)) {
-			complain("no memory for the box: %s", strerror(errno));
-			return STATUS_FAILED;
-		}
-		snprintf(options, sizeof(options), "%s:box=/proc/%d/fd/%d", row->options,
-			 (int)getpid(), worker->box);
-		setup.options = options;
-	}
-	failed = bench_process_start(&worker->process, session->bench, peer, &setup);
-	session->workers += !failed;
-	if (failed && worker->box >= 0)
-		close(worker->box);
-	return failed;
-}
-
-/* One for each configuration; and of each peer that a wanted case needs. */
-static int workers_start(struct session *session)
-{
-	unsigned config, which, i;
-	double resident;
-	int failed = 0;
-
-	for (config = 0; !failed && config < session->configs; config++) {
-		failed = worker_start(session, NULL, config);
-		for (which = 0; !failed && session->bench->cases[which].name; which++)
-			if (session->bench->cases[which].peer &&
-			    wanted(session->request, &session->bench->cases[which], config))
-				failed = worker_start(session, session->bench->cases[which].peer,
-						      config);
-	}
-	for (i = 0; !failed && i < session->workers; i++) {
-		resident = bench_process_ready(&session->worker[i].process, session->measures);
-		failed = resident < 0 ? STATUS_FAILED : 0;
-		if (!i && !failed)
-			session->result->resident = (uint64_t)resident;
-	}
-	return failed;
-}
-
-static const struct box_site *site_find(const struct box *box, const struct bench_case *row)
-{
-	const struct box_site *found = NULL, *site;
-	uint32_t i;
-
-	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++) {
-		site = &box->site[i];
-		if (site->ready && site->call == row->call &&
-		    (!found || site->spawns > found->spawns))
-			found = site;
-	}
-	return found;
-}
-
-static void tier_read(const struct worker *worker, const struct box_site *site, unsigned which,
-		      struct bench_result *result)
-{
-	uint32_t tier, most = 0;
-
-	for (tier = 0; tier < BOX_TIER_COUNT; tier++)
-		if (site->by_tier[tier] > site->by_tier[most])
-			most = tier;
-	result->tier[which][worker->config] = box_tier_name(most);
-	if (site->reason)
-		result->reason[which][worker->config] = box_reason_name(site->reason);
-}
-
-static bool was_loaded(const struct box *box)
-{
-	uint32_t i;
-
-	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
-		if (box->process[i].ready)
-			return true;
-	return false;
-}
-
-/* Figures of a process that the shim was to be in, and was not. */
-static void worker_drop(struct session *session, const struct worker *worker)
-{
-	struct bench_figure *figure;
-	unsigned which;
-
-	for (which = 0; session->bench->cases[which].name; which++) {
-		figure = session->result->figure[which][worker->config];
-		if (session->bench->cases[which].peer != worker->peer || !figure->count)
-			continue;
-		memset(figure, 0, sizeof(session->result->figure[which][0]));
-		left_out(session, &session->bench->cases[which], "the shim was not loaded");
-	}
-}
-
-static void tiers_read(struct session *session, const struct worker *worker)
-{
-	const struct bench_case *row;
-	const struct box_site *site;
-	struct box box = { 0 };
-	unsigned which;
-
-	if (worker->box < 0)
-		return;
-	if (box_load(&box, worker->box) || !was_loaded(&box))
-		worker_drop(session, worker);
-	else
-		for (which = 0; session->bench->cases[which].name; which++) {
-			row = &session->bench->cases[which];
-			if (row->peer != worker->peer || row->against ||
-			    !session->result->figure[which][worker->config][0].count)
-				continue;
-			site = site_find(&box, row);
-			if (site)
-				tier_read(worker, site, which, session->result);
-		}
-	box_free(&box);
-}
-
 int bench_measure(const struct bench_request *request, struct bench_result *result)
 {
 	static struct session session;
@@ -525,20 +374,13 @@ int bench_measure(const struct bench_request *request, struct bench_result *resu
 	session.configs = bench_count_configs(session.bench);
 	while (session.bench->cases[cases].name)
 		cases++;
-	/* What a process may have of huge pages, those that it executes inherit. */
-	if (prctl(PR_SET_THP_DISABLE, !result->point.thp, 0, 0, 0) && result->point.thp)
-		complain("transparent huge pages cannot be allowed: %s", strerror(errno));
-	failed = workers_start(&session);
+	failed = bench_crew_start(&session.crew, request, result);
 	if (session.bench->together)
 		failed = failed ? failed : group_measure(&session, 0, cases);
 	for (which = 0; !failed && !session.bench->together && which < cases; which++)
 		failed = group_measure(&session, which, which + 1);
-	for (which = 0; which < session.workers; which++) {
-		if (!failed)
-			tiers_read(&session, &session.worker[which]);
-		bench_process_end(&session.worker[which].process);
-		if (session.worker[which].box >= 0)
-			close(session.worker[which].box);
-	}
+	if (!failed)
+		bench_crew_tiers(&session.crew, result);
+	bench_crew_end(&session.crew);
 	return failed;
 }

@@ -8,7 +8,7 @@
 #include "bench.h"
 
 /* Of a table's first column, and of a ratio with its percentiles. */
-enum { TITLE = 36, RATIO = 19 };
+enum { TITLE = 36, RATIO = 20 };
 
 struct bench_text bench_size(uint64_t bytes)
 {
@@ -67,7 +67,7 @@ static bool ratio_print(FILE *file, int width, const struct bench_ratio *ratio)
 		snprintf(text, sizeof(text), "%s (%s-%s)",
 			 ratio->scattered ? "-" : bench_ratio_text(ratio->p50).text,
 			 bench_ratio_text(ratio->p10).text, bench_ratio_text(ratio->p90).text);
-	fprintf(file, "%*s", width, text);
+	fprintf(file, " %*s", width - 1, text);
 	return ratio->known && ratio->scattered;
 }
 
