@@ -69,7 +69,8 @@ static const char *const description[] = {
 	"Each configuration is a process of its own. They take turns, for a few milliseconds each, and a ratio to "
 	"another process is taken within each round: the tables have the median over the rounds and, in brackets, the "
 	"10th and the 90th percentile. Where these two are further apart than 30 percent of the median, the machine was "
-	"too busy, and no ratio is quoted.",
+	"too busy, and no ratio is quoted. JSON and CSV tell of how many samples the percentiles are: of less than "
+	"a hundred, p99 is next to the longest.",
 	NULL,
 };
 
@@ -242,6 +243,16 @@ static int cases_check(const struct request *request)
 	return 0;
 }
 
+static int case_add(struct bench_request *measure, const char *name)
+{
+	if (measure->only_count == BENCH_ONLY) {
+		complain("--case %s: %d cases are named already", name, BENCH_ONLY);
+		return STATUS_FAILED;
+	}
+	measure->only[measure->only_count++] = name;
+	return 0;
+}
+
 /* An option for benchmarks that are measured at points. */
 static int point_option(struct request *request, int option, const char *argument)
 {
@@ -284,8 +295,7 @@ static int options_read(struct request *request, int argc, char **argv)
 			request->warmup_given = true;
 			break;
 		case 'c':
-			if (measure->only_count < BENCH_CASES)
-				measure->only[measure->only_count++] = optarg;
+			status = case_add(measure, optarg);
 			break;
 		case OPTION_QUICK:
 			measure->quick = true;
