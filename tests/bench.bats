@@ -65,7 +65,7 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 	quick locks -c mutex -f csv >rows.csv
 	run cat rows.csv
 	assert_line -n 0 --regexp '^bench,case,config,.*,p10,p50,p90,p99,ratio,ratio_p10,ratio_p90,.*kernel,'
-	assert_line -n 1 --regexp '^locks,mutex,bare,,,,,,,pair,ns,1,1,([0-9.]+,){6}[0-9.]+,,,,,,,"Linux '
+	assert_line -n 1 --regexp '^locks,mutex,bare,,,,,,,time,ns,1,1,([0-9.]+,){6}[0-9.]+,,,,,,,"Linux '
 	run "$PYTHON" -c 'import csv; print(len(set(map(len, csv.reader(open("rows.csv"))))))'
 	assert_output 1
 	run cat rows.csv

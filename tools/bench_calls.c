@@ -70,7 +70,7 @@ static int fork_each(double *values)
 	return error;
 }
 
-static const struct bench_measure measures[] = { { "call", "ns" }, { 0 } };
+static const struct bench_measure measures[] = { { "time", "ns" }, { 0 } };
 
 static const struct bench_config configs[] = {
 	{ "bare", NULL },

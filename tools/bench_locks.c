@@ -318,7 +318,7 @@ static double fork_call_sample(uint64_t times)
 /* The gate is aside: it would wait for the holders. */
 #define SHIM_OPTIONS(locks) "log=none:gate=0:locks=" locks
 
-static const struct bench_measure measures[] = { { "pair", "ns" }, { 0 } };
+static const struct bench_measure measures[] = { { "time", "ns" }, { 0 } };
 
 static const struct bench_config configs[] = {
 	{ "bare", NULL },
