@@ -55,7 +55,7 @@ SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
-TOOL_LIBS := -lelf -ldw -liberty
+TOOL_LIBS := -lelf -ldw -liberty -lm
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
@@ -128,13 +128,10 @@ $(O)/victims/%: tests/victims/%.cc $(O)/flags
 		$(filter-out -std=gnu11 -Wstrict-prototypes,$(VICTIM_CFLAGS)) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
-$(O)/bench/%: tests/bench/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
-
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/man
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 
@@ -168,8 +165,8 @@ check-aarch64:
 
 bench:
 	@tools/deps.sh run
-	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window
-	@BUILD=$(O) tests/bench/run $(BENCH)
+	@$(MAKE) all
+	@$(O)/spork bench $(BENCH)
 
 bench-programs:
 	@tools/deps.sh run
@@ -179,8 +176,7 @@ bench-programs:
 lint:
 	@tools/deps.sh run lint
 	@status=0; for compiler in gcc clang; do \
-		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
-			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
+		$(MAKE) -k all victims O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
@@ -221,7 +217,7 @@ help:
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
 		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
-		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
+		'make bench      spork bench: all that the shim costs and gains here (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
 		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR= BASHDIR= ZSHDIR= FISHDIR=' \

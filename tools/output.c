@@ -226,6 +226,36 @@ void clean(char *string)
 	}
 }
 
+void html_text(FILE *file, const char *string)
+{
+	char *copy = strdup(string), *at;
+
+	if (!copy)
+		abort();
+	/* Lines may stay. */
+	for (at = copy; (at = strchr(at, '\n')); at++)
+		*at = 1;
+	for (at = copy; *at;) {
+		size_t length = strcspn(at, "\1<>&\"'");
+		char kept = at[length];
+
+		at[length] = 0;
+		print_clean(file, at);
+		at += length;
+		if (!kept)
+			break;
+		fputs(kept == '<' ? "&lt;" :
+		      kept == '>' ? "&gt;" :
+		      kept == '&' ? "&amp;" :
+		      kept == '"' ? "&quot;" :
+		      kept == 1	  ? "\n" :
+				    "&#39;",
+		      file);
+		at++;
+	}
+	free(copy);
+}
+
 static void json_comma(struct json *json)
 {
 	if (json->comma)
@@ -294,7 +324,7 @@ void json_number(struct json *json, uint64_t value)
 void json_real(struct json *json, double value)
 {
 	json_comma(json);
-	fprintf(json->file, "%.3f", value);
+	fprintf(json->file, value < 1 && value > -1 ? "%.6f" : "%.3f", value);
 }
 
 void json_hex(struct json *json, uint64_t value)

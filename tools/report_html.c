@@ -81,37 +81,6 @@ static unsigned long long number(uint64_t value)
 	return value;
 }
 
-/* Text from outside: neither markup nor control characters. */
-static void html_text(FILE *file, const char *string)
-{
-	char *copy = strdup(string), *at;
-
-	if (!copy)
-		abort();
-	/* Lines may stay. */
-	for (at = copy; (at = strchr(at, '\n')); at++)
-		*at = 1;
-	for (at = copy; *at;) {
-		size_t length = strcspn(at, "\1<>&\"'");
-		char kept = at[length];
-
-		at[length] = 0;
-		print_clean(file, at);
-		at += length;
-		if (!kept)
-			break;
-		fputs(kept == '<' ? "&lt;" :
-		      kept == '>' ? "&gt;" :
-		      kept == '&' ? "&amp;" :
-		      kept == '"' ? "&quot;" :
-		      kept == 1	  ? "\n" :
-				    "&#39;",
-		      file);
-		at++;
-	}
-	free(copy);
-}
-
 static uint32_t tier_class(uint32_t tier)
 {
 	return tier < BOX_TIER_COUNT ? tier : BOX_TIER_COUNT;

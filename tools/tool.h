@@ -82,6 +82,8 @@ const char *path_base(const char *path);
 void print_clean(FILE *file, const char *string);
 /* The same, in place. */
 void clean(char *string);
+/* The same as text of HTML or SVG, without markup; lines may stay. */
+void html_text(FILE *file, const char *string);
 
 /* A JSON object or array being written; commas come by themselves. */
 struct json {
@@ -95,7 +97,7 @@ void json_end_line(struct json *json);
 void json_key(struct json *json, const char *key);
 void json_string(struct json *json, const char *string); /* NULL: null; invalid UTF-8: U+FFFD */
 void json_number(struct json *json, uint64_t value);
-void json_real(struct json *json, double value);  /* finite; three decimals */
+void json_real(struct json *json, double value);  /* finite; three decimals, six below one */
 void json_hex(struct json *json, uint64_t value); /* "0x..." */
 void json_bool(struct json *json, bool value);
 void json_null(struct json *json);
