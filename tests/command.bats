@@ -213,7 +213,7 @@ completed() {
 	assert_line --index 1 "offset 8"
 	assert_line --index 2 "offset 4"
 	assert_line --index 3 bother
-	assert_line --index 4 -- --no-follow
+	assert_line --index 4 -- "--no-follow --no-demangle"
 }
 
 @test "make install puts each completion where its shell looks, and uninstall takes it away" {
