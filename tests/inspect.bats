@@ -52,7 +52,8 @@ found() {
 	assert_equal "$status $(query '" ".join(sorted(v["kind"] for v in of("verdict")))')" "$1 $2"
 }
 
-# both WAY STATUS KINDS: the same verdicts bare and under the shim
+# both WAY STATUS KINDS [SHIM-STATUS SHIM-KINDS]: the verdicts bare and under the shim, which are the same unless others
+# are given
 both() {
 	local options
 
@@ -61,6 +62,7 @@ both() {
 		hang "$options" "$1"
 		look
 		cat "$BATS_TEST_TMPDIR/record.jsonl"
+		[ "$options" = bare ] || [ $# -lt 5 ] || set -- "$1" "$4" "$5"
 		found "$2" "$3"
 	done
 }
@@ -100,8 +102,8 @@ waits() {
 	assert_equal "$(query 'len(of("verdict")[0]["threads"])')" 3
 }
 
-@test "a semaphore, which has no owner: all threads wait" {
-	both sem 2 all-wait
+@test "a semaphore, which has no owner: all threads wait, and the shim knows who took it" {
+	both sem 2 all-wait 2 deadlock
 	assert_equal "$(waits sem)" slots
 }
 

@@ -40,16 +40,20 @@ const char *wait_name(enum wait_type type)
 	return names[type];
 }
 
+static int operation(const struct proc_call *call)
+{
+	return (int)call->argument[1] & FUTEX_CMD_MASK;
+}
+
 /* Is the thread asleep on a futex? Which, and for how long. */
 static bool futex_call(const struct proc_call *call, struct wait *wait)
 {
-	int operation = (int)call->argument[1] & FUTEX_CMD_MASK;
 	/* A timed wait that was interrupted; its registers are as they were. */
 	bool restarted = call->number == SYS_restart_syscall;
 
 	if (!call->known || call->running || (call->number != SYS_futex && !restarted))
 		return false;
-	switch (operation) {
+	switch (operation(call)) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
 	case FUTEX_LOCK_PI:
@@ -195,7 +199,12 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 		rwlock_read(wait, pid);
 		break;
 	case WAIT_CONDITION:
-		wait->lock = wait->futex - CONDITION_FUTEX - wait->futex % 8;
+		/* It was woken, and asks for its mutex again. */
+		if (operation(&thread->call) == FUTEX_LOCK_PI ||
+		    (thread->call.argument[2] == 2 && mutex_plausible(wait, pid)))
+			mutex_read(wait, pid);
+		else
+			wait->lock = wait->futex - CONDITION_FUTEX - wait->futex % 8;
 		break;
 	case WAIT_JOIN:
 		wait->owner = wait->word;
@@ -284,10 +293,69 @@ bool wait_same(const struct inspect_thread *thread)
 		return call.running &&
 		       proc_memory(thread->process, thread->wait.futex, &word, sizeof(word)) &&
 		       word == thread->wait.word;
+	/* It was stopped, and what it waited for has come: it may be about to go on. */
+	if ((status.state == 'T' || status.state == 't') && call.number == SYS_futex &&
+	    operation(&call) != FUTEX_LOCK_PI &&
+	    proc_memory(thread->process, thread->wait.futex, &word, sizeof(word)) &&
+	    word != (uint32_t)call.argument[2])
+		return false;
 	/* It did not run in between, so it did not come and go. */
 	return call.known &&
 	       (call.number == thread->call.number || call.number == SYS_restart_syscall) &&
 	       call.pc == thread->call.pc && call.stack == thread->call.stack &&
 	       !memcmp(call.argument, thread->call.argument, sizeof(call.argument)) &&
 	       status.switches == thread->status.switches;
+}
+
+#if defined(__x86_64__)
+#define SPIN_FREE 1 /* nptl/pthread_spin_init.c of each */
+#else
+#define SPIN_FREE 0
+#endif
+
+static bool mutex_held_by(pid_t pid, uint64_t lock, uint32_t tid, uint32_t other)
+{
+	struct wait wait = { .futex = lock };
+
+	return mutex_read(&wait, pid) && wait.word && wait.owner &&
+	       (wait.owner == tid || wait.owner == other);
+}
+
+static bool rwlock_held_by(pid_t pid, const struct held *held, uint32_t tid, uint32_t other)
+{
+	pthread_rwlock_t rwlock;
+	uint32_t writer;
+
+	if (!proc_memory(pid, (uintptr_t)held->lock, &rwlock, sizeof(rwlock)))
+		return false;
+	writer = (uint32_t)rwlock.__data.__cur_writer;
+	if (held->kind == HELD_READ)
+		return rwlock.__data.__readers >> READER_SHIFT;
+	return writer && (writer == tid || writer == other);
+}
+
+bool lock_held_by(pid_t pid, const struct held *held, uint32_t tid, uint32_t other)
+{
+	uint64_t lock = (uintptr_t)held->lock;
+	uint32_t word;
+
+	if (held->flags & HELD_WAITING)
+		return false;
+	/* A mutex tells by itself, and its entry is not always marked. */
+	if (held->kind == HELD_MUTEX)
+		return mutex_held_by(pid, lock, tid, other);
+	if (!(held->flags & HELD_TAKEN))
+		return false;
+	switch (held->kind) {
+	case HELD_READ:
+	case HELD_WRITE:
+		return rwlock_held_by(pid, held, tid, other);
+	case HELD_SPIN:
+		return proc_memory(pid, lock, &word, sizeof(word)) && word != SPIN_FREE;
+	case HELD_SEM:
+		/* struct new_sem: its value comes first */
+		return proc_memory(pid, lock, &word, sizeof(word)) && !word;
+	default:
+		return true;
+	}
 }
