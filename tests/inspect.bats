@@ -1,76 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# `spork inspect` on processes that hang in known ways, from outside, with the shim and without. hang_lock prints the
-# pid to look at; what it is about to do then, it has done once the threads sleep.
+# `spork inspect` on processes that hang in known ways, from outside, with the shim and without.
 # shellcheck disable=SC2154,SC2030,SC2031 # run --separate-stderr assigns stderr; each test is a subshell of its own
 
 bats_require_minimum_version 1.5.0
 load helper
-
-setup() {
-	cd "$BATS_TEST_TMPDIR" || return
-	STARTED=()
-}
-
-teardown() {
-	local pid
-
-	for pid in "${STARTED[@]}"; do
-		kill -9 "$pid" 2>/dev/null || :
-	done
-}
-
-# hang OPTIONS WAY...: starts the victim, under the shim unless OPTIONS is "bare"; $PID: whom to look at
-hang() {
-	local child tries=0 environment=()
-
-	[ "$1" = bare ] || environment=(LD_PRELOAD="$SHIM" SPORK_OPTIONS="$1")
-	rm -f pid
-	env "${environment[@]}" "$VICTIMS/hang_lock" "${@:2}" >pid 2>err </dev/null 3>&- &
-	STARTED+=($!)
-	until [ -s pid ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 600 ] || fail "the victim says nothing"
-		sleep 0.05
-	done
-	PID=$(head -n 1 pid)
-	STARTED=("$PID" "${STARTED[@]}")
-	while read -r child; do
-		STARTED=("$child" "${STARTED[@]}")
-	done < <(pgrep -P "$PID" || :)
-	sleep 0.3
-}
-
-# look: the records, into record.jsonl
-look() {
-	run --separate-stderr spork inspect -f json -O "$BATS_TEST_TMPDIR/record.jsonl" "$PID"
-	[ -z "$stderr" ] || fail "stderr: $stderr"
-}
-
-# found STATUS KINDS: the exit status, and the kinds of the verdicts
-found() {
-	assert_equal "$status $(query '" ".join(sorted(v["kind"] for v in of("verdict")))')" "$1 $2"
-}
-
-# both WAY STATUS KINDS [SHIM-STATUS SHIM-KINDS]: the verdicts bare and under the shim, which are the same unless others
-# are given
-both() {
-	local options
-
-	for options in bare gate=0; do
-		echo "$1, $options"
-		hang "$options" "$1"
-		look
-		cat "$BATS_TEST_TMPDIR/record.jsonl"
-		[ "$options" = bare ] || [ $# -lt 5 ] || set -- "$1" "$4" "$5"
-		found "$2" "$3"
-	done
-}
-
-# waits TYPE: the names of what threads wait for in that way
-waits() {
-	query '" ".join(sorted(t["waits"]["name"] or "?" for t in of("thread") if t["waits"] and t["waits"]["type"] == "'"$1"'"))'
-}
+load inspect
 
 @test "threads that hold locks and sleep: nothing is found" {
 	both none 0 ""
@@ -158,7 +93,8 @@ waits() {
 }
 
 @test "text has the verdict before the threads, DOT has the graph" {
-	hang bare two
+	start bare hang_lock two
+	found 2 deadlock
 	run --separate-stderr spork inspect "$PID"
 	assert_equal "$status" 2
 	assert_line --index 1 "ERROR: spork: deadlock (pid=$PID)"
@@ -174,7 +110,7 @@ waits() {
 @test "libc without debug information" {
 	unshare -m true 2>/dev/null || skip "no mount namespaces here"
 	mkdir empty
-	hang bare hidden
+	start bare hang_lock hidden
 	run unshare -m sh -c 'mount --bind empty /usr/lib/debug && exec timeout 10 "$0" inspect "$1"' "$SPORK" "$PID"
 	assert_equal "$status" 2
 	assert_line --partial "libc's timezone lock"
@@ -190,7 +126,6 @@ waits() {
 	STARTED=("$outer" "${STARTED[@]}")
 	PID=$(pgrep -P "$outer")
 	STARTED=("$PID" "${STARTED[@]}")
-	look
 	found 2 orphan
 	run query 'of("verdict")[0]["holder"]["name"]'
 	assert_output worker
@@ -199,7 +134,7 @@ waits() {
 @test "no thread is left stopped or traced, even if spork is killed" {
 	local i
 
-	hang bare pool 200
+	start bare hang_lock pool 200
 	for i in 1 2 3 4 5; do
 		timeout -s KILL "0.1$i" "$SPORK" inspect "$PID" >/dev/null 2>&1 3>&- || :
 	done

@@ -20,6 +20,7 @@
 #define STATUS_DEADLOCK 2
 #define SETTLE_US 1000 /* between looks at whether threads that were stopped sleep again */
 #define SETTLE_TRIES 1000
+#define SPIN_LOOKS 8
 #define LOOK_US 30000
 
 enum { OPTION_DEBUGINFOD = OPTION_OWN, OPTION_NO_STOP };
@@ -205,6 +206,22 @@ static void settle(const struct inspection *inspection)
 	}
 }
 
+/* One that takes a spin lock and gives it back without end is not inside each time. */
+static bool spins_on(struct inspection *inspection, const struct inspect_thread *thread)
+{
+	struct inspect_stack stack = { 0 };
+	bool spins = true;
+	int i;
+
+	for (i = 0; i < SPIN_LOOKS && spins; i++) {
+		stacks_take(inspection->stacks, thread->tid, &thread->call, true, &stack);
+		spins = wait_spins(thread, &stack);
+		free(stack.frame);
+		usleep(SETTLE_US);
+	}
+	return spins;
+}
+
 /*
  * What the locks say is read between two looks at the threads. Those that slept from the first to the second had what
  * was read then, and could not give it back.
@@ -226,7 +243,9 @@ static void waits_read(struct inspection *inspection)
 	shim_read(inspection);
 	usleep(LOOK_US);
 	for (i = 0; i < inspection->threads; i++)
-		inspection->thread[i].steady = wait_unchanged(inspection, &inspection->thread[i]);
+		inspection->thread[i].steady = wait_unchanged(inspection, &inspection->thread[i]) &&
+					       (inspection->thread[i].wait.type != WAIT_SPIN ||
+						spins_on(inspection, &inspection->thread[i]));
 	shim_describe(inspection);
 	graph_make(inspection);
 }

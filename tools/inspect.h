@@ -160,8 +160,9 @@ struct inspect_frame {
 struct inspect_stack {
 	struct inspect_frame *frame;
 	unsigned frames;
-	bool stopped;	   /* it was made from all registers */
-	uint64_t argument; /* the first argument register; only where `stopped` */
+	bool stopped;				/* it was made from all registers */
+	uint64_t registers[SNAPSHOT_REGISTERS]; /* the same in DWARF's order; only where `stopped` */
+	uint64_t argument;			/* the one with the first argument; the same */
 };
 
 struct stacks;
@@ -198,6 +199,7 @@ struct wait {
 	uint64_t futex; /* the word that is waited on; zero: none */
 	uint32_t word;	/* that word */
 	uint32_t owner; /* as the process numbers threads, its child for WAIT_VFORK; zero: not known */
+	uint32_t noted;			/* the owner that a mutex notes besides */
 	uint32_t readers;		/* that hold a rwlock */
 	bool timed;			/* the wait has an end */
 	bool shared;			/* in memory that other processes may have */
@@ -213,6 +215,7 @@ struct holding {
 	enum wait_type type;
 	uint64_t lock;	   /* its address; of a hidden one zero: not known */
 	bool read;	   /* a rwlock, which others may have besides */
+	bool again;	   /* the thread has asked for it once more, and did not get it yet */
 	bool signals;	   /* a semaphore that others post as well: nobody holds it */
 	const char *class; /* of a hidden lock */
 	/* The thread is inside that function, and has what it takes for a part of the time; or NULL. */
@@ -253,6 +256,12 @@ const char *wait_name(enum wait_type type);
 void wait_read(struct inspect_thread *thread, struct stacks *stacks, const struct proc_maps *maps);
 /* Whether it still waits as it did: the same call, and the lock in the same state. */
 bool wait_same(const struct inspect_thread *thread);
+
+/* Does it spin for what it waits for, by this stack of a later moment? */
+bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
+
+/* Does it spin for what it waits for, by this stack of a later moment? */
+bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
 
 /* Does the lock say that this thread has it? `other` is another id that it may have noted, or zero. */
 bool lock_held_by(pid_t pid, const struct held *held, uint32_t tid, uint32_t other);

@@ -60,7 +60,10 @@ static void index_make(struct index *index, struct inspection *inspection)
 	for (i = 0; i < inspection->threads; i++)
 		for (j = 0; j < inspection->thread[i].holdings; j++) {
 			holding = &inspection->thread[i].holding[j];
-			if (holding->lock && !holding->signals)
+			/* One that spins may have got it just now. */
+			if (holding->lock && !holding->signals &&
+			    (holding->type != WAIT_SPIN || holding->again ||
+			     inspection->thread[i].wait.lock != holding->lock))
 				index->row[index->rows++] =
 					(struct held_by){ holding->lock, holding->type,
 							  &inspection->thread[i] };

@@ -25,8 +25,16 @@
 #define RWLOCK_WRITER 2
 #define READER_SHIFT 3
 
+#if defined(__x86_64__)
+#define SPIN_FREE 1 /* nptl/pthread_spin_init.c of each */
+#else
+#define SPIN_FREE 0
+#endif
+
 /* struct __pthread_cond_s: two words that waiters of its two groups sleep on */
 #define CONDITION_FUTEX 40
+
+#define FRAME_WORDS 64 /* of functions in which glibc waits */
 
 static const char *const names[] = {
 	[WAIT_NONE] = "nothing",	[WAIT_MUTEX] = "mutex", [WAIT_RWLOCK] = "rwlock",
@@ -129,6 +137,7 @@ static bool mutex_read(struct wait *wait, pid_t pid)
 	wait->type = WAIT_MUTEX;
 	wait->lock = wait->futex;
 	wait->word = (uint32_t)mutex.__data.__lock;
+	wait->noted = (uint32_t)mutex.__data.__owner;
 	if (kind & (MUTEX_ROBUST | MUTEX_INHERIT))
 		wait->owner = wait->word & FUTEX_TID_MASK;
 	else
@@ -181,6 +190,49 @@ static void hidden_read(struct wait *wait, const struct known_call *known)
 	wait->class = known_class(known->takes[0]);
 }
 
+static bool inherits(struct wait *wait, uint64_t address, pid_t pid)
+{
+	struct wait candidate = *wait;
+
+	candidate.futex = address;
+	if (address % sizeof(long) || !mutex_read(&candidate, pid) ||
+	    strcmp(candidate.trait, "priority-inheriting") || !candidate.owner ||
+	    candidate.owner != candidate.noted)
+		return false;
+	candidate.futex = wait->futex;
+	*wait = candidate;
+	return true;
+}
+
+/*
+ * A priority-inheriting mutex that the kernel refuses, for the thread has it itself, or its holder has ended: glibc then
+ * waits for ever, for a word of its own on the stack. What it has in registers and in that frame leads to the mutex, or
+ * to its kind.
+ */
+static bool refused_read(struct inspect_thread *thread)
+{
+	const struct inspect_stack *stack = &thread->stack;
+	uint64_t words[SNAPSHOT_REGISTERS + FRAME_WORDS];
+	struct wait *wait = &thread->wait;
+	const size_t kind = offsetof(pthread_mutex_t, __data.__kind);
+	size_t count, i;
+
+	if (!stack->stopped || wait->word || thread->call.argument[2] ||
+	    wait->futex < thread->call.stack ||
+	    wait->futex - thread->call.stack > FRAME_WORDS * sizeof(*words))
+		return false;
+	memcpy(words, stack->registers, sizeof(stack->registers));
+	count = SNAPSHOT_REGISTERS + proc_memory_some(thread->process, thread->call.stack,
+						      words + SNAPSHOT_REGISTERS,
+						      FRAME_WORDS * sizeof(*words)) /
+					     sizeof(*words);
+	for (i = 0; i < count; i++)
+		if (inherits(wait, words[i], thread->process) ||
+		    inherits(wait, words[i] - kind, thread->process))
+			return true;
+	return false;
+}
+
 static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 {
 	const struct known_call *known = waits_in(&thread->stack, false);
@@ -193,7 +245,8 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 	word_read(wait, pid);
 	switch (wait->type) {
 	case WAIT_MUTEX:
-		mutex_read(wait, pid);
+		if (!refused_read(thread))
+			mutex_read(wait, pid);
 		break;
 	case WAIT_RWLOCK:
 		rwlock_read(wait, pid);
@@ -228,20 +281,41 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 		hidden_read(wait, known);
 }
 
+/* Does somebody wait for it? x86 counts those who asked, down from 1; elsewhere it is only locked. */
+static bool spin_wanted(uint32_t word)
+{
+	return SPIN_FREE ? (int32_t)word < 0 : word != SPIN_FREE;
+}
+
+static bool spins(const struct inspect_stack *stack)
+{
+	return stack->stopped && stack->frames && stack->frame[0].known &&
+	       stack->frame[0].known->wait == WAIT_SPIN;
+}
+
+bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack)
+{
+	uint32_t word;
+
+	return spins(stack) && stack->argument == thread->wait.lock &&
+	       proc_memory(thread->process, thread->wait.lock, &word, sizeof(word)) &&
+	       spin_wanted(word);
+}
+
 /* Spinning threads make no call. */
 static void spin_read(struct inspect_thread *thread, struct stacks *stacks)
 {
 	const struct inspect_stack *stack = &thread->stack;
 	struct wait *wait = &thread->wait;
 
-	if (!stack->stopped || !stack->frames || !stack->frame[0].known ||
-	    stack->frame[0].known->wait != WAIT_SPIN)
+	if (!spins(stack) ||
+	    !proc_memory(thread->process, stack->argument, &wait->word, sizeof(wait->word)) ||
+	    !spin_wanted(wait->word))
 		return;
 	wait->type = WAIT_SPIN;
 	wait->known = stack->frame[0].known;
 	wait->lock = stack->argument;
 	wait->futex = wait->lock;
-	word_read(wait, thread->process);
 	wait->place = stacks_data(stacks, wait->lock);
 }
 
@@ -306,12 +380,6 @@ bool wait_same(const struct inspect_thread *thread)
 	       !memcmp(call.argument, thread->call.argument, sizeof(call.argument)) &&
 	       status.switches == thread->status.switches;
 }
-
-#if defined(__x86_64__)
-#define SPIN_FREE 1 /* nptl/pthread_spin_init.c of each */
-#else
-#define SPIN_FREE 0
-#endif
 
 static bool mutex_held_by(pid_t pid, uint64_t lock, uint32_t tid, uint32_t other)
 {

@@ -211,9 +211,10 @@ void orphan_look(struct inspection *inspection, struct inspect_thread *thread)
 		words_left(file, left);
 	} else if (wait->owner) {
 		fprintf(file, ", held by a thread %u that this process does not have", wait->owner);
-	} else if (wait->type == WAIT_RWLOCK) {
-		fputs(", which is held for reading, and this is the only thread", file);
-		/* Readers are not noted: it may be itself. */
+	} else if (wait->type == WAIT_RWLOCK || wait->type == WAIT_SPIN) {
+		fprintf(file, ", which is held%s, and this is the only thread",
+			wait->type == WAIT_RWLOCK ? " for reading" : "");
+		/* By whom is not noted: it may be itself. */
 		if (!same_program(inspection->status.parent, inspection->pid))
 			verdict->kind = VERDICT_SELF;
 	} else {

@@ -199,6 +199,16 @@ static struct held *entries_read(const struct shim *shim, const char *record, ui
 	return held;
 }
 
+static bool asked_again(const struct held *held, uint32_t count, uint32_t at)
+{
+	const void *lock = held[at].lock;
+
+	while (++at < count)
+		if (held[at].lock == lock && !(held[at].flags & HELD_TAKEN))
+			return true;
+	return false;
+}
+
 static void thread_holds(struct shim *shim, struct inspect_thread *thread, const char *record)
 {
 	struct holding *holding;
@@ -218,6 +228,7 @@ static void thread_holds(struct shim *shim, struct inspect_thread *thread, const
 		    !lock_held_by(thread->process, &held[i], (uint32_t)thread->status.inner,
 				  thread->alias))
 			continue;
+		holding->again = asked_again(held, count, i);
 		acquired_keep(holding, &held[i]);
 		thread->holdings++;
 		shim->holdings++;

@@ -313,6 +313,7 @@ int stacks_take(struct stacks *stacks, pid_t tid, const struct proc_call *call, 
 		error = snapshot_stop(snapshot, tid);
 	stack->stopped = snapshot->stopped;
 	stack->argument = snapshot->argument;
+	memcpy(stack->registers, snapshot->registers, sizeof(stack->registers));
 	if (snapshot->stopped || snapshot_call(snapshot, call))
 		stack_unwind(stacks, stack);
 	return error;

@@ -226,8 +226,7 @@ static void all_look(struct inspection *inspection)
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
 		if (!thread_stuck(thread) || thread->wait.shared ||
-		    thread->process != inspection->pid || thread->wait.type == WAIT_SPIN ||
-		    thread->wait.type == WAIT_VFORK)
+		    thread->process != inspection->pid || thread->wait.type == WAIT_VFORK)
 			return;
 	}
 	/* A handler may post a semaphore; it may not signal a condition. */
