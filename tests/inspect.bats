@@ -92,6 +92,42 @@ load inspect
 	assert_equal "$(waits condition)" changed
 }
 
+@test "the only thread was woken, and waits for the mutex that another ended with" {
+	both lost 2 orphan
+	assert_equal "$(waits mutex)" first_lock
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "'signaller', which has ended"
+}
+
+@test "a barrier, and what runs once" {
+	both barrier 2 all-wait
+	assert_equal "$(waits barrier)" all
+	both once 2 all-wait
+	assert_equal "$(waits once)" once
+}
+
+@test "two threads, two streams of stdio" {
+	both stream 2 deadlock
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "waits for stream"
+}
+
+@test "a thread that main waits for wants what main holds" {
+	both joined 2 deadlock
+}
+
+@test "a cycle of five hundred threads" {
+	local options
+
+	for options in bare gate=0; do
+		start "$options" hang_lock ring 500
+		found 2 deadlock
+		assert_equal "$(query 'len(of("verdict")[0]["threads"])')" 500
+		assert_equal "$(query 'min(len(t["holds"]) for t in of("thread"))')" 1
+		stop
+	done
+}
+
 @test "text has the verdict before the threads, DOT has the graph" {
 	start bare hang_lock two
 	found 2 deadlock
@@ -105,6 +141,91 @@ load inspect
 	assert_equal "$(grep -c 'held by' <<<"$output")" 2
 	run --separate-stderr spork inspect --no-stop "$PID"
 	assert_equal "$status" 2
+}
+
+# drawn WAY KINDS: graphviz takes the graph; dot is its words
+drawn() {
+	local options
+
+	for options in bare gate=0; do
+		start "$options" hang_lock "$1"
+		found 2 "$2"
+		run --separate-stderr spork inspect -f dot "$PID"
+		assert_equal "$status" 2
+		printf '%s\n' "$output" >graph.dot
+		bounded dot -Tsvg graph.dot >graph.svg 2>dot.err || fail "dot: $(cat dot.err)"
+		assert_equal "$(cat dot.err)" ""
+		grep -q '</svg>' graph.svg || fail "no picture"
+		stop
+	done
+}
+
+@test "DOT is what graphviz draws: who waits, who holds, and who is not here" {
+	command -v dot >/dev/null || skip "no graphviz here"
+	drawn three deadlock
+	# two from each thread: what it waits for, and what it holds
+	assert_equal "$(grep -c 'color=red,label="waits for"' graph.dot)" 3
+	assert_equal "$(grep -c 'color=red,label="held by"' graph.dot)" 3
+	drawn orphan orphan
+	grep -q 'style=dashed,label=".*not here"' graph.dot || fail "$(cat graph.dot)"
+	drawn lost orphan
+	start bare hang_lock vfork
+	found 0 vfork-stall
+	spork inspect -f dot "$PID" | dot -Tsvg | grep -q '</svg>'
+}
+
+@test "JSON: session, process, verdicts and threads, in that order" {
+	start bare hang_lock two
+	found 2 deadlock
+	assert_equal "$(query '" ".join(row["type"] for row in rows)')" "session process verdict thread thread"
+	assert_equal "$(query '(of("process")[0]["pid"], of("process")[0]["threads"], of("process")[0]["shim"])')" "($PID, 2, False)"
+}
+
+@test "a process that shows what no shim would" {
+	local way
+
+	for way in loop wild sizes version; do
+		start bare hang_hostile "$way"
+		run --separate-stderr spork inspect "$PID"
+		assert_equal "$way: $status $stderr" "$way: 0 "
+		[[ $output != *$'\033'* ]] || fail "$way: an escape sequence came through"
+		stop
+	done
+}
+
+@test "a process that is stopped, or has a debugger" {
+	start bare hang_lock two
+	found 2 deadlock
+	kill -STOP "$PID"
+	found 2 deadlock
+	assert_equal "$(query 'of("process")[0]["note"]')" "the process is stopped by a signal; SIGCONT lets it go on"
+	assert_equal "$(grep -c 'State:.*stopped' "/proc/$PID/status")" 1
+	kill -CONT "$PID"
+	found 2 deadlock
+	command -v gdb >/dev/null || return 0
+	bounded gdb -q -batch -p "$PID" -ex "shell $SPORK inspect -f json $PID >debugged.jsonl; echo \$? >status" \
+		>/dev/null 2>&1 </dev/null || :
+	assert_equal "$(cat status)" 2
+	grep -q '"note":"a debugger has the process' debugged.jsonl || fail "$(cat debugged.jsonl)"
+}
+
+@test "a process below another root" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	local libc loader
+
+	libc=$(ldd "$VICTIMS/hang_lock" | sed -n 's/.*libc.so.6 => \([^ ]*\).*/\1/p')
+	loader=$(ldd "$VICTIMS/hang_lock" | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\).*/\1/p')
+	mkdir -p "root$(dirname "$libc")" "root$(dirname "$loader")"
+	cp "$libc" "root$libc"
+	cp "$loader" "root$loader"
+	cp "$VICTIMS/hang_lock" root/
+	chroot root /hang_lock two >pid 2>err </dev/null 3>&- &
+	STARTED+=($!)
+	until [ -s pid ]; do sleep 0.05; done
+	PID=$(cat pid)
+	found 2 deadlock
+	run query '[f["symbol"] for t in of("thread") for f in t["stack"]]'
+	assert_line second_then_first
 }
 
 @test "libc without debug information" {
@@ -159,6 +280,11 @@ refused() {
 	refused "not the id" 0
 	refused "no such process" 99999999
 	refused "use text, json or dot" -f xml 1
+	start bare hang_lock two
+	refused "is a thread of process $PID; give that" "$(find "/proc/$PID/task" -maxdepth 1 -name '[0-9]*' -printf '%f\n' | grep -vx "$PID")"
+	run --separate-stderr sh -c 'exec "$0" inspect $$' "$SPORK"
+	assert_equal "$status $stderr" "125 spork: inspect: process ${stderr//[!0-9]/} is this very spork"
+	if grep -q '^Name:.kthreadd$' /proc/2/status 2>/dev/null; then refused "thread of the kernel" 2; fi
 	"$PYTHON" -c '
 import os, time
 child = os.fork()

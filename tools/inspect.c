@@ -158,6 +158,8 @@ static void stacks_read(struct inspection *inspection)
 	if (refused)
 		inspection->note =
 			"threads could not be stopped (permission denied): stacks may be short";
+	else if (inspection->status.state == 'T')
+		inspection->note = "the process is stopped by a signal; SIGCONT lets it go on";
 	else if (traced)
 		inspection->note = "a debugger has the process: stacks may be short";
 }

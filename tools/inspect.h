@@ -88,8 +88,9 @@ enum wait_type {
 	WAIT_JOIN,
 	WAIT_BARRIER,
 	WAIT_ONCE,
-	WAIT_FUTEX, /* something that is not known */
-	WAIT_VFORK, /* a vfork() child */
+	WAIT_FUTEX,  /* something that is not known */
+	WAIT_VFORK,  /* a vfork() child */
+	WAIT_STREAM, /* of stdio */
 };
 
 #define CALL_LOCKS 3
@@ -112,6 +113,8 @@ struct known_ranges;
 struct known_ranges *known_open(pid_t pid);
 struct Dwfl_Module;
 void known_add(struct known_ranges *ranges, struct Dwfl_Module *module);
+/* The id of the thread that has its descriptor (pthread_t) there; zero: not known. */
+uint32_t known_thread_id(const struct known_ranges *ranges, uint64_t descriptor);
 /* After the last of them, before the first question. */
 void known_sort(struct known_ranges *ranges);
 /* `public`: the address is in that function itself, not in one that it ends in. NULL: none. */
@@ -186,6 +189,9 @@ int stacks_take(struct stacks *stacks, pid_t tid, const struct proc_call *call, 
  */
 void stacks_from(struct stacks *stacks, uint64_t pc, uint64_t stack_pointer, uint64_t frame_pointer,
 		 struct inspect_stack *stack);
+
+/* known_thread_id(). */
+uint32_t stacks_thread_id(const struct stacks *stacks, uint64_t descriptor);
 
 /* What a return address, or a variable's address, belongs to. */
 struct inspect_frame stacks_code(struct stacks *stacks, uint64_t pc);

@@ -94,9 +94,12 @@ struct known_range {
 };
 
 #define RANGES 1024
+#define DESCRIPTOR_SIZE 65536 /* at most */
+#define ID_FIELD "_thread_db_pthread_tid"
 
 struct known_ranges {
 	pid_t pid;
+	uint64_t id_field; /* where libc tells debuggers (nptl_db) about a descriptor's thread id */
 	size_t count;
 	struct known_range range[RANGES];
 };
@@ -299,6 +302,8 @@ void known_add(struct known_ranges *ranges, struct Dwfl_Module *module)
 	qsort(sorted, CALLS, sizeof(*sorted), by_name);
 	for (i = 1; i < symbols && ranges->count < RANGES; i++) {
 		name = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
+		if (name && !strncmp(name, ID_FIELD, sizeof(ID_FIELD) - 1))
+			ranges->id_field = address;
 		if (!name || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || !symbol.st_size)
 			continue;
 		/* A symbol table has versions in the names. */
@@ -337,4 +342,19 @@ const struct known_call *known_at(const struct known_ranges *ranges, uint64_t ad
 void known_sort(struct known_ranges *ranges)
 {
 	qsort(ranges->range, ranges->count, sizeof(*ranges->range), by_start);
+}
+
+uint32_t known_thread_id(const struct known_ranges *ranges, uint64_t descriptor)
+{
+	struct {
+		uint32_t bits, elements, offset;
+	} field;
+	uint32_t id;
+
+	if (!ranges->id_field ||
+	    !proc_memory(ranges->pid, ranges->id_field, &field, sizeof(field)) ||
+	    field.bits != 8 * sizeof(id) || field.offset > DESCRIPTOR_SIZE ||
+	    !proc_memory(ranges->pid, descriptor + field.offset, &id, sizeof(id)))
+		return 0;
+	return id;
 }

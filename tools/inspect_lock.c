@@ -34,6 +34,8 @@
 /* struct __pthread_cond_s: two words that waiters of its two groups sleep on */
 #define CONDITION_FUTEX 40
 
+#define THREAD_ID_MAX (4 << 20) /* PID_MAX_LIMIT, linux/threads.h */
+
 #define FRAME_WORDS 64 /* of functions in which glibc waits */
 
 static const char *const names[] = {
@@ -41,6 +43,7 @@ static const char *const names[] = {
 	[WAIT_SPIN] = "spin",		[WAIT_SEM] = "sem",	[WAIT_HIDDEN] = "hidden",
 	[WAIT_CONDITION] = "condition", [WAIT_JOIN] = "join",	[WAIT_BARRIER] = "barrier",
 	[WAIT_ONCE] = "once",		[WAIT_FUTEX] = "futex", [WAIT_VFORK] = "vfork",
+	[WAIT_STREAM] = "stream",
 };
 
 const char *wait_name(enum wait_type type)
@@ -157,7 +160,7 @@ static bool mutex_plausible(const struct wait *wait, pid_t pid)
 		return false;
 	word = (uint32_t)mutex.__data.__lock;
 	return word == 2 && !(mutex.__data.__kind & ~MUTEX_KINDS) && mutex.__data.__owner > 0 &&
-	       mutex.__data.__nusers;
+	       mutex.__data.__owner <= THREAD_ID_MAX && mutex.__data.__nusers;
 }
 
 static void rwlock_read(struct wait *wait, pid_t pid)
@@ -188,6 +191,22 @@ static void hidden_read(struct wait *wait, const struct known_call *known)
 	wait->known = known;
 	memcpy(wait->hidden, known->takes, sizeof(wait->hidden));
 	wait->class = known_class(known->takes[0]);
+}
+
+/* The lock of a stream, which notes its owner by where its descriptor is: _IO_lock_t in glibc's stdio-lock.h. */
+static void stream_read(struct wait *wait, struct stacks *stacks, pid_t pid)
+{
+	struct {
+		uint32_t word, count;
+		uint64_t owner;
+	} lock;
+
+	if (!proc_memory(pid, wait->futex, &lock, sizeof(lock)) || lock.word != 2 || !lock.count ||
+	    !lock.owner)
+		return;
+	wait->owner = stacks_thread_id(stacks, lock.owner);
+	if (wait->owner)
+		wait->type = WAIT_STREAM;
 }
 
 static bool inherits(struct wait *wait, uint64_t address, pid_t pid)
@@ -269,6 +288,8 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 	case WAIT_FUTEX:
 		if (mutex_plausible(wait, pid))
 			mutex_read(wait, pid);
+		else
+			stream_read(wait, stacks, pid);
 		break;
 	default:
 		break;

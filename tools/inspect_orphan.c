@@ -220,7 +220,9 @@ void orphan_look(struct inspection *inspection, struct inspect_thread *thread)
 	} else {
 		fputs(", held by no thread that this process has", file);
 	}
-	if (verdict->kind == VERDICT_ORPHAN)
+	/* Of one that ended here there is no more to tell. */
+	if (verdict->kind == VERDICT_ORPHAN &&
+	    !(left && left->ended && left->holder > (uint32_t)inspection->status.inner))
 		words_holder(file, inspection, verdict, left ? left->holder : wait->owner);
 	if (fclose(file))
 		abort();

@@ -10,7 +10,8 @@
 
 #define RECORDS (2 * INSPECT_THREADS)
 #define RECORD_SIZE 4096
-#define ENTRIES 32768	/* of a thread, or of the table of orphans */
+#define ENTRIES 32768 /* of a thread, or of the table of orphans */
+#define ENTRIES_ALL (1U << 20)
 #define HOLDINGS 262144 /* of a process */
 #define DESCRIBED 1024	/* of which stacks are unwound */
 #define SLOTS 65536
@@ -23,6 +24,7 @@ struct shim {
 	struct origin *origin; /* sorted by lock */
 	size_t origins;
 	size_t holdings;
+	uint32_t entries; /* that were read */
 };
 
 static bool module_is_shim(const struct proc_map *map)
@@ -180,7 +182,7 @@ static void acquired_keep(struct holding *holding, const struct held *held)
 	holding->acquired = (struct inspect_stack){ .frame = frame, .frames = 1 };
 }
 
-static struct held *entries_read(const struct shim *shim, const char *record, uint32_t *count)
+static struct held *entries_read(struct shim *shim, const char *record, uint32_t *count)
 {
 	struct held *held;
 	uint64_t array;
@@ -188,8 +190,9 @@ static struct held *entries_read(const struct shim *shim, const char *record, ui
 
 	memcpy(count, record + shim->exposed.thread.held_count, sizeof(*count));
 	memcpy(&array, record + shim->exposed.thread.held, sizeof(array));
-	if (!*count || *count > ENTRIES)
+	if (!*count || *count > ENTRIES || *count > ENTRIES_ALL - shim->entries)
 		return NULL;
+	shim->entries += *count;
 	size = *count * sizeof(*held);
 	held = malloc(size);
 	if (!held)

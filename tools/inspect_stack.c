@@ -331,6 +331,11 @@ void stacks_from(struct stacks *stacks, uint64_t pc, uint64_t stack_pointer, uin
 	stack_unwind(stacks, stack);
 }
 
+uint32_t stacks_thread_id(const struct stacks *stacks, uint64_t descriptor)
+{
+	return known_thread_id(stacks->ranges, descriptor);
+}
+
 struct inspect_frame stacks_code(struct stacks *stacks, uint64_t pc)
 {
 	struct inspect_frame frame = { .pc = pc, .offset = pc };
