@@ -304,3 +304,37 @@ time.sleep(20)' >zombie 3>&- &
 		[[ $stderr == *"permission denied"* ]] || fail "$stderr"
 	fi
 }
+
+@test "a process that ends while it is looked at: what was seen, or one line" {
+	local i
+
+	for i in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do
+		start bare hang_lock pool 100
+		(sleep "0.0$i" && kill -9 "$PID") 2>/dev/null 3>&- &
+		run --separate-stderr spork inspect "$PID"
+		wait
+		if [ "$status" -eq 125 ]; then
+			one_line "$stderr"
+			[[ $stderr == *ended* || $stderr == *"no such process"* ]] || fail "$stderr"
+		else
+			assert_equal "$status $stderr" "0 "
+		fi
+		STARTED=()
+	done
+}
+
+@test "a program of another class" {
+	cat >small.s <<-'END'
+		.globl _start
+		_start: mov $29, %eax
+		int $0x80
+		jmp _start
+	END
+	as --32 -o small.o small.s 2>/dev/null && ld -m elf_i386 -o small small.o 2>/dev/null || skip "no 32-bit programs here"
+	./small 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+	sleep 0.2
+	kill -0 "$PID" 2>/dev/null || skip "no 32-bit programs here"
+	refused "is a 32-bit program" "$PID"
+}
