@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `spork inspect` on each kind of lock: in a cycle, orphaned, left by a thread that ended, asked for twice; and in use,
 # which is no deadlock. Locks that keep no owner are told apart by the shim only.
+# shellcheck disable=SC2154,SC2030,SC2031 # run --separate-stderr assigns status; each test is a subshell of its own
 
 bats_require_minimum_version 1.5.0
 load helper

@@ -40,18 +40,19 @@ static const struct option_row options[] = {
 static const char *const description[] = {
 	"Looks at a process that hangs: which threads it has, what each waits for, who holds that, and "
 	"where in the program. It needs no preparation: without the shim, what a thread waits for is "
-	"known from its system call, the lock's memory and its stack. Where the shim is loaded, what "
-	"it found in that process is printed, too.",
+	"known from its system call, the lock's memory and its stack. Where the shim is loaded, "
+	"the locks that each thread holds are told as well, with where it took them, the locks that "
+	"a fork left behind, and what the shim has found in that process.",
 	"What was found comes first: deadlock, threads that wait for each other in a cycle; "
-	"self-deadlock, a thread that waits for what it holds; orphan, a lock that was held when the "
-	"process was forked, by a thread that it does not have; all-wait, every thread waits for "
+	"self-deadlock, a thread that waits for what it holds; orphan, a lock that a thread holds which "
+	"the process does not have, for it was forked or the thread has ended; all-wait, every thread waits for "
 	"something that only another could do; condition, the only thread waits for a condition; and, "
 	"which may yet end well, vfork-stall, a thread that stands still until its vfork() child "
 	"executes a program or ends, and join, one that waits for the end of another.",
 	"Threads are stopped for a moment each, one after the other, as a debugger does; a call such "
-	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores "
-	"and locks held by readers keep no owner, so a cycle through one is seen only if all threads "
-	"of the process wait.",
+	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores, "
+	"spin locks and locks held by readers keep no owner, so a cycle through one is seen only with "
+	"the shim, or if all threads of the process wait.",
 	NULL,
 };
 
