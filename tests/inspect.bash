@@ -58,16 +58,18 @@ what_was_found() {
 # found STATUS KINDS: looks until that is found: the victim says its pid just before it hangs. What does not hang is
 # looked at once.
 found() {
-	local tries=0
+	local tries=0 seen
 
 	look
-	while [ -n "$2" ] && [ $tries -lt 20 ] && [ "$(what_was_found)" != "$1 $2" ]; do
+	seen=$(what_was_found)
+	while [ -n "$2" ] && [ $tries -lt 20 ] && [ "$seen" != "$1 $2" ]; do
 		tries=$((tries + 1))
 		sleep 0.1
 		look
+		seen=$(what_was_found)
 	done
-	[ "$(what_was_found)" = "$1 $2" ] || cat "$BATS_TEST_TMPDIR/record.jsonl"
-	assert_equal "$(what_was_found)" "$1 $2"
+	[ "$seen" = "$1 $2" ] || cat "$BATS_TEST_TMPDIR/record.jsonl"
+	assert_equal "$seen" "$1 $2"
 }
 
 # both WAY STATUS KINDS [SHIM-STATUS SHIM-KINDS]: hang_lock, bare and under the shim; what is found is the same unless

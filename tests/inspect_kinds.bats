@@ -87,39 +87,3 @@ each() {
 	found 2 deadlock
 	assert_equal "$(query 'of("thread")[0]["holds"][0]["acquired"]')" ""
 }
-
-# hung CLASS: $PID is the child of orphan_hidden that does not come back: it is still there when it is looked at
-hung() {
-	local tries=0
-
-	until PID=$(pgrep -P "$PARENT") && look && [ "$status" -eq 2 ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 100 ] || fail "no child hangs"
-		kill -0 "$PARENT" || fail "the victim has ended: $(cat out)"
-		sleep 0.1
-	done
-}
-
-@test "libc's hidden locks, orphaned: the class by name, the holder by its stack" {
-	local class options
-
-	for class in timezone environment random syslog exit addrinfo nss locale gconv loader popen sem timer; do
-		for options in bare gate=0; do
-			echo "$class, $options"
-			environment=()
-			[ "$options" = bare ] || environment=(LD_PRELOAD="$SHIM" SPORK_OPTIONS="$options")
-			env "${environment[@]}" "$VICTIMS/orphan_hidden" "$class" 20000 20000 >out 2>err </dev/null 3>&- &
-			PARENT=$!
-			STARTED+=("$PARENT")
-			hung
-			STARTED=("$PID" "${STARTED[@]}")
-			assert_equal "$class, $options: $(what_was_found)" "$class, $options: 2 orphan"
-			assert_equal "$class, $options: $(waits hidden)" "$class, $options: $class"
-			# the clean twin: its parent, where threads come and go
-			PID=$PARENT
-			look
-			assert_equal "parent of $class, $options: $(what_was_found)" "parent of $class, $options: 0 "
-			stop
-		done
-	done
-}

@@ -339,7 +339,7 @@ static int look(struct inspection *inspection)
 		}
 	inspection->stacks = stacks_open(pid, &inspection->maps);
 	if (!inspection->stacks || !stacks_have_glibc(inspection->stacks)) {
-		if (!proc_status(pid, pid, &status))
+		if (!proc_status(pid, pid, &status) || status.state == 'Z' || status.state == 'X')
 			return process_ended(pid);
 		complain("process %d does not use glibc, or is linked statically and stripped",
 			 (int)pid);
