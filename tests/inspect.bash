@@ -89,3 +89,21 @@ waits() {
 	query '" ".join(sorted(t["waits"]["name"] or "?" for t in of("thread") if t["waits"] and t["waits"]["type"] == "'"$1"'"))'
 }
 
+# The kinds of hang_kind that keep their owner.
+OWNED="mutex recursive errorcheck adaptive robust mtx write"
+
+# each WAY KINDS VERDICT [SHIM-VERDICT]: "" is none
+each() {
+	local kind
+
+	for kind in $2; do
+		echo "$kind $1, bare"
+		start bare hang_kind "$kind" "$1"
+		found "$([ -n "$3" ] && echo 2 || echo 0)" "$3"
+		stop
+		echo "$kind $1, with the shim"
+		start gate=0 hang_kind "$kind" "$1"
+		found "$([ -n "$3" ] && echo 2 || echo 0)" "${4-$3}"
+		stop
+	done
+}
