@@ -90,6 +90,7 @@ waits() {
 }
 
 # The kinds of hang_kind that keep their owner.
+# shellcheck disable=SC2034 # for the tests
 OWNED="mutex recursive errorcheck adaptive robust mtx write"
 
 # each WAY KINDS VERDICT [SHIM-VERDICT]: "" is none
