@@ -4,7 +4,7 @@
  *
  * An entry is there from before the lock is asked for until after it was given back, so that whoever looks at
  * the arrays of other threads, a fork that waits for them or a child that inherited them, never misses a lock.
- * Whether it is held, or waited for, the lock itself is asked (libc_lock.h).
+ * Whether it is held, or waited for, the lock itself is asked (libc_lock.h). An entry is in exposed.h.
  */
 #ifndef SPORK_HELD_H
 #define SPORK_HELD_H
@@ -13,22 +13,8 @@
 #include <stdint.h>
 
 #include "box.h"
+#include "exposed.h"
 #include "thread.h"
-
-enum held_kind {
-	HELD_MUTEX, /* pthread_mutex_t, mtx_t */
-	HELD_READ,  /* pthread_rwlock_t */
-	HELD_WRITE,
-	HELD_SPIN,
-	HELD_SEM,
-	HELD_FILE,   /* flockfile: fork opens these in the child (glibc's fresetlockfiles) */
-	HELD_HIDDEN, /* `lock` is a struct hidden_lock: see hidden.h */
-};
-
-enum held_flag {
-	HELD_TAKEN = 1,	  /* the call that asked for it came back with it */
-	HELD_WAITING = 2, /* given back for a while, inside pthread_cond_wait */
-};
 
 /* Where a call came from: enough to unwind from there later, from a copy of the stack. */
 struct held_caller {
@@ -37,25 +23,11 @@ struct held_caller {
 	uint32_t frame;	 /* frame pointer, its low half: it is near `stack`, or of no use */
 };
 
-struct held {
-	void *lock; /* NULL: free, though below the count */
-	uintptr_t where, stack;
-	uint32_t frame;	  /* these three: struct held_caller */
-	uint8_t kind;	  /* enum held_kind */
-	uint8_t flags;	  /* enum held_flag */
-	uint16_t handler; /* the prepare handler that took it: its place in the order, plus one */
-};
-
 /* In the hook itself: the compiler gives it a frame of its own for this. */
 #define HELD_CALLER                                                                                \
 	((struct held_caller){ (uintptr_t)__builtin_return_address(0),                             \
 			       (uintptr_t)__builtin_dwarf_cfa(),                                   \
 			       (uint32_t) * (uintptr_t *)__builtin_frame_address(0) })
-
-static inline uintptr_t held_frame_pointer(const struct held *held)
-{
-	return held->stack + (uintptr_t)(intptr_t)(int32_t)(held->frame - (uint32_t)held->stack);
-}
 
 #define HELD_NONE UINT32_MAX
 

@@ -7,6 +7,7 @@
 #include "atfork.h"
 #include "config.h"
 #include "environment.h"
+#include "exposed.h"
 #include "hook.h"
 #include "lock.h"
 #include "profile.h"
@@ -39,6 +40,7 @@ void hook_init(void)
 	environment_init();
 	atfork_init();
 	lock_init();
+	exposed_init();
 	state = INIT_DONE;
 	errno = error;
 }

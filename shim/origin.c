@@ -12,13 +12,6 @@
 
 #include "poison.h"
 
-struct origin {
-	uintptr_t lock;	 /* zero: never used; FREED: free again */
-	uint64_t detail; /* return address, and enum origin_use above USE_SHIFT */
-};
-
-#define FREED 1
-#define USE_SHIFT 60
 #define SLOTS (MEMORY_CHUNK / sizeof(struct origin))
 #define PROBES 32
 
@@ -72,7 +65,7 @@ static struct origin *insert(const void *lock)
 	for (i = 0; !found && all && i < PROBES; i++, at = (at + 1) % SLOTS) {
 		uintptr_t key = __atomic_load_n(&all[at].lock, __ATOMIC_ACQUIRE);
 
-		if (key <= FREED &&
+		if (key <= ORIGIN_FREED &&
 		    __atomic_compare_exchange_n(&all[at].lock, &key, (uintptr_t)lock, false,
 						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			found = &all[at];
@@ -88,7 +81,8 @@ void origin_note(const void *lock, uintptr_t where, unsigned value)
 	uint64_t use = value == 1 ? ORIGIN_UNKNOWN : ORIGIN_SIGNAL;
 
 	if (origin)
-		__atomic_store_n(&origin->detail, where | use << USE_SHIFT, __ATOMIC_RELEASE);
+		__atomic_store_n(&origin->detail, where | use << ORIGIN_USE_SHIFT,
+				 __ATOMIC_RELEASE);
 }
 
 void origin_forget(const void *lock)
@@ -96,14 +90,15 @@ void origin_forget(const void *lock)
 	struct origin *origin = search(lock);
 
 	if (origin)
-		__atomic_store_n(&origin->lock, FREED, __ATOMIC_RELEASE);
+		__atomic_store_n(&origin->lock, ORIGIN_FREED, __ATOMIC_RELEASE);
 }
 
 uintptr_t origin_of(const void *lock)
 {
 	const struct origin *origin = search(lock);
 
-	return origin ? __atomic_load_n(&origin->detail, __ATOMIC_ACQUIRE) & ~(~0ULL << USE_SHIFT) :
+	return origin ? __atomic_load_n(&origin->detail, __ATOMIC_ACQUIRE) &
+				~(~0ULL << ORIGIN_USE_SHIFT) :
 			0;
 }
 
@@ -111,7 +106,8 @@ enum origin_use origin_use(const void *semaphore)
 {
 	const struct origin *origin = search(semaphore);
 
-	uint64_t use = origin ? __atomic_load_n(&origin->detail, __ATOMIC_ACQUIRE) >> USE_SHIFT : 0;
+	uint64_t use =
+		origin ? __atomic_load_n(&origin->detail, __ATOMIC_ACQUIRE) >> ORIGIN_USE_SHIFT : 0;
 
 	return use >= ORIGIN_SIGNAL ? ORIGIN_SIGNAL : (enum origin_use)use;
 }
@@ -122,7 +118,8 @@ void origin_used(const void *semaphore, enum origin_use use)
 
 	/* One bit each, so that a signal, once seen, outlasts what else is seen. */
 	if (origin && origin_use(semaphore) < use)
-		__atomic_or_fetch(&origin->detail, (uint64_t)use << USE_SHIFT, __ATOMIC_ACQ_REL);
+		__atomic_or_fetch(&origin->detail, (uint64_t)use << ORIGIN_USE_SHIFT,
+				  __ATOMIC_ACQ_REL);
 }
 
 void origin_context_note(const void *lock, uint64_t made)
@@ -167,4 +164,10 @@ bool origin_is_lock(enum held_kind kind, const void *lock)
 	default:
 		return false;
 	}
+}
+
+void origin_expose(struct exposed *exposed)
+{
+	exposed->origins = (uintptr_t)&table;
+	exposed->origin_slots = SLOTS;
 }

@@ -28,12 +28,6 @@ uintptr_t origin_of(const void *lock);
  */
 bool origin_is_lock(enum held_kind kind, const void *lock);
 
-enum origin_use {
-	ORIGIN_UNKNOWN, /* a semaphore that was not seen in use */
-	ORIGIN_LOCK,	/* posted by those who waited for it */
-	ORIGIN_SIGNAL,	/* posted by others, or by those who wait: nobody holds it */
-};
-
 /* What the semaphore is used for; and that it was seen used so. A signal it stays. */
 enum origin_use origin_use(const void *semaphore);
 void origin_used(const void *semaphore, enum origin_use use);
@@ -50,5 +44,8 @@ struct origin_context {
 /* After origin_note(). */
 void origin_context_note(const void *lock, uint64_t made);
 struct origin_context origin_context(const void *lock);
+
+/* Tells where the table is. */
+void origin_expose(struct exposed *exposed);
 
 #endif

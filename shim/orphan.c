@@ -26,6 +26,7 @@
 #define SLOTS (2 * ORPHANS)
 #define SLOTS_FEW 1024
 
+_Static_assert(offsetof(struct orphan, held) == 0, "exposed.h");
 _Static_assert(ORPHANS * sizeof(struct orphan) <= MEMORY_CHUNK, "memory_take()");
 
 static struct orphan *orphans;
@@ -268,4 +269,15 @@ void orphan_forget(const void *lock)
 
 	if (orphan)
 		orphan->gone = true;
+}
+
+void orphan_expose(struct exposed *exposed)
+{
+	exposed->orphans = (uintptr_t)&orphans;
+	exposed->orphan_count = (uintptr_t)&count;
+	exposed->orphan_pending = (uintptr_t)&pending;
+	exposed->orphan.size = sizeof(struct orphan);
+	exposed->orphan.holder = offsetof(struct orphan, holder);
+	exposed->orphan.ended = offsetof(struct orphan, ended);
+	exposed->orphan.gone = offsetof(struct orphan, gone);
 }

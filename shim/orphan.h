@@ -71,4 +71,7 @@ uint32_t orphan_pending(void);
 /* What another thread held when that fork was made, as it stands in the table. */
 struct orphan orphan_new(const struct inherited *one, uint32_t fork);
 
+/* Tells where the table is. */
+void orphan_expose(struct exposed *exposed);
+
 #endif

@@ -401,3 +401,17 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 		thread_release(record);
 	return result;
 }
+
+void thread_expose(struct exposed *exposed)
+{
+	exposed->threads = (uintptr_t)&threads;
+	exposed->generation = (uintptr_t)&thread_generation;
+	exposed->thread.size = sizeof(struct thread);
+	exposed->thread.used = offsetof(struct thread, used);
+	exposed->thread.tid = offsetof(struct thread, tid);
+	exposed->thread.held = offsetof(struct thread, held);
+	exposed->thread.held_count = offsetof(struct thread, held_count);
+	exposed->thread.ended = offsetof(struct thread, ended);
+	exposed->thread.name = offsetof(struct thread, name);
+	exposed->thread.next = offsetof(struct thread, next);
+}

@@ -14,6 +14,7 @@
 #include "sys.h"
 #include "unwind.h"
 
+struct exposed;
 struct window;
 
 struct held;
@@ -163,5 +164,8 @@ void thread_init(void);
 
 /* A forked child has one thread: gives back the records of the others. */
 void thread_after_fork(void);
+
+/* Tells where the list of records is. */
+void thread_expose(struct exposed *exposed);
 
 #endif

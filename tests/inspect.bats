@@ -1,74 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# `spork inspect` on processes that hang in known ways, from outside, with the shim and without. hang_lock prints the
-# pid to look at; what it is about to do then, it has done once the threads sleep.
+# `spork inspect` on processes that hang in known ways, from outside, with the shim and without.
 # shellcheck disable=SC2154,SC2030,SC2031 # run --separate-stderr assigns stderr; each test is a subshell of its own
 
 bats_require_minimum_version 1.5.0
 load helper
-
-setup() {
-	cd "$BATS_TEST_TMPDIR" || return
-	STARTED=()
-}
-
-teardown() {
-	local pid
-
-	for pid in "${STARTED[@]}"; do
-		kill -9 "$pid" 2>/dev/null || :
-	done
-}
-
-# hang OPTIONS WAY...: starts the victim, under the shim unless OPTIONS is "bare"; $PID: whom to look at
-hang() {
-	local child tries=0 environment=()
-
-	[ "$1" = bare ] || environment=(LD_PRELOAD="$SHIM" SPORK_OPTIONS="$1")
-	rm -f pid
-	env "${environment[@]}" "$VICTIMS/hang_lock" "${@:2}" >pid 2>err </dev/null 3>&- &
-	STARTED+=($!)
-	until [ -s pid ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 600 ] || fail "the victim says nothing"
-		sleep 0.05
-	done
-	PID=$(head -n 1 pid)
-	STARTED=("$PID" "${STARTED[@]}")
-	while read -r child; do
-		STARTED=("$child" "${STARTED[@]}")
-	done < <(pgrep -P "$PID" || :)
-	sleep 0.3
-}
-
-# look: the records, into record.jsonl
-look() {
-	run --separate-stderr spork inspect -f json -O "$BATS_TEST_TMPDIR/record.jsonl" "$PID"
-	[ -z "$stderr" ] || fail "stderr: $stderr"
-}
-
-# found STATUS KINDS: the exit status, and the kinds of the verdicts
-found() {
-	assert_equal "$status $(query '" ".join(sorted(v["kind"] for v in of("verdict")))')" "$1 $2"
-}
-
-# both WAY STATUS KINDS: the same verdicts bare and under the shim
-both() {
-	local options
-
-	for options in bare gate=0; do
-		echo "$1, $options"
-		hang "$options" "$1"
-		look
-		cat "$BATS_TEST_TMPDIR/record.jsonl"
-		found "$2" "$3"
-	done
-}
-
-# waits TYPE: the names of what threads wait for in that way
-waits() {
-	query '" ".join(sorted(t["waits"]["name"] or "?" for t in of("thread") if t["waits"] and t["waits"]["type"] == "'"$1"'"))'
-}
+load inspect
 
 @test "threads that hold locks and sleep: nothing is found" {
 	both none 0 ""
@@ -100,8 +37,8 @@ waits() {
 	assert_equal "$(query 'len(of("verdict")[0]["threads"])')" 3
 }
 
-@test "a semaphore, which has no owner: all threads wait" {
-	both sem 2 all-wait
+@test "a semaphore, which has no owner: all threads wait, and the shim knows who took it" {
+	both sem 2 all-wait 2 deadlock
 	assert_equal "$(waits sem)" slots
 }
 
@@ -155,89 +92,38 @@ waits() {
 	assert_equal "$(waits condition)" changed
 }
 
-@test "text has the verdict before the threads, DOT has the graph" {
-	hang bare two
-	run --separate-stderr spork inspect "$PID"
-	assert_equal "$status" 2
-	assert_line --index 1 "ERROR: spork: deadlock (pid=$PID)"
-	assert_line --partial "held by thread"
-	run --separate-stderr spork inspect -f dot "$PID"
-	assert_equal "$status" 2
-	assert_line --index 0 "digraph \"process $PID\" {"
-	assert_equal "$(grep -c 'held by' <<<"$output")" 2
-	run --separate-stderr spork inspect --no-stop "$PID"
-	assert_equal "$status" 2
+@test "the only thread was woken, and waits for the mutex that another ended with" {
+	both lost 2 orphan
+	assert_equal "$(waits mutex)" first_lock
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "'signaller', which has ended"
 }
 
-@test "libc without debug information" {
-	unshare -m true 2>/dev/null || skip "no mount namespaces here"
-	mkdir empty
-	hang bare hidden
-	run unshare -m sh -c 'mount --bind empty /usr/lib/debug && exec timeout 10 "$0" inspect "$1"' "$SPORK" "$PID"
-	assert_equal "$status" 2
-	assert_line --partial "libc's timezone lock"
+@test "a barrier, and what runs once" {
+	both barrier 2 all-wait
+	assert_equal "$(waits barrier)" all
+	both once 2 all-wait
+	assert_equal "$(waits once)" once
 }
 
-@test "a process in another pid namespace" {
-	unshare -pf true 2>/dev/null || skip "no pid namespaces here"
-	unshare -pf --mount-proc "$VICTIMS/hang_lock" orphan >pid </dev/null 3>&- &
-	STARTED+=($!)
-	sleep 1
-	local outer
-	outer=$(pgrep -P "$!")
-	STARTED=("$outer" "${STARTED[@]}")
-	PID=$(pgrep -P "$outer")
-	STARTED=("$PID" "${STARTED[@]}")
-	look
-	found 2 orphan
-	run query 'of("verdict")[0]["holder"]["name"]'
-	assert_output worker
+@test "two threads, two streams of stdio" {
+	both stream 2 deadlock
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "waits for stream"
 }
 
-@test "no thread is left stopped or traced, even if spork is killed" {
-	local i
+@test "a thread that main waits for wants what main holds" {
+	both joined 2 deadlock
+}
 
-	hang bare pool 200
-	for i in 1 2 3 4 5; do
-		timeout -s KILL "0.1$i" "$SPORK" inspect "$PID" >/dev/null 2>&1 3>&- || :
+@test "a cycle of five hundred threads" {
+	local options
+
+	for options in bare gate=0; do
+		start "$options" hang_lock ring 500
+		found 2 deadlock
+		assert_equal "$(query 'len(of("verdict")[0]["threads"])')" 500
+		assert_equal "$(query 'min(len(t["holds"]) for t in of("thread"))')" 1
+		stop
 	done
-	sleep 0.3
-	run grep -hE '^(State|TracerPid)' "/proc/$PID/task"/*/status
-	refute_line --partial stopped
-	refute_line --partial "tracing"
-	assert_equal "$(sort -u <<<"$output" | grep TracerPid)" "$(printf 'TracerPid:\t0')"
-}
-
-# refused WORDS ARGS...: one line of error, and 125
-refused() {
-	run --separate-stderr spork inspect "${@:2}"
-	assert_equal "$status $output" "125 "
-	one_line "$stderr"
-	[[ $stderr == "spork: inspect: "*"$1"* ]] || fail "$stderr"
-}
-
-@test "what cannot be looked at is refused in one line" {
-	refused "no process"
-	refused "not the id" 12x
-	refused "not the id" 0
-	refused "no such process" 99999999
-	refused "use text, json or dot" -f xml 1
-	"$PYTHON" -c '
-import os, time
-child = os.fork()
-if child == 0: os._exit(0)
-print(child, flush=True)
-time.sleep(20)' >zombie 3>&- &
-	STARTED+=($!)
-	until [ -s zombie ]; do sleep 0.05; done
-	sleep 0.2
-	refused zombie "$(cat zombie)"
-	if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
-		cp "$SPORK" /tmp/spork-inspect-test.$$ && chmod 755 /tmp/spork-inspect-test.$$
-		run --separate-stderr setpriv --reuid=65534 --clear-groups timeout 5 /tmp/spork-inspect-test.$$ inspect $$
-		rm -f /tmp/spork-inspect-test.$$
-		assert_equal "$status $output" "125 "
-		one_line "$stderr"
-		[[ $stderr == *"permission denied"* ]] || fail "$stderr"
-	fi
 }

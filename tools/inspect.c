@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `spork inspect PID`: who waits for whom in a process, and what will never end.
- *
- * Every thread waits for one thing at most, so the graph of who must act first is followed, not searched. Nothing is
- * called a deadlock unless its threads slept through a second look, in the same call: what comes and goes while it is
- * looked at is no deadlock.
+ * `spork inspect PID`: the command, and how a process is looked at. Who waits for whom inspect_graph.c knows, what is
+ * wrong inspect_verdict.c says.
  */
 #include <elf.h>
 #include <errno.h>
@@ -21,9 +18,10 @@
 #include "inspect.h"
 
 #define STATUS_DEADLOCK 2
-#define SETTLE_US 20000 /* until threads that were stopped for a moment sleep again */
+#define SETTLE_US 1000 /* between looks at whether threads that were stopped sleep again */
+#define SETTLE_TRIES 1000
+#define SPIN_LOOKS 8
 #define LOOK_US 30000
-#define ANCESTORS 8
 
 enum { OPTION_NO_STOP = OPTION_OWN };
 
@@ -42,18 +40,19 @@ static const struct option_row options[] = {
 static const char *const description[] = {
 	"Looks at a process that hangs: which threads it has, what each waits for, who holds that, and "
 	"where in the program. It needs no preparation: without the shim, what a thread waits for is "
-	"known from its system call, the lock's memory and its stack. Where the shim is loaded, what "
-	"it found in that process is printed, too.",
+	"known from its system call, the lock's memory and its stack. Where the shim is loaded, "
+	"the locks that each thread holds are told as well, with where it took them, the locks that "
+	"a fork left behind, and what the shim has found in that process.",
 	"What was found comes first: deadlock, threads that wait for each other in a cycle; "
-	"self-deadlock, a thread that waits for what it holds; orphan, a lock that was held when the "
-	"process was forked, by a thread that it does not have; all-wait, every thread waits for "
+	"self-deadlock, a thread that waits for what it holds; orphan, a lock that a thread holds which "
+	"the process does not have, for it was forked or the thread has ended; all-wait, every thread waits for "
 	"something that only another could do; condition, the only thread waits for a condition; and, "
 	"which may yet end well, vfork-stall, a thread that stands still until its vfork() child "
 	"executes a program or ends, and join, one that waits for the end of another.",
 	"Threads are stopped for a moment each, one after the other, as a debugger does; a call such "
-	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores "
-	"and locks held by readers keep no owner, so a cycle through one is seen only if all threads "
-	"of the process wait.",
+	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores, "
+	"spin locks and locks held by readers keep no owner, so a cycle through one is seen only with "
+	"the shim, or if all threads of the process wait.",
 	NULL,
 };
 
@@ -75,572 +74,6 @@ static const struct note examples[] = {
 	{ "spork inspect -f dot 4711 | dot -Tsvg > graph.svg", "Draw who waits for whom." },
 	{ 0 },
 };
-
-static const struct {
-	const char *name;
-	bool deadly;
-} verdicts[VERDICT_COUNT] = {
-	[VERDICT_DEADLOCK] = { "deadlock", true },   [VERDICT_SELF] = { "self-deadlock", true },
-	[VERDICT_ORPHAN] = { "orphan", true },	     [VERDICT_ALL] = { "all-wait", true },
-	[VERDICT_CONDITION] = { "condition", true }, [VERDICT_VFORK] = { "vfork-stall", false },
-	[VERDICT_JOIN] = { "join", false },
-};
-
-const char *verdict_name(enum verdict_kind kind)
-{
-	return verdicts[kind].name;
-}
-
-bool verdict_deadly(enum verdict_kind kind)
-{
-	return verdicts[kind].deadly;
-}
-
-/*
- * Verdicts.
- */
-static struct verdict *verdict_add(struct inspection *inspection, enum verdict_kind kind,
-				   struct inspect_thread **threads, size_t count)
-{
-	struct verdict *verdict;
-
-	verdict = realloc(inspection->verdict, (inspection->verdicts + 1) * sizeof(*verdict));
-	if (!verdict)
-		abort();
-	inspection->verdict = verdict;
-	verdict += inspection->verdicts++;
-	*verdict = (struct verdict){ .kind = kind, .threads = count };
-	verdict->thread = calloc(count, sizeof(*threads));
-	if (!verdict->thread)
-		abort();
-	memcpy(verdict->thread, threads, count * sizeof(*threads));
-	return verdict;
-}
-
-static bool in_verdict(const struct inspection *inspection, const struct inspect_thread *thread)
-{
-	size_t i, j;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		for (j = 0; j < inspection->verdict[i].threads; j++)
-			if (inspection->verdict[i].thread[j] == thread)
-				return true;
-	return false;
-}
-
-static bool any_deadly(const struct inspection *inspection)
-{
-	size_t i;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		if (verdict_deadly(inspection->verdict[i].kind))
-			return true;
-	return false;
-}
-
-static struct inspect_thread *thread_find(const struct inspection *inspection, uint32_t inner)
-{
-	size_t i;
-
-	for (i = 0; inner && i < inspection->threads; i++)
-		if ((uint32_t)inspection->thread[i].status.inner == inner)
-			return &inspection->thread[i];
-	return NULL;
-}
-
-/* Will it wait until somebody does something? */
-static bool stuck(const struct inspect_thread *thread)
-{
-	return thread->wait.type != WAIT_NONE && thread->wait.type != WAIT_FUTEX &&
-	       !thread->wait.timed && thread->steady;
-}
-
-static void words_thread(FILE *file, const struct inspect_thread *thread)
-{
-	fprintf(file, "thread %d '%s'", (int)thread->tid, thread->status.name);
-	if (thread->tid != thread->status.inner)
-		fprintf(file, " (%d inside)", (int)thread->status.inner);
-}
-
-static void words_lock(FILE *file, const struct wait *wait)
-{
-	const struct place *place = &wait->place;
-
-	if (wait->type == WAIT_VFORK || wait->type == WAIT_JOIN)
-		return;
-	if (wait->type == WAIT_HIDDEN)
-		fprintf(file, "libc's %s lock", wait->class ? wait->class : "own");
-	else
-		fprintf(file, "%s%s%s %#llx", wait->trait, *wait->trait ? " " : "",
-			wait_name(wait->type), (unsigned long long)wait->lock);
-	if (place->symbol && place->into)
-		fprintf(file, " (%s+%llu in %s)", place->symbol, (unsigned long long)place->into,
-			path_base(place->module));
-	else if (place->symbol)
-		fprintf(file, " (%s in %s)", place->symbol, path_base(place->module));
-	else if (place->module)
-		fprintf(file, " (in %s)", path_base(place->module));
-}
-
-static void words_wait(FILE *file, const struct inspect_thread *thread)
-{
-	words_thread(file, thread);
-	if (thread->wait.type == WAIT_VFORK) {
-		fputs(" stands still in vfork()", file);
-	} else if (thread->wait.type == WAIT_JOIN) {
-		fputs(" waits for the end of", file);
-	} else {
-		fputs(" waits for ", file);
-		words_lock(file, &thread->wait);
-	}
-}
-
-static void words_frame(FILE *file, const struct inspect_stack *stack)
-{
-	unsigned i;
-
-	for (i = 0; i < stack->frames; i++) {
-		const char *symbol = stack->frame[i].place.symbol;
-
-		if (symbol) {
-			fprintf(file, "%s%s", symbol, strchr(symbol, '(') ? "" : "()");
-			return;
-		}
-	}
-	fputs("code that has no name", file);
-}
-
-/* A message, built as text; the caller ends it with words_end(). */
-static FILE *words_begin(char **text, size_t *size)
-{
-	FILE *file = open_memstream(text, size);
-
-	if (!file)
-		abort();
-	return file;
-}
-
-static char *words_end(FILE *file, char **text)
-{
-	if (fclose(file))
-		abort();
-	clean(*text);
-	return *text;
-}
-
-static void cycle_found(struct inspection *inspection, struct inspect_thread *start)
-{
-	struct inspect_thread **list, *thread = start;
-	enum verdict_kind kind;
-	struct verdict *verdict;
-	size_t count = 0, size, i;
-	char *text;
-	FILE *file;
-
-	list = calloc(inspection->threads, sizeof(*list));
-	if (!list)
-		abort();
-	do {
-		if (!stuck(thread)) {
-			free(list);
-			return;
-		}
-		list[count++] = thread;
-		thread = thread->on;
-	} while (thread != start);
-	kind = count == 1 ? VERDICT_SELF : VERDICT_DEADLOCK;
-	verdict = verdict_add(inspection, kind, list, count);
-	file = words_begin(&text, &size);
-	for (i = 0; i < count; i++) {
-		fputs(i ? "; " : "", file);
-		words_wait(file, list[i]);
-		if (kind == VERDICT_SELF) {
-			fputs(", which it holds itself", file);
-		} else {
-			fputs(list[i]->wait.type == WAIT_JOIN  ? " " :
-			      list[i]->wait.type == WAIT_VFORK ? " until something is done by " :
-								 ", held by ",
-			      file);
-			words_thread(file, list[i]->on);
-		}
-	}
-	verdict->message = words_end(file, &text);
-	free(list);
-}
-
-static void cycles_find(struct inspection *inspection)
-{
-	uint32_t *seen = calloc(inspection->threads, sizeof(*seen)), round;
-	struct inspect_thread *thread;
-	size_t i;
-
-	if (!seen)
-		abort();
-	for (i = 0; i < inspection->threads; i++) {
-		round = (uint32_t)i + 1;
-		for (thread = &inspection->thread[i]; thread && !seen[thread - inspection->thread];
-		     thread = thread->on)
-			seen[thread - inspection->thread] = round;
-		if (thread && seen[thread - inspection->thread] == round)
-			cycle_found(inspection, thread);
-	}
-	free(seen);
-}
-
-static bool same_program(pid_t one, pid_t other)
-{
-	struct stat first, second;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)one);
-	if (stat(path, &first))
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)other);
-	return !stat(path, &second) && first.st_ino == second.st_ino &&
-	       first.st_dev == second.st_dev;
-}
-
-/* What was opened of other processes, for as long as their stacks are printed. */
-struct relative {
-	struct proc_maps maps;
-	struct stacks *stacks;
-	struct inspect_thread thread;
-};
-
-/* The thread in a process, by what it is called inside; NULL: there is none. */
-static struct relative *relative_thread(pid_t pid, uint32_t inner, bool stop)
-{
-	struct relative *relative = NULL;
-	struct inspect_thread *thread;
-	struct proc_status status;
-	pid_t *tids;
-	size_t count, i;
-
-	tids = proc_threads(pid, &count);
-	for (i = 0; i < count && !relative; i++) {
-		if (!proc_status(pid, tids[i], &status) || (uint32_t)status.inner != inner)
-			continue;
-		relative = calloc(1, sizeof(*relative));
-		if (!relative)
-			abort();
-		thread = &relative->thread;
-		thread->process = pid;
-		thread->tid = tids[i];
-		thread->status = status;
-		thread->wait.trait = "";
-		proc_call(pid, tids[i], &thread->call);
-		if (proc_maps_read(&relative->maps, pid))
-			continue;
-		relative->stacks = stacks_open(pid, &relative->maps);
-		if (relative->stacks)
-			stacks_take(relative->stacks, thread->tid, &thread->call,
-				    stop && status.state != 'D', &thread->stack);
-	}
-	free(tids);
-	return relative;
-}
-
-static bool stop_threads = true;
-
-/* Who held it: the nearest ancestor of the same program that has a thread of this id. */
-static void words_holder(FILE *file, const struct inspection *inspection, struct verdict *verdict,
-			 uint32_t owner)
-{
-	struct proc_status status = inspection->status;
-	struct relative *relative;
-	int level;
-	pid_t pid;
-
-	for (level = 0; level < ANCESTORS && status.parent > 1; level++) {
-		pid = status.parent;
-		if (!same_program(pid, inspection->pid) || !proc_status(pid, pid, &status))
-			break;
-		if (!verdict->holder_process)
-			verdict->holder_process = pid;
-		if (!owner)
-			break;
-		relative = relative_thread(pid, owner, stop_threads);
-		if (!relative)
-			continue;
-		verdict->holder_process = pid;
-		verdict->holder = &relative->thread;
-		fputs("; it is ", file);
-		words_thread(file, &relative->thread);
-		fprintf(file, " of process %d '%s', from which this one was forked", (int)pid,
-			status.name);
-		return;
-	}
-	if (owner > (uint32_t)inspection->status.inner)
-		/* Ids go up: those of threads that were there at the fork are below the child's. */
-		fputs("; it seems to have ended without giving it back", file);
-	else if (verdict->holder_process && owner)
-		fprintf(file,
-			"; process %d, from which this one was forked, has no such thread any more",
-			(int)verdict->holder_process);
-	else if (verdict->holder_process)
-		fprintf(file, "; this process was forked from process %d",
-			(int)verdict->holder_process);
-	else
-		fputs("; the process from which this one was forked has ended", file);
-}
-
-/* A thread that was made since the list was read has a name there. */
-static bool thread_exists(const struct inspection *inspection, uint32_t inner)
-{
-	struct proc_status status;
-	bool exists = false;
-	size_t count, i;
-	pid_t *tids;
-
-	if (thread_find(inspection, inner))
-		return true;
-	tids = proc_threads(inspection->pid, &count);
-	for (i = 0; i < count && !exists; i++)
-		exists = proc_status(inspection->pid, tids[i], &status) &&
-			 (uint32_t)status.inner == inner;
-	free(tids);
-	return exists;
-}
-
-/* Is another thread inside a function that may hold one of these locks, or may be, for all that is known? */
-static bool hidden_perhaps_held(const struct inspection *inspection,
-				const struct inspect_thread *waiter)
-{
-	const struct inspect_thread *thread;
-	size_t i;
-	unsigned frame, held, taken;
-
-	for (i = 0; i < inspection->threads; i++) {
-		thread = &inspection->thread[i];
-		if (thread == waiter)
-			continue;
-		if (!thread->stack.frames || thread->stack.frames == INSPECT_FRAMES)
-			return true;
-		for (frame = 0; frame < thread->stack.frames; frame++) {
-			const struct known_call *known = thread->stack.frame[frame].known;
-
-			/* It waits for the same. */
-			if (!known || (thread->wait.type == WAIT_HIDDEN &&
-				       thread->wait.lock == waiter->wait.lock))
-				continue;
-			for (held = 0; held < CALL_LOCKS; held++)
-				for (taken = 0; taken < CALL_LOCKS; taken++)
-					if (known->holds[held] &&
-					    known->holds[held] == waiter->wait.hidden[taken])
-						return true;
-		}
-	}
-	return false;
-}
-
-static void orphan_look(struct inspection *inspection, struct inspect_thread *thread)
-{
-	struct wait *wait = &thread->wait;
-	bool alone = inspection->threads == 1;
-	struct verdict *verdict;
-	char *text;
-	size_t size;
-	FILE *file;
-
-	if (!stuck(thread) || wait->shared || !wait->word)
-		return;
-	switch (wait->type) {
-	case WAIT_MUTEX:
-	case WAIT_RWLOCK:
-		if (wait->owner ? thread_exists(inspection, wait->owner) : !alone)
-			return;
-		break;
-	case WAIT_HIDDEN:
-		if (wait->owner && wait->known && thread_exists(inspection, wait->owner))
-			return;
-		if (!wait->owner && !alone && hidden_perhaps_held(inspection, thread))
-			return;
-		break;
-	case WAIT_SPIN:
-		if (!alone)
-			return;
-		break;
-	default:
-		return;
-	}
-	verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
-	file = words_begin(&text, &size);
-	words_wait(file, thread);
-	if (wait->owner) {
-		fprintf(file, ", held by a thread %u that this process does not have", wait->owner);
-	} else if (wait->type == WAIT_RWLOCK) {
-		fprintf(file, ", which is held for reading, and this is the only thread");
-		/* Readers are not noted: it may be itself. */
-		if (!same_program(inspection->status.parent, inspection->pid)) {
-			verdict->kind = VERDICT_SELF;
-			verdict->message = words_end(file, &text);
-			return;
-		}
-	} else {
-		fputs(", held by no thread that this process has", file);
-	}
-	/* verdict may move when others are added, not before */
-	words_holder(file, inspection, verdict, wait->owner);
-	verdict->message = words_end(file, &text);
-}
-
-/* What the shim has seen: it knows the holders of locks that keep no owner. */
-static void shim_look(struct inspection *inspection)
-{
-	const struct view *view = inspection->view;
-	const struct box_violation *violation;
-	struct inspect_thread *thread;
-	struct verdict *verdict;
-	char *text;
-	size_t size;
-	FILE *file;
-	uint32_t i;
-
-	for (i = 0; view && i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
-		violation = &view->box->violation[i];
-		if (!view_violation(view, i) || violation->kind != BOX_VIOLATION_ORPHAN_DEADLOCK ||
-		    violation->remedy != BOX_REMEDY_NONE)
-			continue;
-		thread = thread_find(inspection, violation->tid);
-		if (!thread || !thread->steady || thread->wait.timed ||
-		    in_verdict(inspection, thread) ||
-		    (thread->wait.type != WAIT_HIDDEN && thread->wait.lock != violation->lock.addr))
-			continue;
-		verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
-		file = words_begin(&text, &size);
-		words_wait(file, thread);
-		fprintf(file,
-			", held when the process was forked by thread %u '%.15s' (the shim saw it)",
-			violation->holder_tid, violation->holder_name);
-		words_holder(file, inspection, verdict, violation->holder_tid);
-		verdict->message = words_end(file, &text);
-	}
-}
-
-static bool caught_signals(pid_t pid)
-{
-	char path[64], line[256];
-	unsigned long long mask = 0;
-	bool found = false;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "SigCgt: %llx", &mask) == 1;
-	if (file)
-		fclose(file);
-	/* libc's own, for cancellation and set*id() */
-	return !found || mask & ~(3ULL << 31);
-}
-
-/* Everybody waits, and what they wait for only a thread of this process could do. */
-static void all_look(struct inspection *inspection)
-{
-	bool only = inspection->threads == 1, condition = false;
-	struct inspect_thread **list, *thread;
-	struct verdict *verdict;
-	size_t i, size;
-	char *text;
-	FILE *file;
-
-	for (i = 0; i < inspection->threads; i++) {
-		thread = &inspection->thread[i];
-		if (!stuck(thread) || thread->wait.shared || thread->process != inspection->pid ||
-		    thread->wait.type == WAIT_SPIN || thread->wait.type == WAIT_VFORK)
-			return;
-		condition = thread->wait.type == WAIT_CONDITION;
-	}
-	/* A handler may post a semaphore; it may not signal a condition. */
-	condition = condition && only;
-	if (any_deadly(inspection) || (!condition && caught_signals(inspection->pid)))
-		return;
-	list = calloc(inspection->threads, sizeof(*list));
-	if (!list)
-		abort();
-	for (i = 0; i < inspection->threads; i++)
-		list[i] = &inspection->thread[i];
-	verdict = verdict_add(inspection, condition ? VERDICT_CONDITION : VERDICT_ALL, list, i);
-	free(list);
-	file = words_begin(&text, &size);
-	if (only) {
-		words_wait(file, &inspection->thread[0]);
-		fprintf(file, ", and there is no other thread that could %s",
-			condition				    ? "signal it" :
-			inspection->thread[0].wait.type == WAIT_SEM ? "post it" :
-								      "let it go on");
-	} else {
-		fprintf(file,
-			"all %zu threads wait for what only one of them could do, and no signal is handled",
-			inspection->threads);
-		for (i = 0; i < inspection->threads && i < 8; i++) {
-			fputs("; ", file);
-			words_wait(file, &inspection->thread[i]);
-			if (inspection->thread[i].on) {
-				fputs(inspection->thread[i].wait.type == WAIT_JOIN ? " " :
-										     ", held by ",
-				      file);
-				words_thread(file, inspection->thread[i].on);
-			}
-		}
-	}
-	verdict->message = words_end(file, &text);
-}
-
-/* What holds things up, and may end. */
-static void stall_look(struct inspection *inspection, struct inspect_thread *thread)
-{
-	enum wait_type type = thread->wait.type;
-	struct verdict *verdict;
-	char *text;
-	size_t size;
-	FILE *file;
-
-	if (!stuck(thread) || (type != WAIT_VFORK && type != WAIT_JOIN) ||
-	    in_verdict(inspection, thread))
-		return;
-	verdict = verdict_add(inspection, type == WAIT_VFORK ? VERDICT_VFORK : VERDICT_JOIN,
-			      &thread, 1);
-	file = words_begin(&text, &size);
-	words_wait(file, thread);
-	if (type == WAIT_VFORK && thread->on) {
-		fprintf(file, " until its child %d executes a program or ends",
-			(int)thread->on->tid);
-		if (thread->on->wait.type) {
-			fputs("; ", file);
-			words_wait(file, thread->on);
-		} else {
-			fputs("; the child is in ", file);
-			words_frame(file, &thread->on->stack);
-		}
-	} else if (type == WAIT_VFORK) {
-		fputs(" until a child that was not found executes a program or ends", file);
-	} else if (thread->on) {
-		fputc(' ', file);
-		words_thread(file, thread->on);
-		if (thread->on->wait.type && thread->on->wait.type != WAIT_JOIN) {
-			fputs("; ", file);
-			words_wait(file, thread->on);
-		}
-	} else {
-		fprintf(file, " thread %u, which this process does not have", thread->wait.word);
-	}
-	verdict->message = words_end(file, &text);
-}
-
-static void judge(struct inspection *inspection)
-{
-	size_t i;
-
-	cycles_find(inspection);
-	for (i = 0; i < inspection->threads; i++)
-		if (!in_verdict(inspection, &inspection->thread[i]))
-			orphan_look(inspection, &inspection->thread[i]);
-	shim_look(inspection);
-	all_look(inspection);
-	for (i = 0; i < inspection->threads; i++)
-		stall_look(inspection, &inspection->thread[i]);
-}
 
 /*
  * Looking.
@@ -700,7 +133,7 @@ static void children_add(struct inspection *inspection)
 			threads_add(inspection, pids[j]);
 			thread = &inspection->thread[i];
 			if (inspection->threads > before)
-				thread->stack.argument = (uint64_t)pids[j];
+				thread->child = pids[j];
 		}
 		free(pids);
 	}
@@ -716,7 +149,7 @@ static void stacks_read(struct inspection *inspection)
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
 		/* One in an uninterruptible sleep would not stop. */
-		stop = stop_threads && thread->status.state != 'D' && !thread->status.tracer;
+		stop = inspection->stop && thread->status.state != 'D' && !thread->status.tracer;
 		traced |= thread->status.tracer != 0;
 		error = stacks_take(inspection->stacks, thread->tid, &thread->call, stop,
 				    &thread->stack);
@@ -726,19 +159,19 @@ static void stacks_read(struct inspection *inspection)
 	if (refused)
 		inspection->note =
 			"threads could not be stopped (permission denied): stacks may be short";
+	else if (inspection->status.state == 'T')
+		inspection->note = "the process is stopped by a signal; SIGCONT lets it go on";
 	else if (traced)
 		inspection->note = "a debugger has the process: stacks may be short";
 }
 
-/* Its child is in no lock's memory: children_add() has left it. */
 static void wait_fill(struct inspection *inspection, struct inspect_thread *thread)
 {
-	pid_t child = (pid_t)thread->stack.argument;
 	struct proc_status status;
 
 	wait_read(thread, inspection->stacks, &inspection->maps);
-	if (thread->wait.type == WAIT_VFORK && !thread->stack.stopped && child > 0 &&
-	    proc_status(child, child, &status))
+	if (thread->wait.type == WAIT_VFORK && thread->child &&
+	    proc_status(thread->child, thread->child, &status))
 		thread->wait.owner = (uint32_t)status.inner;
 }
 
@@ -753,6 +186,45 @@ static bool wait_unchanged(struct inspection *inspection, const struct inspect_t
 	       again.wait.type == thread->wait.type;
 }
 
+/* Is it where it was before it was stopped for a moment: asleep? On a machine that is busy it takes its time. */
+static bool settled(const struct inspect_thread *thread)
+{
+	struct proc_call call;
+
+	return !thread->stack.stopped || !thread->call.known || thread->call.running ||
+	       proc_call(thread->process, thread->tid, &call) || (call.known && !call.running);
+}
+
+static void settle(const struct inspection *inspection)
+{
+	unsigned tries;
+	size_t i = 0;
+
+	for (tries = 0; tries < SETTLE_TRIES; tries++) {
+		while (i < inspection->threads && settled(&inspection->thread[i]))
+			i++;
+		if (i == inspection->threads)
+			return;
+		usleep(SETTLE_US);
+	}
+}
+
+/* One that takes a spin lock and gives it back without end is not inside each time. */
+static bool spins_on(struct inspection *inspection, const struct inspect_thread *thread)
+{
+	struct inspect_stack stack = { 0 };
+	bool spins = true;
+	int i;
+
+	for (i = 0; i < SPIN_LOOKS && spins; i++) {
+		stacks_take(inspection->stacks, thread->tid, &thread->call, true, &stack);
+		spins = wait_spins(thread, &stack);
+		free(stack.frame);
+		usleep(SETTLE_US);
+	}
+	return spins;
+}
+
 /*
  * What the locks say is read between two looks at the threads. Those that slept from the first to the second had what
  * was read then, and could not give it back.
@@ -763,7 +235,7 @@ static void waits_read(struct inspection *inspection)
 	struct proc_status status;
 	size_t i;
 
-	usleep(SETTLE_US);
+	settle(inspection);
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
 		if (proc_status(thread->process, thread->tid, &status))
@@ -771,12 +243,14 @@ static void waits_read(struct inspection *inspection)
 	}
 	for (i = 0; i < inspection->threads; i++)
 		wait_fill(inspection, &inspection->thread[i]);
-	for (i = 0; i < inspection->threads; i++)
-		inspection->thread[i].on =
-			thread_find(inspection, inspection->thread[i].wait.owner);
+	shim_read(inspection);
 	usleep(LOOK_US);
 	for (i = 0; i < inspection->threads; i++)
-		inspection->thread[i].steady = wait_unchanged(inspection, &inspection->thread[i]);
+		inspection->thread[i].steady = wait_unchanged(inspection, &inspection->thread[i]) &&
+					       (inspection->thread[i].wait.type != WAIT_SPIN ||
+						spins_on(inspection, &inspection->thread[i]));
+	shim_describe(inspection);
+	graph_make(inspection);
 }
 
 /* 0, or STATUS_FAILED after a line of error. */
@@ -865,7 +339,7 @@ static int look(struct inspection *inspection)
 		}
 	inspection->stacks = stacks_open(pid, &inspection->maps);
 	if (!inspection->stacks || !stacks_have_glibc(inspection->stacks)) {
-		if (!proc_status(pid, pid, &status))
+		if (!proc_status(pid, pid, &status) || status.state == 'Z' || status.state == 'X')
 			return process_ended(pid);
 		complain("process %d does not use glibc, or is linked statically and stripped",
 			 (int)pid);
@@ -885,25 +359,13 @@ static void inspection_free(struct inspection *inspection)
 {
 	size_t i;
 
-	for (i = 0; i < inspection->threads; i++)
+	verdicts_free(inspection);
+	shim_free(inspection);
+	for (i = 0; i < inspection->threads; i++) {
 		free(inspection->thread[i].stack.frame);
-	free(inspection->thread);
-	for (i = 0; i < inspection->verdicts; i++) {
-		struct verdict *verdict = &inspection->verdict[i];
-		struct relative *relative;
-
-		free(verdict->message);
-		free(verdict->thread);
-		if (!verdict->holder)
-			continue;
-		relative = (struct relative *)((char *)(uintptr_t)verdict->holder -
-					       offsetof(struct relative, thread));
-		free(relative->thread.stack.frame);
-		stacks_close(relative->stacks);
-		proc_maps_free(&relative->maps);
-		free(relative);
+		free(inspection->thread[i].holder);
 	}
-	free(inspection->verdict);
+	free(inspection->thread);
 	stacks_close(inspection->stacks);
 	proc_maps_free(&inspection->maps);
 }
@@ -925,10 +387,10 @@ static int show(struct inspection *inspection, struct output *output, printer *p
 		view.symbols = symbols_open(&box);
 		inspection->view = &view;
 	}
-	judge(inspection);
+	verdicts_find(inspection);
 	print(inspection, output);
 	status = output_close(output);
-	if (!status && any_deadly(inspection))
+	if (!status && verdicts_deadly(inspection))
 		status = STATUS_DEADLOCK;
 	if (view.symbols)
 		symbols_close(view.symbols);
@@ -963,17 +425,16 @@ static int pid_parse(int argc, char **argv, pid_t *pid)
 
 static int inspect_main(int argc, char **argv)
 {
-	struct inspection inspection = { 0 };
+	struct inspection inspection = { .stop = true };
 	struct output output = { 0 };
 	bool dot = false;
 	int option, status = 0;
 
-	stop_threads = true;
 	while (!status && (option = option_next(&inspect_command, argc, argv)) != OPTION_END) {
 		if (option == OPTION_BAD)
 			status = STATUS_FAILED;
 		else if (option == OPTION_NO_STOP)
-			stop_threads = false;
+			inspection.stop = false;
 		else if (option == 'f' && !strcmp(optarg, "dot"))
 			dot = true;
 		else if (option == 'f' && strcmp(optarg, "text") && strcmp(optarg, "json")) {

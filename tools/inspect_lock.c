@@ -25,14 +25,25 @@
 #define RWLOCK_WRITER 2
 #define READER_SHIFT 3
 
+#if defined(__x86_64__)
+#define SPIN_FREE 1 /* nptl/pthread_spin_init.c of each */
+#else
+#define SPIN_FREE 0
+#endif
+
 /* struct __pthread_cond_s: two words that waiters of its two groups sleep on */
 #define CONDITION_FUTEX 40
+
+#define THREAD_ID_MAX (4 << 20) /* PID_MAX_LIMIT, linux/threads.h */
+
+#define FRAME_WORDS 64 /* of functions in which glibc waits */
 
 static const char *const names[] = {
 	[WAIT_NONE] = "nothing",	[WAIT_MUTEX] = "mutex", [WAIT_RWLOCK] = "rwlock",
 	[WAIT_SPIN] = "spin",		[WAIT_SEM] = "sem",	[WAIT_HIDDEN] = "hidden",
 	[WAIT_CONDITION] = "condition", [WAIT_JOIN] = "join",	[WAIT_BARRIER] = "barrier",
 	[WAIT_ONCE] = "once",		[WAIT_FUTEX] = "futex", [WAIT_VFORK] = "vfork",
+	[WAIT_STREAM] = "stream",
 };
 
 const char *wait_name(enum wait_type type)
@@ -40,16 +51,20 @@ const char *wait_name(enum wait_type type)
 	return names[type];
 }
 
+static int operation(const struct proc_call *call)
+{
+	return (int)call->argument[1] & FUTEX_CMD_MASK;
+}
+
 /* Is the thread asleep on a futex? Which, and for how long. */
 static bool futex_call(const struct proc_call *call, struct wait *wait)
 {
-	int operation = (int)call->argument[1] & FUTEX_CMD_MASK;
 	/* A timed wait that was interrupted; its registers are as they were. */
 	bool restarted = call->number == SYS_restart_syscall;
 
 	if (!call->known || call->running || (call->number != SYS_futex && !restarted))
 		return false;
-	switch (operation) {
+	switch (operation(call)) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
 	case FUTEX_LOCK_PI:
@@ -125,6 +140,7 @@ static bool mutex_read(struct wait *wait, pid_t pid)
 	wait->type = WAIT_MUTEX;
 	wait->lock = wait->futex;
 	wait->word = (uint32_t)mutex.__data.__lock;
+	wait->noted = (uint32_t)mutex.__data.__owner;
 	if (kind & (MUTEX_ROBUST | MUTEX_INHERIT))
 		wait->owner = wait->word & FUTEX_TID_MASK;
 	else
@@ -144,7 +160,7 @@ static bool mutex_plausible(const struct wait *wait, pid_t pid)
 		return false;
 	word = (uint32_t)mutex.__data.__lock;
 	return word == 2 && !(mutex.__data.__kind & ~MUTEX_KINDS) && mutex.__data.__owner > 0 &&
-	       mutex.__data.__nusers;
+	       mutex.__data.__owner <= THREAD_ID_MAX && mutex.__data.__nusers;
 }
 
 static void rwlock_read(struct wait *wait, pid_t pid)
@@ -177,6 +193,65 @@ static void hidden_read(struct wait *wait, const struct known_call *known)
 	wait->class = known_class(known->takes[0]);
 }
 
+/* The lock of a stream, which notes its owner by where its descriptor is: _IO_lock_t in glibc's stdio-lock.h. */
+static void stream_read(struct wait *wait, struct stacks *stacks, pid_t pid)
+{
+	struct {
+		uint32_t word, count;
+		uint64_t owner;
+	} lock;
+
+	if (!proc_memory(pid, wait->futex, &lock, sizeof(lock)) || lock.word != 2 || !lock.count ||
+	    !lock.owner)
+		return;
+	wait->owner = stacks_thread_id(stacks, lock.owner);
+	if (wait->owner)
+		wait->type = WAIT_STREAM;
+}
+
+static bool inherits(struct wait *wait, uint64_t address, pid_t pid)
+{
+	struct wait candidate = *wait;
+
+	candidate.futex = address;
+	if (address % sizeof(long) || !mutex_read(&candidate, pid) ||
+	    strcmp(candidate.trait, "priority-inheriting") || !candidate.owner ||
+	    candidate.owner != candidate.noted)
+		return false;
+	candidate.futex = wait->futex;
+	*wait = candidate;
+	return true;
+}
+
+/*
+ * A priority-inheriting mutex that the kernel refuses, for the thread has it itself, or its holder has ended: glibc then
+ * waits for ever, for a word of its own on the stack. What it has in registers and in that frame leads to the mutex, or
+ * to its kind.
+ */
+static bool refused_read(struct inspect_thread *thread)
+{
+	const struct inspect_stack *stack = &thread->stack;
+	uint64_t words[SNAPSHOT_REGISTERS + FRAME_WORDS];
+	struct wait *wait = &thread->wait;
+	const size_t kind = offsetof(pthread_mutex_t, __data.__kind);
+	size_t count, i;
+
+	if (!stack->stopped || wait->word || thread->call.argument[2] ||
+	    wait->futex < thread->call.stack ||
+	    wait->futex - thread->call.stack > FRAME_WORDS * sizeof(*words))
+		return false;
+	memcpy(words, stack->registers, sizeof(stack->registers));
+	count = SNAPSHOT_REGISTERS + proc_memory_some(thread->process, thread->call.stack,
+						      words + SNAPSHOT_REGISTERS,
+						      FRAME_WORDS * sizeof(*words)) /
+					     sizeof(*words);
+	for (i = 0; i < count; i++)
+		if (inherits(wait, words[i], thread->process) ||
+		    inherits(wait, words[i] - kind, thread->process))
+			return true;
+	return false;
+}
+
 static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 {
 	const struct known_call *known = waits_in(&thread->stack, false);
@@ -189,13 +264,19 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 	word_read(wait, pid);
 	switch (wait->type) {
 	case WAIT_MUTEX:
-		mutex_read(wait, pid);
+		if (!refused_read(thread))
+			mutex_read(wait, pid);
 		break;
 	case WAIT_RWLOCK:
 		rwlock_read(wait, pid);
 		break;
 	case WAIT_CONDITION:
-		wait->lock = wait->futex - CONDITION_FUTEX - wait->futex % 8;
+		/* It was woken, and asks for its mutex again. */
+		if (operation(&thread->call) == FUTEX_LOCK_PI ||
+		    (thread->call.argument[2] == 2 && mutex_plausible(wait, pid)))
+			mutex_read(wait, pid);
+		else
+			wait->lock = wait->futex - CONDITION_FUTEX - wait->futex % 8;
 		break;
 	case WAIT_JOIN:
 		wait->owner = wait->word;
@@ -207,6 +288,8 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 	case WAIT_FUTEX:
 		if (mutex_plausible(wait, pid))
 			mutex_read(wait, pid);
+		else
+			stream_read(wait, stacks, pid);
 		break;
 	default:
 		break;
@@ -219,20 +302,41 @@ static void futex_read(struct inspect_thread *thread, struct stacks *stacks)
 		hidden_read(wait, known);
 }
 
+/* Does somebody wait for it? x86 counts those who asked, down from 1; elsewhere it is only locked. */
+static bool spin_wanted(uint32_t word)
+{
+	return SPIN_FREE ? (int32_t)word < 0 : word != SPIN_FREE;
+}
+
+static bool spins(const struct inspect_stack *stack)
+{
+	return stack->stopped && stack->frames && stack->frame[0].known &&
+	       stack->frame[0].known->wait == WAIT_SPIN;
+}
+
+bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack)
+{
+	uint32_t word;
+
+	return spins(stack) && stack->argument == thread->wait.lock &&
+	       proc_memory(thread->process, thread->wait.lock, &word, sizeof(word)) &&
+	       spin_wanted(word);
+}
+
 /* Spinning threads make no call. */
 static void spin_read(struct inspect_thread *thread, struct stacks *stacks)
 {
 	const struct inspect_stack *stack = &thread->stack;
 	struct wait *wait = &thread->wait;
 
-	if (!stack->stopped || !stack->frames || !stack->frame[0].known ||
-	    stack->frame[0].known->wait != WAIT_SPIN)
+	if (!spins(stack) ||
+	    !proc_memory(thread->process, stack->argument, &wait->word, sizeof(wait->word)) ||
+	    !spin_wanted(wait->word))
 		return;
 	wait->type = WAIT_SPIN;
 	wait->known = stack->frame[0].known;
 	wait->lock = stack->argument;
 	wait->futex = wait->lock;
-	word_read(wait, thread->process);
 	wait->place = stacks_data(stacks, wait->lock);
 }
 
@@ -284,10 +388,63 @@ bool wait_same(const struct inspect_thread *thread)
 		return call.running &&
 		       proc_memory(thread->process, thread->wait.futex, &word, sizeof(word)) &&
 		       word == thread->wait.word;
+	/* It was stopped, and what it waited for has come: it may be about to go on. */
+	if ((status.state == 'T' || status.state == 't') && call.number == SYS_futex &&
+	    operation(&call) != FUTEX_LOCK_PI &&
+	    proc_memory(thread->process, thread->wait.futex, &word, sizeof(word)) &&
+	    word != (uint32_t)call.argument[2])
+		return false;
 	/* It did not run in between, so it did not come and go. */
 	return call.known &&
 	       (call.number == thread->call.number || call.number == SYS_restart_syscall) &&
 	       call.pc == thread->call.pc && call.stack == thread->call.stack &&
 	       !memcmp(call.argument, thread->call.argument, sizeof(call.argument)) &&
 	       status.switches == thread->status.switches;
+}
+
+static bool mutex_held_by(pid_t pid, uint64_t lock, uint32_t tid, uint32_t other)
+{
+	struct wait wait = { .futex = lock };
+
+	return mutex_read(&wait, pid) && wait.word && wait.owner &&
+	       (wait.owner == tid || wait.owner == other);
+}
+
+static bool rwlock_held_by(pid_t pid, const struct held *held, uint32_t tid, uint32_t other)
+{
+	pthread_rwlock_t rwlock;
+	uint32_t writer;
+
+	if (!proc_memory(pid, (uintptr_t)held->lock, &rwlock, sizeof(rwlock)))
+		return false;
+	writer = (uint32_t)rwlock.__data.__cur_writer;
+	if (held->kind == HELD_READ)
+		return rwlock.__data.__readers >> READER_SHIFT;
+	return writer && (writer == tid || writer == other);
+}
+
+bool lock_held_by(pid_t pid, const struct held *held, uint32_t tid, uint32_t other)
+{
+	uint64_t lock = (uintptr_t)held->lock;
+	uint32_t word;
+
+	if (held->flags & HELD_WAITING)
+		return false;
+	/* A mutex tells by itself, and its entry is not always marked. */
+	if (held->kind == HELD_MUTEX)
+		return mutex_held_by(pid, lock, tid, other);
+	if (!(held->flags & HELD_TAKEN))
+		return false;
+	switch (held->kind) {
+	case HELD_READ:
+	case HELD_WRITE:
+		return rwlock_held_by(pid, held, tid, other);
+	case HELD_SPIN:
+		return proc_memory(pid, lock, &word, sizeof(word)) && word != SPIN_FREE;
+	case HELD_SEM:
+		/* struct new_sem: its value comes first */
+		return proc_memory(pid, lock, &word, sizeof(word)) && !word;
+	default:
+		return true;
+	}
 }

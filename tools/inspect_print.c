@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * How `spork inspect` prints: verdicts first, then the threads with their stacks; as text, JSON Lines or DOT.
+ * `spork inspect` as text: verdicts first, then the threads with their stacks.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "inspect.h"
@@ -33,7 +32,7 @@ static void print_frame(const struct inspect_frame *frame, const struct place *p
 	view_print_frame(file, &at, place);
 }
 
-static void print_stack(const struct inspect_stack *stack, FILE *file)
+static void print_frames(const struct inspect_stack *stack, FILE *file)
 {
 	const struct place *at;
 	unsigned i, number = 0;
@@ -45,16 +44,65 @@ static void print_stack(const struct inspect_stack *stack, FILE *file)
 			fputc('\n', file);
 		}
 	}
+	if (stack->frames == INSPECT_FRAMES)
+		fputs("    ...\n", file);
+}
+
+static void print_stack(const struct inspect_stack *stack, FILE *file)
+{
+	print_frames(stack, file);
 	if (!stack->frames)
 		fputs("    no stack could be read\n", file);
-	else if (stack->frames == INSPECT_FRAMES)
-		fputs("    ...\n", file);
+}
+
+#define SHOWN 16 /* locks of a thread, and orphans */
+
+/* The end of a line about a lock, and where its holder took it. */
+static void print_acquired(const struct holding *holding, FILE *file)
+{
+	if (holding->origin.pc) {
+		fputs(", initialised at ", file);
+		print_frame(&holding->origin, &holding->origin.place, file);
+	}
+	fputs(holding->acquired.frames && !holding->inside ? ", taken here:\n" : "\n", file);
+	if (!holding->inside)
+		print_frames(&holding->acquired, file);
+}
+
+static void print_holdings(const struct inspect_thread *thread, FILE *file)
+{
+	size_t i;
+
+	for (i = 0; i < thread->holdings && i < SHOWN; i++) {
+		fputs("  holds ", file);
+		words_holding(file, &thread->holding[i]);
+		print_acquired(&thread->holding[i], file);
+	}
+	if (i < thread->holdings)
+		fprintf(file, "  holds %zu more\n", thread->holdings - i);
+}
+
+static void print_orphans(const struct inspection *inspection, FILE *file)
+{
+	const struct left *left;
+	size_t i;
+
+	for (i = 0; i < inspection->lefts && i < SHOWN; i++) {
+		left = &inspection->left[i];
+		if (left->holding.inside)
+			continue;
+		fputs("orphaned: ", file);
+		words_holding(file, &left->holding);
+		words_left(file, left);
+		print_acquired(&left->holding, file);
+	}
+	if (i < inspection->lefts)
+		fprintf(file, "orphaned: %zu more\n", inspection->lefts - i);
 }
 
 static void print_wait(const struct inspect_thread *thread, FILE *file)
 {
 	const struct wait *wait = &thread->wait;
-	const struct place *place = &wait->place;
 
 	if (wait->type == WAIT_NONE) {
 		if (thread->call.known && !thread->call.running && thread->call.number >= 0)
@@ -72,25 +120,13 @@ static void print_wait(const struct inspect_thread *thread, FILE *file)
 		return;
 	}
 	fputs(", waits for ", file);
-	if (wait->type == WAIT_HIDDEN)
-		fprintf(file, "libc's %s lock", wait->class ? wait->class : "own");
-	else
-		fprintf(file, "%s%s%s 0x%llx", wait->trait, *wait->trait ? " " : "",
-			wait_name(wait->type), (unsigned long long)wait->lock);
-	if (place->module) {
-		fputs(" (", file);
-		if (place->symbol) {
-			print_clean(file, place->symbol);
-			if (place->into)
-				fprintf(file, "+%llu", (unsigned long long)place->into);
-			fputc(' ', file);
-		}
-		fputs("in ", file);
-		print_clean(file, path_base(place->module));
-		fputc(')', file);
-	}
+	words_lock(file, wait);
 	if (thread->on)
 		fprintf(file, ", held by %d", (int)thread->on->tid);
+	if (thread->holders > 1)
+		fprintf(file, " and %zu more", thread->holders - 1);
+	if (thread->on)
+		;
 	else if (wait->owner)
 		fprintf(file, ", held by %u, which is not here", wait->owner);
 	else if (wait->readers)
@@ -120,7 +156,7 @@ static bool same_stack(const struct inspect_thread *one, const struct inspect_th
 	unsigned i;
 
 	if (one->stack.frames != other->stack.frames || one->wait.lock != other->wait.lock ||
-	    one->wait.type != other->wait.type)
+	    one->wait.type != other->wait.type || one->holdings || other->holdings)
 		return false;
 	for (i = 0; i < one->stack.frames; i++)
 		if (one->stack.frame[i].pc != other->stack.frame[i].pc)
@@ -153,6 +189,10 @@ static void print_verdict(const struct inspection *inspection, const struct verd
 		verdict_name(verdict->kind), (int)inspection->pid);
 	output_style(output, STYLE_PLAIN);
 	print_message(verdict->message, file);
+	if (verdict->left && verdict->left->holding.acquired.frames) {
+		fputs("  it was taken here:\n", file);
+		print_frames(&verdict->left->holding.acquired, file);
+	}
 	if (verdict->holder) {
 		fprintf(file, "  that thread is now at (process %d):\n",
 			(int)verdict->holder_process);
@@ -169,7 +209,8 @@ void inspect_text(const struct inspection *inspection, struct output *output)
 	fprintf(file, "process %d '", (int)inspection->pid);
 	print_clean(file, inspection->status.name);
 	fprintf(file, "', %zu thread%s%s\n", inspection->threads,
-		inspection->threads == 1 ? "" : "s", inspection->view ? ", with the shim" : "");
+		inspection->threads == 1 ? "" : "s",
+		inspection->shim || inspection->view ? ", with the shim" : "");
 	if (inspection->note)
 		fprintf(file, "%s\n", inspection->note);
 	for (i = 0; i < inspection->verdicts; i++)
@@ -193,209 +234,7 @@ void inspect_text(const struct inspection *inspection, struct output *output)
 			output_style(output, STYLE_PLAIN);
 		}
 		print_stack(&thread->stack, file);
+		print_holdings(thread, file);
 	}
-}
-
-static void json_stack(struct json *json, const struct inspect_stack *stack)
-{
-	const struct place *at;
-	unsigned i;
-
-	json_key(json, "stack");
-	json_open(json, '[');
-	for (i = 0; i < stack->frames; i++) {
-		const struct inspect_frame *frame = &stack->frame[i];
-		const struct box_frame box = { .addr = frame->pc, .offset = frame->offset };
-
-		for (at = &frame->place; at; at = at->outer)
-			view_json_frame(json, &box, at);
-	}
-	json_close(json, ']');
-}
-
-static void json_number_or_null(struct json *json, const char *key, uint64_t value)
-{
-	json_key(json, key);
-	if (value)
-		json_number(json, value);
-	else
-		json_null(json);
-}
-
-static void json_wait(struct json *json, const struct inspect_thread *thread)
-{
-	const struct wait *wait = &thread->wait;
-	bool lock = wait->type != WAIT_VFORK && wait->type != WAIT_JOIN;
-
-	json_key(json, "waits");
-	if (wait->type == WAIT_NONE) {
-		json_null(json);
-		return;
-	}
-	json_open(json, '{');
-	json_key_string(json, "type", wait_name(wait->type));
-	json_key(json, "addr");
-	if (lock)
-		json_hex(json, wait->lock);
-	else
-		json_null(json);
-	json_key_string(json, "name",
-			wait->type == WAIT_HIDDEN ? wait->class :
-			lock			  ? wait->place.symbol :
-						    NULL);
-	json_key_string(json, "symbol", lock ? wait->place.symbol : NULL);
-	json_key_string(json, "module", lock ? wait->place.module : NULL);
-	json_key_string(json, "function", wait->known ? wait->known->name : NULL);
-	json_number_or_null(json, "holder_tid",
-			    thread->on ? (uint64_t)thread->on->tid : wait->owner);
-	json_key(json, "holder_here");
-	json_bool(json, thread->on != NULL);
-	json_key(json, "timed");
-	json_bool(json, wait->timed);
-	json_close(json, '}');
-}
-
-static void json_verdict(struct json *json, const struct inspection *inspection,
-			 const struct verdict *verdict)
-{
-	size_t i;
-
-	json_open(json, '{');
-	json_key_string(json, "type", "verdict");
-	json_key_string(json, "kind", verdict_name(verdict->kind));
-	json_key_string(json, "severity", verdict_deadly(verdict->kind) ? "error" : "note");
-	json_key_number(json, "pid", (uint64_t)inspection->pid);
-	json_key_string(json, "message", verdict->message);
-	json_key(json, "threads");
-	json_open(json, '[');
-	for (i = 0; i < verdict->threads; i++)
-		json_number(json, (uint64_t)verdict->thread[i]->tid);
-	json_close(json, ']');
-	if (verdict->kind == VERDICT_ORPHAN) {
-		json_number_or_null(json, "forked_from", (uint64_t)verdict->holder_process);
-		json_key(json, "holder");
-		if (verdict->holder) {
-			json_open(json, '{');
-			json_key_number(json, "pid", (uint64_t)verdict->holder->process);
-			json_key_number(json, "tid", (uint64_t)verdict->holder->tid);
-			json_key_string(json, "name", verdict->holder->status.name);
-			json_stack(json, &verdict->holder->stack);
-			json_close(json, '}');
-		} else {
-			json_null(json);
-		}
-	}
-	json_close(json, '}');
-	json_end_line(json);
-}
-
-static void json_thread(struct json *json, const struct inspect_thread *thread)
-{
-	char state[2] = { thread->status.state, '\0' };
-
-	json_open(json, '{');
-	json_key_string(json, "type", "thread");
-	json_key_number(json, "pid", (uint64_t)thread->process);
-	json_key_number(json, "tid", (uint64_t)thread->tid);
-	json_key_number(json, "inner_tid", (uint64_t)thread->status.inner);
-	json_key_string(json, "name", thread->status.name);
-	json_key_string(json, "state", state);
-	json_key(json, "syscall");
-	if (thread->call.known && !thread->call.running && thread->call.number >= 0)
-		json_number(json, (uint64_t)thread->call.number);
-	else
-		json_null(json);
-	json_wait(json, thread);
-	json_stack(json, &thread->stack);
-	json_close(json, '}');
-	json_end_line(json);
-}
-
-void inspect_json(const struct inspection *inspection, struct output *output)
-{
-	struct json json = { output->file, false };
-	size_t i;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		json_verdict(&json, inspection, &inspection->verdict[i]);
-	if (inspection->view)
-		view_json_violations(inspection->view);
-	for (i = 0; i < inspection->threads; i++)
-		json_thread(&json, &inspection->thread[i]);
-}
-
-/* Names stand in quotes: neither a quote nor a backslash may get there. */
-static void print_quoted(FILE *file, const char *text)
-{
-	char *copy = strdup(text), *at;
-
-	if (!copy)
-		abort();
-	for (at = copy; *at; at++)
-		if (*at == '"' || *at == '\\')
-			*at = '\'';
-	print_clean(file, copy);
-	free(copy);
-}
-
-static bool deadly_thread(const struct inspection *inspection, const struct inspect_thread *thread)
-{
-	size_t i, j;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		for (j = 0; j < inspection->verdict[i].threads; j++)
-			if (verdict_deadly(inspection->verdict[i].kind) &&
-			    inspection->verdict[i].thread[j] == thread)
-				return true;
-	return false;
-}
-
-void inspect_dot(const struct inspection *inspection, struct output *output)
-{
-	const struct inspect_thread *thread;
-	FILE *file = output->file;
-	const char *color;
-	size_t i;
-
-	fprintf(file,
-		"digraph \"process %d\" {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n",
-		(int)inspection->pid);
-	for (i = 0; i < inspection->threads; i++) {
-		thread = &inspection->thread[i];
-		color = deadly_thread(inspection, thread) ? "red" : "black";
-		fprintf(file, "  t%d [shape=box,color=%s,label=\"", (int)thread->tid, color);
-		print_quoted(file, thread->status.name);
-		fprintf(file, "\\n%d\"];\n", (int)thread->tid);
-		if (thread->wait.type == WAIT_NONE)
-			continue;
-		if (thread->wait.type == WAIT_VFORK || thread->wait.type == WAIT_JOIN) {
-			if (thread->on)
-				fprintf(file, "  t%d -> t%d [color=%s,label=\"%s\"];\n",
-					(int)thread->tid, (int)thread->on->tid, color,
-					wait_name(thread->wait.type));
-			continue;
-		}
-		fprintf(file, "  l%llx [shape=ellipse,label=\"%s\\n",
-			(unsigned long long)thread->wait.lock,
-			thread->wait.type == WAIT_HIDDEN && thread->wait.class ?
-				thread->wait.class :
-				wait_name(thread->wait.type));
-		if (thread->wait.place.symbol)
-			print_quoted(file, thread->wait.place.symbol);
-		else
-			fprintf(file, "0x%llx", (unsigned long long)thread->wait.lock);
-		fputs("\"];\n", file);
-		fprintf(file, "  t%d -> l%llx [color=%s,label=\"waits for\"];\n", (int)thread->tid,
-			(unsigned long long)thread->wait.lock, color);
-		if (thread->on)
-			fprintf(file, "  l%llx -> t%d [color=%s,label=\"held by\"];\n",
-				(unsigned long long)thread->wait.lock, (int)thread->on->tid, color);
-		else if (thread->wait.owner)
-			fprintf(file,
-				"  l%llx -> o%u [color=%s,label=\"held by\"];\n"
-				"  o%u [shape=box,style=dashed,label=\"%u, not here\"];\n",
-				(unsigned long long)thread->wait.lock, thread->wait.owner, color,
-				thread->wait.owner, thread->wait.owner);
-	}
-	fputs("}\n", file);
+	print_orphans(inspection, file);
 }

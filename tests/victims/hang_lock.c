@@ -8,6 +8,12 @@
  * self-write the same with a rwlock
  * two        two threads, two mutexes
  * three      three threads: a mutex, a rwlock, a recursive mutex
+ * ring N     N threads, each holds a mutex and wants the next one's
+ * lost       a thread waits for a condition, is woken, and another ended with the mutex
+ * barrier    a thread holds a mutex, waits for a barrier, and the other wants the mutex
+ * once       what runs once asks for itself
+ * stream     two threads, two streams
+ * joined     a thread that main waits for wants a mutex of main's
  * sem        two threads, a mutex and a semaphore: nobody owns the latter
  * orphan     a forked child waits for a mutex that a thread of its parent holds
  * orphan-gone  the same, and that thread has ended
@@ -139,6 +145,117 @@ static void three(void)
 	pthread_rwlock_rdlock(&table_lock);
 }
 
+struct link {
+	pthread_mutex_t lock;
+	struct link *next;
+};
+
+static void *take_next(void *argument)
+{
+	struct link *link = argument;
+
+	pthread_mutex_lock(&link->lock);
+	pthread_barrier_wait(&all);
+	pthread_mutex_lock(&link->next->lock);
+	return NULL;
+}
+
+static void ring(int count)
+{
+	struct link *links = calloc((size_t)count, sizeof(*links));
+	pthread_t thread;
+	int i;
+
+	pthread_barrier_init(&all, NULL, (unsigned)count);
+	for (i = 0; i < count; i++) {
+		pthread_mutex_init(&links[i].lock, NULL);
+		links[i].next = &links[(i + 1) % count];
+		if (i && pthread_create(&thread, NULL, take_next, &links[i]))
+			_exit(2);
+	}
+	say(getpid());
+	take_next(&links[0]);
+}
+
+static void *signal_and_end(void *argument)
+{
+	pthread_mutex_lock(&first_lock);
+	pthread_cond_signal(&changed);
+	return argument;
+}
+
+static void lost(void)
+{
+	pthread_mutex_lock(&first_lock);
+	start(signal_and_end, "signaller");
+	say(getpid());
+	pthread_cond_wait(&changed, &first_lock);
+}
+
+static void *wait_all(void *argument)
+{
+	pthread_mutex_lock(&first_lock);
+	pthread_barrier_wait(&all);
+	pthread_barrier_wait(&all);
+	return argument;
+}
+
+static void barrier(void)
+{
+	pthread_barrier_init(&all, NULL, 2);
+	start(wait_all, "waiter");
+	pthread_barrier_wait(&all);
+	say(getpid());
+	pthread_mutex_lock(&first_lock);
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void once_again(void)
+{
+	say(getpid());
+	pthread_once(&once, once_again);
+}
+
+static FILE *streams[2];
+
+static void *second_stream(void *argument)
+{
+	flockfile(streams[1]);
+	pthread_barrier_wait(&all);
+	fputs("words", streams[0]);
+	return argument;
+}
+
+static void stream(void)
+{
+	streams[0] = fopen("/dev/null", "w");
+	streams[1] = fopen("/dev/null", "w");
+	pthread_barrier_init(&all, NULL, 2);
+	start(second_stream, "writer");
+	flockfile(streams[0]);
+	pthread_barrier_wait(&all);
+	say(getpid());
+	flockfile(streams[1]);
+}
+
+static void *want_first(void *argument)
+{
+	pthread_mutex_lock(&first_lock);
+	return argument;
+}
+
+static void joined(void)
+{
+	pthread_t thread;
+
+	pthread_mutex_lock(&first_lock);
+	if (pthread_create(&thread, NULL, want_first, NULL))
+		_exit(2);
+	say(getpid());
+	pthread_join(thread, NULL);
+}
+
 static void semaphore(void)
 {
 	pthread_barrier_init(&all, NULL, 2);
@@ -243,6 +360,18 @@ int main(int argc, char **argv)
 		two();
 	} else if (!strcmp(way, "three")) {
 		three();
+	} else if (!strcmp(way, "ring")) {
+		ring(number_argument(argc, argv, 2, 10));
+	} else if (!strcmp(way, "lost")) {
+		lost();
+	} else if (!strcmp(way, "barrier")) {
+		barrier();
+	} else if (!strcmp(way, "once")) {
+		pthread_once(&once, once_again);
+	} else if (!strcmp(way, "stream")) {
+		stream();
+	} else if (!strcmp(way, "joined")) {
+		joined();
 	} else if (!strcmp(way, "sem")) {
 		semaphore();
 	} else if (!strcmp(way, "orphan")) {
