@@ -114,7 +114,7 @@ $(O)/bench/%: tests/bench/%.c $(O)/flags
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/man
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/target $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 
@@ -155,6 +155,29 @@ bench-programs:
 	@tools/deps.sh run
 	@$(MAKE) all $(O)/victims/exit_static
 	@BUILD=$(O) tests/bench/programs $(BENCH)
+
+# Everything that a target needs of the tool, built to tell the fuzzer where it went; main() is the fuzzer's own.
+FUZZ_TARGETS := $(filter-out fuzz,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+FUZZ_SAN := fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+fuzz:
+	@tools/deps.sh run lint fuzz
+	@$(MAKE) $(FUZZ_TARGETS:%=$(O)/fuzz/target/%) O=$(O)/fuzz CC=clang SAN='$(FUZZ_SAN)'
+	@BUILD=$(O)/fuzz tests/fuzz/run $(FUZZ)
+
+$(O)/target/%.o: tests/fuzz/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/target/%: $(O)/target/%.o $(O)/target/fuzz.o $(TOOL_OBJECTS)
+	$(call quiet,LINK,$@)$(CC) $(SAN_FLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.o,$^) $(TOOL_LIBS)
+
+ifneq ($(findstring fuzzer,$(SAN)),)
+$(O)/tools/spork.o: TOOL_CFLAGS += -Dmain=spork_main
+$(O)/target/profile: $(addprefix $(O)/target/shim_,profile.o record.o)
+$(O)/target/shim_%.o: shim/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+endif
+.SECONDARY: $(addprefix $(O)/target/,$(addsuffix .o,$(FUZZ_TARGETS) fuzz))
 
 lint:
 	@tools/deps.sh run lint

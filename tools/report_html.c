@@ -315,9 +315,8 @@ static void axis_print(const struct drawing *drawing, uint32_t height)
 	if (origin > drawing->start_ns)
 		origin = drawing->start_ns;
 	for (tick = 0; tick <= 5; tick++) {
-		double part = tick / 5.0, x = LABEL + part * (WIDTH - LABEL);
-		uint64_t ns =
-			drawing->start_ns - origin + (uint64_t)(part * (double)drawing->length_ns);
+		double x = LABEL + tick / 5.0 * (WIDTH - LABEL);
+		uint64_t ns = drawing->start_ns - origin + drawing->length_ns / 5 * tick;
 
 		fprintf(file,
 			"<line class=\"tick\" x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%u\"/>"

@@ -395,4 +395,8 @@ void scan_libraries_free(void)
 	free(library);
 	free(seen);
 	free(cache.bytes);
+	library = NULL;
+	seen = NULL;
+	memset(&cache, 0, sizeof(cache));
+	libraries = seen_count = 0;
 }

@@ -107,17 +107,18 @@ struct box {
 	struct box_gate *gate;
 	struct box_event *event;	 /* NULL unless with_events */
 	bool with_events;		 /* wanted by the caller of box_load() */
-	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table */
+	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table; of events, those that are ready */
+	uint32_t room[BOX_TABLE_COUNT];	 /* records that its memory is for */
 	uint64_t dropped;		 /* records that found their table full */
 	bool partial;			 /* something was missing or damaged */
 	char problem[128];		 /* what, for a line of error */
 };
 
 /*
- * Writes an empty box into an empty file; 0 or -errno. `reserve`: takes its blocks on the disk now; on a
- * disk that is full, a store to the mapping would raise SIGBUS later.
+ * Writes an empty box, with room for so many events, into an empty file; 0 or -errno. `reserve`: takes its blocks on the
+ * disk now; on a disk that is full, a store to the mapping would raise SIGBUS later.
  */
-int box_create(int fd, bool reserve);
+int box_create(int fd, uint32_t events, bool reserve);
 
 /*
  * Would the shim use this profile (an absolute path), or make it? 0, or STATUS_FAILED after a line of error.
@@ -303,6 +304,12 @@ extern const struct config_row config_rows[]; /* ends with zeros */
 
 /* 0, or -1 after a line of error that names the key and what it accepts. */
 int config_check(const char *assignment);
+
+/*
+ * What the shim takes that NUMBER for: its value in `inner`, settings as in SPORK_OPTIONS, or in `outer` (NULL: none), or
+ * the default. Values out of range are not taken.
+ */
+uint32_t config_number(const char *key, const char *outer, const char *inner);
 
 /* ---- elf.c: can a program be traced? ---- */
 
