@@ -403,6 +403,23 @@ const struct box_site *box_site(const struct box *box, uint32_t index)
 	return &box->site[index - 1];
 }
 
+struct box_totals box_totals(const struct box *box)
+{
+	const struct box_header *header = &box->header;
+	struct box_totals totals = { 0 };
+	uint32_t call, tier;
+
+	for (call = 0; call < BOX_CALL_ROOM; call++) {
+		for (tier = 0; tier < BOX_TIER_ROOM; tier++) {
+			totals.by_call[call] += header->spawns[call][tier];
+			totals.by_tier[tier] += header->spawns[call][tier];
+		}
+		totals.spawns += totals.by_call[call];
+		totals.ns += header->spawn_ns[call];
+	}
+	return totals;
+}
+
 static int site_order(const void *left, const void *right)
 {
 	const struct box_site *a = *(const struct box_site *const *)left;

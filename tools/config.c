@@ -80,7 +80,8 @@ static size_t row_of(const char *key, size_t size)
 	size_t row;
 
 	for (row = 0; config_rows[row].key; row++)
-		if (strlen(config_rows[row].key) == size && !memcmp(config_rows[row].key, key, size))
+		if (strlen(config_rows[row].key) == size &&
+		    !memcmp(config_rows[row].key, key, size))
 			break;
 	return row;
 }

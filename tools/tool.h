@@ -64,6 +64,9 @@ struct duration {
 };
 struct duration duration_text(uint64_t ns); /* "850 ns", "1.23 ms" */
 
+/* "s", but for one. */
+const char *plural(uint64_t count);
+
 /* The last component of a path; never NULL. */
 const char *path_base(const char *path);
 
@@ -141,6 +144,14 @@ void box_free(struct box *box);
 /* Record behind an index plus one; NULL: none. */
 const struct box_module *box_module(const struct box *box, uint32_t index);
 const struct box_site *box_site(const struct box *box, uint32_t index);
+
+/* What the box has counted of spawns, whether there was room for their events or not. */
+struct box_totals {
+	uint64_t spawns, ns; /* ns: that callers were held */
+	uint64_t by_call[BOX_CALL_ROOM], by_tier[BOX_TIER_ROOM];
+};
+
+struct box_totals box_totals(const struct box *box);
 
 /* Ready sites, most spawns first; ends with NULL; to be freed. */
 const struct box_site **box_sites_sorted(const struct box *box);
@@ -265,23 +276,29 @@ void timeline_close(struct timeline *timeline);
 /* The spawns that the view shows, by the time when they began. */
 size_t timeline_events(const struct timeline *timeline, const struct box_event *const **events);
 
-/*
- * Processes by pid, then by when they started; one that executes several programs has a record for each. Those that
- * executed none, and have no record in the box, come with the program that they were forked from.
- */
-size_t timeline_processes(const struct timeline *timeline,
-			  const struct box_process *const **processes);
+/* A process, from when it was made, or executed a program, on. */
+struct process {
+	uint32_t pid, ppid;
+	uint64_t start_ns;
+	const struct box_process *program; /* that it runs: its own record, or of who it was forked from; NULL: not known */
+};
 
-/* The program that ran as `pid` then; NULL: not known. */
-const struct box_process *timeline_process(const struct timeline *timeline, uint32_t pid,
-					   uint64_t time_ns);
+/*
+ * Processes by pid, then by when they started; one that executes several programs is there for each. Those that
+ * executed none have no record in the box.
+ */
+size_t timeline_processes(const struct timeline *timeline, const struct process **processes);
+
+/* The process that was `pid` then; NULL: not known. */
+const struct process *timeline_process(const struct timeline *timeline, uint32_t pid,
+				       uint64_t time_ns);
 
 /* The last spawn of `pid` that began in (after, until]; NULL: none is known. */
 const struct box_event *timeline_spawn(const struct timeline *timeline, uint32_t pid,
 				       uint64_t after_ns, uint64_t until_ns);
 
 /* What it is called; never NULL. Not clean. */
-const char *process_name(const struct box *box, const struct box_process *process);
+const char *process_name(const struct box *box, const struct process *process);
 
 /* Spawns that found no room in the box. */
 uint64_t timeline_lost(const struct box *box);

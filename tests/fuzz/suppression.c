@@ -46,7 +46,8 @@ static bool is_small(const struct suppression *suppression)
 
 static void line_check(const struct suppression *suppression)
 {
-	static const char *const names[] = { "", "a", "ab", "aab$", "main", "aaaaaaaaaaaa",
+	static const char *const names[] = { "",	   "a",	   "ab",
+					     "aab$",	   "main", "aaaaaaaaaaaa",
 					     "libfoo.so.1" };
 	char own[24];
 	size_t size = suppression->size < sizeof(own) ? suppression->size : sizeof(own) - 1, i;

@@ -8,6 +8,7 @@
  * make_box good|empty|newer|full FILE          writes a box
  * make_box events COUNT FILE                   a good one with spawns, and a lock-order violation
  * make_box hostile COUNT FILE                  the same, with markup for names
+ * make_box scattered COUNT FILE                as events, but each by a process of its own, in no order
  * make_box cut BOX SCRATCH COMMAND...          runs COMMAND SCRATCH on prefixes of BOX, by 64 bytes
  * make_box flip COUNT BOX SCRATCH COMMAND...   the same on copies of BOX with random bits flipped
  * make_box violate SECONDS                     adds a violation to the box in SPORK_OPTIONS, sleeps
@@ -216,6 +217,22 @@ static void events_fill(char *box, const struct self *self)
 	header->violations[BOX_VIOLATION_LOCK_ORDER] = 2;
 }
 
+/* What takes a reader longest: nothing is in order, and no two spawns have the process in common. */
+static void events_scatter(char *box)
+{
+	uint32_t i;
+
+	for (i = 0; i < events; i++) {
+		struct box_event *event = record(box, BOX_TABLE_EVENT, i);
+		uint64_t hash = (i + 1) * 0x9e3779b97f4a7c15ULL;
+
+		event->pid = 1 + (uint32_t)(hash >> 33) % (2 * events);
+		event->child = 1 + (uint32_t)(hash >> 13) % (2 * events);
+		event->time_ns = hash >> 30;
+		event->site = (uint32_t)hash % 3;
+	}
+}
+
 static void hostile_fill(char *box, const struct self *self)
 {
 	struct box_violation *violation = record(box, BOX_TABLE_VIOLATION, 0);
@@ -297,6 +314,8 @@ static void make(const char *kind, const char *path)
 	}
 	if (events)
 		events_fill(box, &self);
+	if (!strcmp(kind, "scattered"))
+		events_scatter(box);
 	if (!strcmp(kind, "hostile"))
 		hostile_fill(box, &self);
 	if (!strcmp(kind, "full")) {
@@ -425,7 +444,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "violate"))
 		return violate(atol(argv[2]));
-	if (argc == 4 && (!strcmp(argv[1], "events") || !strcmp(argv[1], "hostile"))) {
+	if (argc == 4 && (!strcmp(argv[1], "events") || !strcmp(argv[1], "hostile") ||
+			  !strcmp(argv[1], "scattered"))) {
 		events = (uint32_t)atol(argv[2]);
 		make(argv[1], argv[3]);
 		return 0;
