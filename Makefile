@@ -156,13 +156,15 @@ bench-programs:
 	@$(MAKE) all $(O)/victims/exit_static
 	@BUILD=$(O) tests/bench/programs $(BENCH)
 
-# Everything that a target needs of the tool, built to tell the fuzzer where it went; main() is the fuzzer's own.
+# The tool's objects, built so that they tell the fuzzer where it went; main() is the fuzzer's own.
 FUZZ_TARGETS := $(filter-out fuzz,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-FUZZ_SAN := fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_MAKE = $(MAKE) O=$(O)/fuzz CC=clang \
+	SAN='fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+FUZZ_BUILT = $(addprefix $(O)/fuzz/,$(FUZZ_TARGETS:%=target/%) victims/make_corpus victims/make_corpus_elf)
 
 fuzz:
-	@tools/deps.sh run lint fuzz
-	@$(MAKE) $(FUZZ_TARGETS:%=$(O)/fuzz/target/%) O=$(O)/fuzz CC=clang SAN='$(FUZZ_SAN)'
+	@tools/deps.sh run fuzz
+	@$(FUZZ_MAKE) $(FUZZ_BUILT)
 	@BUILD=$(O)/fuzz tests/fuzz/run $(FUZZ)
 
 $(O)/target/%.o: tests/fuzz/%.c $(O)/flags
@@ -185,6 +187,8 @@ lint:
 		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
 			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
+	$(MAKE) -k $(addprefix $(O)/lint-fuzz/target/,$(FUZZ_TARGETS:%=%.o)) \
+		O=$(O)/lint-fuzz CC=clang WERROR=1 || status=1; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
 	tools/lint.sh || status=1; exit $$status
@@ -220,6 +224,7 @@ help:
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
+		'make fuzz       fuzzes what reads files that others made, FUZZ_SECONDS=180 a target (FUZZ=box ...)' \
 		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
@@ -233,7 +238,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

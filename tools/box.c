@@ -253,9 +253,23 @@ static void table_read(struct box *box, int fd, enum spork_table which, void **r
 #define CLAMP(value, limit) ((value) = (value) < (limit) ? (value) : (limit))
 #define TERMINATE(array) ((array)[sizeof(array) - 1] = '\0')
 
+static void site_check(struct box_site *site)
+{
+	uint32_t left = BOX_SITE_WRITTEN, i;
+
+	CLAMP(site->frames, BOX_SITE_FRAMES);
+	CLAMP(site->writes, BOX_SITE_WRITES);
+	CLAMP(site->stack_writes, BOX_SITE_STACK);
+	TERMINATE(site->function);
+	for (i = 0; i < site->writes; i++) {
+		CLAMP(site->write[i].size, left);
+		left -= site->write[i].size;
+	}
+}
+
 static void records_check(struct box *box)
 {
-	uint32_t i, at;
+	uint32_t i;
 
 	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
 		TERMINATE(box->process[i].comm);
@@ -265,14 +279,8 @@ static void records_check(struct box *box)
 		TERMINATE(module->path);
 		CLAMP(module->build_id_size, sizeof(module->build_id));
 	}
-	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++) {
-		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
-		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
-		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
-		TERMINATE(box->site[i].function);
-		for (at = 0; at < box->site[i].writes; at++)
-			CLAMP(box->site[i].write[at].size, BOX_SITE_WRITTEN);
-	}
+	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++)
+		site_check(&box->site[i]);
 	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
 		struct box_violation *violation = &box->violation[i];
 
@@ -316,10 +324,11 @@ int box_load(struct box *box, int fd)
 	if (got < sizeof(header->magic) ||
 	    (header->magic != SPORK_BOX_MAGIC && header->magic != SPORK_PROFILE_MAGIC))
 		return box_refuse(box, "is not a spork box; 'spork run --box FILE' makes one");
-	if (got >= offsetof(struct box_header, header_size) &&
-	    header->version > SPORK_BOX_VERSION) {
+	if (got >= offsetof(struct box_header, header_size) && header->version &&
+	    header->version != SPORK_BOX_VERSION) {
 		snprintf(box->problem, sizeof(box->problem),
-			 "was made by a newer spork (version %u of the format); use that one",
+			 "was made by %s spork (version %u of the format); use that one",
+			 header->version > SPORK_BOX_VERSION ? "a newer" : "an older",
 			 header->version);
 		return -1;
 	}

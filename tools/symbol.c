@@ -39,6 +39,7 @@ struct symbols {
 	const struct box *box;
 	struct module module[BOX_CAPACITY_MODULE];
 	struct cached code[CACHE_SLOTS];
+	uint32_t searched; /* words without a name: see nameless_size() */
 };
 
 static char *debug_folders; /* NULL: libdwfl's own list */
@@ -340,6 +341,9 @@ struct place symbols_local(struct symbols *symbols, const struct box_frame *fram
 	return place;
 }
 
+/* A site writes a few of them; a hostile box has them by the million, and each takes a walk over all symbols. */
+#define SEARCHED_MOST 10000
+
 /* Bytes up to the next variable. */
 static uint64_t nameless_size(struct symbols *symbols, const struct box_write *rest)
 {
@@ -348,6 +352,8 @@ static uint64_t nameless_size(struct symbols *symbols, const struct box_write *r
 
 	/* Variables without a name to be shown by are seldom smaller. */
 	for (size = 4 - rest->offset % 4; size < rest->size; size += 4) {
+		if (symbols->searched++ >= SEARCHED_MOST)
+			break;
 		frame.offset = rest->offset + size;
 		if (symbols_data(symbols, &frame).symbol)
 			return size;
