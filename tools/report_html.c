@@ -46,7 +46,7 @@ static const char head[] =
 "summary { cursor: pointer; overflow-wrap: anywhere; } pre { font-size: .82rem; overflow-x: auto; }\n"
 ".error, .warning, .note { border-radius: 4px; color: #fff; font-size: .8rem; padding: .05rem .45rem; }\n"
 ".error { background: #b3261e; } .warning { background: #96600b; } .note { background: #5a6570; }\n"
-"td code, summary code { font-size: .95em; }\n"
+"td code, summary code { font-size: .95em; } td code, td span { overflow-wrap: anywhere; }\n"
 "</style>\n"
 "</head>\n"
 "<body>\n";

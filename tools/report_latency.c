@@ -62,10 +62,11 @@ static void histogram_print(FILE *file, uint32_t call, uint32_t latency[][HTML_T
 	low = low > 4 ? low - 4 : 0;
 	high = high + 4 < BOX_BUCKETS ? high + 4 : BOX_BUCKETS - 1;
 	fprintf(file,
-		"<div><h3>%s</h3><p class=\"soft\">%llu spawn%s, median %s, 99th percentile %s</p>\n"
+		"<div><h3>%s</h3><p class=\"soft\">%llu spawn%s, median %s, 99th percentile %s; "
+		"the highest bar stands for %u</p>\n"
 		"<svg role=\"img\" aria-label=\"latency histogram\" viewBox=\"0 0 %d %d\">\n",
 		box_call_name(call), html_number(count), plural(count), duration_text(p50).text,
-		duration_text(p99).text, HISTOGRAM, BAR_HEIGHT + 20);
+		duration_text(p99).text, most, HISTOGRAM, BAR_HEIGHT + 20);
 	fprintf(file, "<line class=\"tick\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>\n", HISTOGRAM,
 		BAR_HEIGHT, BAR_HEIGHT);
 	histogram_bars(file, latency, low, high, most);

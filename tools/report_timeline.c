@@ -261,7 +261,7 @@ static uint32_t bins_print(struct drawing *drawing)
 					continue;
 				mark_print(drawing, at, tier, (double)bin / bins,
 					   (double)(WIDTH - LABEL) / bins,
-					   0.35 + 0.65 * count[cells] / most);
+					   0.5 + 0.5 * count[cells] / most);
 				fprintf(drawing->file,
 					"%u spawn%s by %s, %s each on average</title></rect>\n",
 					count[cells], plural(count[cells]), box_tier_name(tier),
