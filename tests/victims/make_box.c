@@ -6,6 +6,7 @@
  * lines are known. The tables are small, which a reader must accept.
  *
  * make_box good|empty|newer|full FILE          writes a box
+ * make_box twins FILE                          two violations of a kind, with the innermost function in common
  * make_box events COUNT FILE                   a good one with spawns, and a lock-order violation
  * make_box hostile COUNT FILE                  the same, with markup for names
  * make_box scattered COUNT FILE                as events, but each by a process of its own, in no order
@@ -217,6 +218,16 @@ static void events_fill(char *box, const struct self *self)
 	header->violations[BOX_VIOLATION_LOCK_ORDER] = 2;
 }
 
+static void twins_fill(char *box, const struct self *self)
+{
+	struct box_violation *first = record(box, BOX_TABLE_VIOLATION, 0);
+	struct box_violation *second = record(box, BOX_TABLE_VIOLATION, 1);
+
+	first->kind = second->kind;
+	first->fork_frames = second->fork_frames = 0;
+	second->stack[1] = frame(self, run_child());
+}
+
 /* What takes a reader longest: nothing is in order, and no two spawns have the process in common. */
 static void events_scatter(char *box)
 {
@@ -314,6 +325,8 @@ static void make(const char *kind, const char *path)
 	}
 	if (events)
 		events_fill(box, &self);
+	if (!strcmp(kind, "twins"))
+		twins_fill(box, &self);
 	if (!strcmp(kind, "scattered"))
 		events_scatter(box);
 	if (!strcmp(kind, "hostile"))
