@@ -108,13 +108,14 @@ struct box {
 	struct box_site *site;
 	struct box_violation *violation;
 	struct box_gate *gate;
-	struct box_event *event;	 /* NULL unless with_events */
-	bool with_events;		 /* wanted by the caller of box_load() */
-	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table; of events, those that are ready */
-	uint32_t room[BOX_TABLE_COUNT];	 /* records that its memory is for */
-	uint64_t dropped;		 /* records that found their table full */
-	bool partial;			 /* something was missing or damaged */
-	char problem[128];		 /* what, for a line of error */
+	struct box_event *event; /* NULL unless with_events */
+	bool with_events;	 /* wanted by the caller of box_load() */
+	uint32_t slots
+		[BOX_TABLE_COUNT]; /* that were read of each table; of events, those that are ready */
+	uint32_t room[BOX_TABLE_COUNT]; /* records that its memory is for */
+	uint64_t dropped;		/* records that found their table full */
+	bool partial;			/* something was missing or damaged */
+	char problem[128];		/* what, for a line of error */
 };
 
 /*
@@ -280,7 +281,8 @@ size_t timeline_events(const struct timeline *timeline, const struct box_event *
 struct process {
 	uint32_t pid, ppid;
 	uint64_t start_ns;
-	const struct box_process *program; /* that it runs: its own record, or of who it was forked from; NULL: not known */
+	const struct box_process *
+		program; /* that it runs: its own record, or of who it was forked from; NULL: not known */
 };
 
 /*

@@ -12,10 +12,10 @@ setup() {
 	BOX=$BATS_TEST_TMPDIR/box
 }
 
-# browse OPTION...: out.html in the browser; what it makes of the page into out.dom, what it complains of into out.log
+# browse: out.html in the browser; what it makes of the page into out.dom, what it complains of into out.log
 browse() {
 	LIMIT=120 bounded chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/chrome" \
-		--enable-logging=stderr --virtual-time-budget=5000 --timeout=60000 --dump-dom "$@" \
+		--enable-logging=stderr --virtual-time-budget=5000 --timeout=60000 --dump-dom \
 		"file://$PWD/out.html" >out.dom 2>out.log
 }
 
