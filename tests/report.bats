@@ -195,26 +195,24 @@ lock-order"
 }
 
 @test "--gen-suppressions: its lines silence nothing else" {
-	local kind pid
+	local kind all box=$PWD/box/kinds
 	"$VICTIMS/make_corpus" "$PWD"
-	BOX=$PWD/box/kinds
-	spork report -f json "$BOX" >record.jsonl
-	local all
+	spork report -f json "$box" >record.jsonl
 	all=$(query '" ".join(v["kind"] for v in violations)')
 	for kind in $all; do
-		spork report --gen-suppressions -k "$kind" "$BOX" >lines
+		spork report --gen-suppressions -k "$kind" "$box" >lines
 		assert [ -s lines ]
-		spork report -f json --suppressions lines "$BOX" >record.jsonl
+		spork report -f json --suppressions lines "$box" >record.jsonl
 		assert_equal "$(query '" ".join(v["kind"] for v in violations)')" \
 			"$(tr ' ' '\n' <<<"$all" | grep -vx "$kind" | paste -sd ' ')"
 	done
 	# of two that have the innermost function in common, the one of process 4711
 	"$MAKE_BOX" twins twins
-	BOX=$PWD/twins
-	assert_equal "$(spork report --gen-suppressions "$BOX")" 'orphan-deadlock:^cache_get$'
-	spork report --gen-suppressions --pid 4711 "$BOX" >lines
+	box=$PWD/twins
+	assert_equal "$(spork report --gen-suppressions "$box")" 'orphan-deadlock:^cache_get$'
+	spork report --gen-suppressions --pid 4711 "$box" >lines
 	assert_equal "$(cat lines)" 'orphan-deadlock:^run_child$'
-	spork report -f json --suppressions lines "$BOX" >record.jsonl
+	spork report -f json --suppressions lines "$box" >record.jsonl
 	assert_equal "$(query '[v["pid"] for v in violations]')" 4700
 }
 
