@@ -131,7 +131,7 @@ $(O)/victims/%: tests/victims/%.cc $(O)/flags
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/man
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/target $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 
@@ -173,11 +173,38 @@ bench-programs:
 	@$(MAKE) all $(O)/victims/exit_static
 	@BUILD=$(O) tests/bench/programs $(BENCH)
 
+# The tool's objects, built so that they tell the fuzzer where it went; main() is the fuzzer's own.
+FUZZ_TARGETS := $(filter-out fuzz,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+FUZZ_MAKE = $(MAKE) O=$(O)/fuzz CC=clang \
+	SAN='fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+FUZZ_BUILT = $(addprefix $(O)/fuzz/,$(FUZZ_TARGETS:%=target/%) victims/make_corpus victims/make_corpus_elf)
+
+fuzz:
+	@tools/deps.sh run fuzz
+	@$(FUZZ_MAKE) $(FUZZ_BUILT)
+	@BUILD=$(O)/fuzz tests/fuzz/run $(FUZZ)
+
+$(O)/target/%.o: tests/fuzz/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/target/%: $(O)/target/%.o $(O)/target/fuzz.o $(TOOL_OBJECTS)
+	$(call quiet,LINK,$@)$(CC) $(SAN_FLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.o,$^) $(TOOL_LIBS)
+
+ifneq ($(findstring fuzzer,$(SAN)),)
+$(O)/tools/spork.o: TOOL_CFLAGS += -Dmain=spork_main
+$(O)/target/profile: $(addprefix $(O)/target/shim_,profile.o record.o)
+$(O)/target/shim_%.o: shim/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+endif
+.SECONDARY: $(addprefix $(O)/target/,$(addsuffix .o,$(FUZZ_TARGETS) fuzz))
+
 lint:
 	@tools/deps.sh run lint
 	@status=0; for compiler in gcc clang; do \
 		$(MAKE) -k all victims O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
+	$(MAKE) -k $(addprefix $(O)/lint-fuzz/target/,$(FUZZ_TARGETS:%=%.o)) \
+		O=$(O)/lint-fuzz CC=clang WERROR=1 || status=1; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
 	tools/lint.sh || status=1; exit $$status
@@ -216,6 +243,7 @@ help:
 		'make check      install what is missing, build, run the tests (TESTS=tests/x.bats ...)' \
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
+		'make fuzz       fuzzes what reads files that others made, FUZZ_SECONDS=180 a target (FUZZ=box ...)' \
 		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
 		'make bench      spork bench: all that the shim costs and gains here (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
@@ -229,7 +257,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -419,7 +419,7 @@ struct box_gate {
 #define BOX_CAPACITY_MODULE 2048
 #define BOX_CAPACITY_SITE 1024
 #define BOX_CAPACITY_VIOLATION 1024
-#define BOX_CAPACITY_EVENT 131072
+#define BOX_CAPACITY_EVENT_MOST 4194304 /* how many there are is an option: `events` */
 
 /* Bucket of a duration; never out of range. */
 static inline uint32_t box_bucket(uint64_t ns)

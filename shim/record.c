@@ -19,14 +19,14 @@
 
 #include "poison.h"
 
-static const struct {
+static struct {
 	uint32_t stride, capacity;
 } layout[BOX_TABLE_COUNT] = {
 	[BOX_TABLE_PROCESS] = { sizeof(struct box_process), BOX_CAPACITY_PROCESS },
 	[BOX_TABLE_MODULE] = { sizeof(struct box_module), BOX_CAPACITY_MODULE },
 	[BOX_TABLE_SITE] = { sizeof(struct box_site), BOX_CAPACITY_SITE },
 	[BOX_TABLE_VIOLATION] = { sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
-	[BOX_TABLE_EVENT] = { sizeof(struct box_event), BOX_CAPACITY_EVENT },
+	[BOX_TABLE_EVENT] = { sizeof(struct box_event), 0 }, /* see layout_header() */
 	[BOX_TABLE_GATE] = { sizeof(struct box_gate), BOX_CAPACITY_GATE },
 };
 
@@ -42,11 +42,13 @@ struct box_header *record_header(void)
 /* Where each table starts. What the header says of it is for readers: another process may change it. */
 static uint64_t offsets[BOX_TABLE_COUNT];
 
-static uint64_t layout_header(struct box_header *header)
+/* What the header of a box is that has room for so many events. From then on tables are taken to lie there. */
+static void layout_header(struct box_header *header, uint32_t events)
 {
 	uint64_t offset = BOX_TABLES_OFFSET;
 	int i;
 
+	layout[BOX_TABLE_EVENT].capacity = events;
 	memset(header, 0, sizeof(*header));
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
 		offsets[i] = offset;
@@ -58,7 +60,6 @@ static uint64_t layout_header(struct box_header *header)
 	header->version = SPORK_BOX_VERSION;
 	header->header_size = BOX_HEADER_SIZE;
 	header->size = offset;
-	return offset;
 }
 
 static void stamp(struct box_header *header)
@@ -80,12 +81,17 @@ static struct box_header *map(int fd, uint64_t size)
 	return at < 0 && at > -4096 ? NULL : (struct box_header *)at;
 }
 
-/* An existing box is used only if it is ours in every respect. */
-static struct box_header *attach(int fd, const struct box_header *wanted, const char **problem)
+/* An existing box is used only if it is ours in every respect; how many events it has room for is its own affair. */
+static struct box_header *attach(int fd, struct box_header *wanted, const char **problem)
 {
+	uint64_t at = offsetof(struct box_header, table[BOX_TABLE_EVENT].capacity);
 	struct box_header *header;
 	struct stat status;
+	uint32_t events;
 
+	if (SYS(pread64, fd, &events, sizeof(events), at) == sizeof(events) &&
+	    events <= BOX_CAPACITY_EVENT_MOST)
+		layout_header(wanted, events);
 	*problem = "is not a box of this version of spork";
 	if (fstat(fd, &status) || !S_ISREG(status.st_mode) ||
 	    (uint64_t)status.st_size != wanted->size)
@@ -135,7 +141,7 @@ static struct box_header *create(int fd, const struct box_header *wanted, const 
  * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
  * that is followed.
  */
-static struct box_header *open_path(const char *path, const struct box_header *wanted)
+static struct box_header *open_path(const char *path, struct box_header *wanted)
 {
 	const char *problem = "cannot be opened or created";
 	struct box_header *header = NULL;
@@ -475,15 +481,16 @@ void record_init(void)
 {
 	static struct box_header wanted;
 	struct box_header *header = NULL;
-	uint64_t size = layout_header(&wanted);
 
+	layout_header(&wanted, config.events);
 	if (!strcmp(config.box, "none"))
-		header = map(-1, size);
+		header = map(-1, wanted.size);
 	else if (strcmp(config.box, "memory"))
 		header = open_path(config.box, &wanted);
-	if (!header)
+	if (!header) {
+		layout_header(&wanted, config.events);
 		header = open_memory(&wanted);
-	else if (!header->magic) {
+	} else if (!header->magic) {
 		memcpy(header, &wanted, sizeof(wanted));
 		stamp(header);
 	}

@@ -280,3 +280,32 @@ served() {
 	same_as_bare bash "$1"
 	! grep 'never came' "$BATS_TEST_TMPDIR/same.bare.out" || fail "the bare run did not work"
 }
+
+# corpus_files KIND: those that are made in the current folder, and those of tests/corpus that were found
+corpus_files() {
+	printf '%s\n' "$PWD/$1"/*
+	[ ! -d "$ROOT/tests/corpus/$1" ] || printf '%s\n' "$ROOT/tests/corpus/$1"/*
+}
+
+# limited CMD...: bounded, in 300 MB of addresses
+limited() (
+	ulimit -v 300000
+	bounded "$@"
+)
+
+# sane FILE SPORK-ARG...: spork reads the file and exits with 0 and one line of error at most, which says what is
+# missing, or with 125 and one line; limited
+# shellcheck disable=SC2154 # set by run
+sane() {
+	local file=$1 said=0
+
+	shift
+	run --separate-stderr limited "$SPORK" "$@" "$file"
+	[ -z "$stderr" ] || said=${#stderr_lines[@]}
+	case $status in
+	0) [ "$said" -le 1 ] ;;
+	125) [ "$said" -eq 1 ] ;;
+	*) false ;;
+	esac || fail "spork $* $file: status $status, $said lines: $stderr"
+	[[ $said -eq 0 || $stderr == "spork: $1: "* ]] || fail "spork $* $file: $stderr"
+}

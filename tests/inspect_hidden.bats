@@ -25,7 +25,7 @@ orphaned() {
 	local class options environment
 
 	for class in $1; do
-		for options in bare gate=0; do
+		for options in bare gate=0:reroute=off; do
 			echo "$class, $options"
 			environment=()
 			[ "$options" = bare ] || environment=(LD_PRELOAD="$SHIM" SPORK_OPTIONS="$options")

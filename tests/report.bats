@@ -194,6 +194,28 @@ lock-order"
 	assert_equal "$(query 'len(violations)')" 0
 }
 
+@test "--gen-suppressions: its lines silence nothing else" {
+	local kind all box=$PWD/box/kinds
+	"$VICTIMS/make_corpus" "$PWD"
+	spork report -f json "$box" >record.jsonl
+	all=$(query '" ".join(v["kind"] for v in violations)')
+	for kind in $all; do
+		spork report --gen-suppressions -k "$kind" "$box" >lines
+		assert [ -s lines ]
+		spork report -f json --suppressions lines "$box" >record.jsonl
+		assert_equal "$(query '" ".join(v["kind"] for v in violations)')" \
+			"$(tr ' ' '\n' <<<"$all" | grep -vx "$kind" | paste -sd ' ')"
+	done
+	# of two that have the innermost function in common, the one of process 4711
+	"$MAKE_BOX" twins twins
+	box=$PWD/twins
+	assert_equal "$(spork report --gen-suppressions "$box")" 'orphan-deadlock:^cache_get$'
+	spork report --gen-suppressions --pid 4711 "$box" >lines
+	assert_equal "$(cat lines)" 'orphan-deadlock:^run_child$'
+	spork report -f json --suppressions lines "$box" >record.jsonl
+	assert_equal "$(query '[v["pid"] for v in violations]')" 4700
+}
+
 @test "folded: spawns by the time that they held their callers" {
 	"$MAKE_BOX" events 100 "$BOX"
 	run --separate-stderr spork report -f folded "$BOX"
@@ -309,6 +331,103 @@ lock-order"
 	assert_output --partial "131072 spawns are too many to be drawn one by one"
 	[ "$(stat -c %s out.html)" -lt 2000000 ]
 	[ "$(grep -c '<rect class="t' out.html)" -gt 100 ]
+}
+
+@test "a million spawns: small pages, in less than 200 MB" {
+	"$MAKE_BOX" events 1000000 "$BOX"
+	local format
+	for format in folded dot html; do
+		run --separate-stderr bounded "$PYTHON" -c '
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$SPORK" report -f $format -O out.$format "$BOX"
+		assert_success
+		assert_equal "$stderr" ""
+		[ "$output" -lt 200000 ] || fail "$format: $output KB"
+		[ "$(stat -c %s out.$format)" -lt 1000000 ] || fail "$format: $(stat -c %s out.$format) bytes"
+	done
+	run well_formed out.html
+	assert_output --partial "1000000 spawns are too many to be drawn one by one"
+	assert_equal "$(grep -c ' -> p' out.dot)" 7
+}
+
+@test "spawns by processes of their own, in no order: as many nodes as graphviz can draw, and as many rows" {
+	"$MAKE_BOX" scattered 100000 "$BOX"
+	run --separate-stderr spork report -f dot "$BOX"
+	assert_success
+	one_line "$stderr"
+	assert_regex "$stderr" "[0-9]+ processes are too many to be drawn"
+	assert_equal "$(grep -c '^	p[0-9]* \[' <<<"$output")" 1000
+	spork report -f html -O out.html "$BOX"
+	run well_formed out.html
+	assert_success
+	assert_output --regexp "[0-9]+ more processes"
+	assert_equal "$(grep -c '<text x="0"' out.html)" 40
+	run spork report -f folded "$BOX"
+	"$PYTHON" - <<-END
+		spawns = 0
+		for line in """$output""".splitlines():
+		    spawns += int(line.rsplit(" ", 1)[1])
+		assert spawns > 0
+	END
+}
+
+# spawns COUNT: a program that makes that many
+spawns() {
+	printf 'i=0; while [ $i -lt %d ]; do /bin/true; i=$((i + 1)); done' "$1"
+}
+
+# marks: spawns that the HTML report of the box draws
+marks() {
+	spork report -f html -O out.html "$BOX"
+	grep -c '<rect class="t[0-9]"[^>]*height="4"' out.html || :
+}
+
+@test "events: the box has room for as many as that option says" {
+	spork run -q -o "$BOX" -s events=5 -- sh -c "$(spawns 20)"
+	spork report -f json "$BOX" >record.jsonl
+	assert_equal "$(query 'summary["spawns"], summary["dropped"]')" "(20, 15)"
+	assert_equal "$(marks)" 5
+	run well_formed out.html
+	assert_output --partial "15 spawns found no room in the box"
+	spork run -q -o "$BOX" -s events=0 -- sh -c "$(spawns 3)"
+	assert_equal "$(marks)" 0
+	run spork report "$BOX"
+	assert_line --partial "3 spawns"
+	spork run -q -o "$BOX" -- sh -c "$(spawns 20)"
+	assert_equal "$(marks)" 20
+	# as SPORK_OPTIONS have it, and --set before them
+	SPORK_OPTIONS=events=7:events=no spork run -q -o "$BOX" -- sh -c "$(spawns 20)" 2>/dev/null
+	assert_equal "$(marks)" 7
+	SPORK_OPTIONS=events=7 spork run -q -o "$BOX" -s events=9 -- sh -c "$(spawns 20)"
+	assert_equal "$(marks)" 9
+	run --separate-stderr spork run -s events=4194305 -- true
+	assert_equal "$status" 125
+	assert_regex "$stderr" "events accepts 0 to 4194304"
+}
+
+@test "events: a box that is there keeps the room that it has" {
+	local count
+	rm -f "$BOX"
+	for count in 6 4 1000000; do
+		quietly "box=$BOX:events=$count" sh -c "$(spawns 4)"
+		assert_equal "$status $stderr" "0 "
+	done
+	assert_equal "$(marks)" 6
+	spork report -f json "$BOX" >record.jsonl
+	assert_equal "$(query 'summary["spawns"], summary["dropped"]')" "(12, 6)"
+	# one whose table is said to be larger than the file is not used
+	"$PYTHON" - "$BOX" <<-'END'
+		import struct, sys
+		data = bytearray(open(sys.argv[1], "rb").read())
+		first = data.index(struct.pack("<Q", 8192 + 73728))
+		struct.pack_into("<I", data, first + 24 * 4 + 12, 1000)
+		open(sys.argv[1], "wb").write(data)
+	END
+	quietly "box=$BOX" sh -c "$(spawns 4)"
+	assert_equal "$status" 0
+	one_line "$stderr"
+	assert_regex "$stderr" "is not a box of this version of spork"
 }
 
 @test "html: violations that are suppressed or not chosen are left out" {

@@ -15,7 +15,7 @@
 static int box_make(struct bench_worker *worker, const char *preset, char *options)
 {
 	worker->box = memfd_create("spork bench box", MFD_CLOEXEC);
-	if (worker->box >= 0 && !box_create(worker->box, false)) {
+	if (worker->box >= 0 && !box_create(worker->box, 0, false)) {
 		snprintf(options, PATH_MAX, "%s:box=/proc/%d/fd/%d", preset, (int)getpid(),
 			 worker->box);
 		return 0;

@@ -21,14 +21,14 @@
 
 static const struct {
 	const char *name;
-	uint32_t stride, capacity;
+	uint32_t stride, capacity; /* the most that a box may have */
 } tables[BOX_TABLE_COUNT] = {
 	[BOX_TABLE_PROCESS] = { "process", sizeof(struct box_process), BOX_CAPACITY_PROCESS },
 	[BOX_TABLE_MODULE] = { "module", sizeof(struct box_module), BOX_CAPACITY_MODULE },
 	[BOX_TABLE_SITE] = { "site", sizeof(struct box_site), BOX_CAPACITY_SITE },
 	[BOX_TABLE_VIOLATION] = { "violation", sizeof(struct box_violation),
 				  BOX_CAPACITY_VIOLATION },
-	[BOX_TABLE_EVENT] = { "event", sizeof(struct box_event), BOX_CAPACITY_EVENT },
+	[BOX_TABLE_EVENT] = { "event", sizeof(struct box_event), BOX_CAPACITY_EVENT_MOST },
 	[BOX_TABLE_GATE] = { "gate", sizeof(struct box_gate), BOX_CAPACITY_GATE },
 };
 
@@ -52,7 +52,7 @@ static int write_at(int fd, const void *bytes, size_t size, off_t offset)
 	return (size_t)written == size ? 0 : -ENOSPC;
 }
 
-int box_create(int fd, bool reserve)
+int box_create(int fd, uint32_t events, bool reserve)
 {
 	struct box_header header = {
 		.version = SPORK_BOX_VERSION,
@@ -67,8 +67,8 @@ int box_create(int fd, bool reserve)
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
 		header.table[i].offset = at;
 		header.table[i].stride = tables[i].stride;
-		header.table[i].capacity = tables[i].capacity;
-		at += (uint64_t)tables[i].stride * tables[i].capacity;
+		header.table[i].capacity = i == BOX_TABLE_EVENT ? events : tables[i].capacity;
+		at += (uint64_t)tables[i].stride * header.table[i].capacity;
 		at = (at + PAGE - 1) / PAGE * PAGE;
 	}
 	header.size = at;
@@ -144,58 +144,132 @@ static void box_damaged(struct box *box, const char *table, const char *what)
 	box->partial = true;
 }
 
+/* Bytes that are read at a time. */
+#define CHUNK ((size_t)1 << 18)
+
+/* A table of a box, as it is read. */
+struct reading {
+	int fd;
+	uint64_t at; /* in the file */
+	uint32_t stride, used;
+	uint32_t ready[CHUNK / sizeof(struct box_event)];
+};
+
+_Static_assert(sizeof(struct box_event) <= sizeof(struct box_process) &&
+		       sizeof(struct box_event) <= sizeof(struct box_gate),
+	       "no other record is smaller: struct reading");
+
 /*
- * Reads the used slots of a table. `ready` is looked at in a first pass and the records are taken
- * in a second, so that a record that says it is complete really is.
+ * Reads the records from `first` on, as many as a chunk has; how many there were. `ready` is looked at in a first
+ * pass and the records are taken in a second, so that a record that says it is complete really is.
  */
-static uint32_t table_read(struct box *box, int fd, enum spork_table which, void **records)
+static uint32_t chunk_read(struct reading *reading, char *bytes, uint32_t first)
+{
+	uint32_t stride = reading->stride, count = (uint32_t)(CHUNK / stride), i;
+	uint64_t at = reading->at + (uint64_t)first * stride;
+
+	count = count < reading->used - first ? count : reading->used - first;
+	count = (uint32_t)(read_at(reading->fd, bytes, (size_t)count * stride, at) / stride);
+	for (i = 0; i < count; i++)
+		memcpy(&reading->ready[i], bytes + (size_t)i * stride, sizeof(*reading->ready));
+	count = (uint32_t)(read_at(reading->fd, bytes, (size_t)count * stride, at) / stride);
+	for (i = 0; i < count; i++)
+		if (!reading->ready[i])
+			memset(bytes + (size_t)i * stride, 0, sizeof(*reading->ready));
+	return count;
+}
+
+/* Puts the records that are ready in the place of those that are not; how many there are. */
+static uint32_t chunk_compact(char *bytes, uint32_t count, uint32_t stride)
+{
+	uint32_t kept = 0, ready, i;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&ready, bytes + (size_t)i * stride, sizeof(ready));
+		if (ready && kept++ != i)
+			memcpy(bytes + (size_t)(kept - 1) * stride, bytes + (size_t)i * stride,
+			       stride);
+	}
+	return kept;
+}
+
+/* Is the table where tables are, and no larger? Its bytes need not be there. */
+static bool table_sound(const struct box *box, enum spork_table which)
 {
 	const struct box_table *table = &box->header.table[which];
-	uint32_t stride = tables[which].stride, used, i;
-	uint32_t *ready;
-	size_t size;
+	uint64_t size = box->header.size;
+
+	return table->stride == tables[which].stride && table->capacity <= tables[which].capacity &&
+	       table->offset >= BOX_HEADER_SIZE && table->offset <= size &&
+	       (uint64_t)table->stride * table->capacity <= size - table->offset;
+}
+
+/*
+ * Reads the used slots of a table, as many as the file has. A table that was read before keeps its memory, since
+ * others point into it, and so its room. Nothing refers to events by their slots: those that are not ready are left
+ * out.
+ */
+static void table_read(struct box *box, int fd, enum spork_table which, void **records)
+{
+	const struct box_table *table = &box->header.table[which];
+	uint32_t used = table->used < table->capacity ? table->used : table->capacity;
+	static struct reading reading;
+	uint32_t first, got, *slots = &box->slots[which];
 	char *bytes;
 
-	if (table->stride != stride || table->capacity > tables[which].capacity ||
-	    table->offset < BOX_HEADER_SIZE || table->offset > box->header.size ||
-	    (uint64_t)stride * table->capacity > box->header.size - table->offset) {
+	if (!table_sound(box, which)) {
 		box_damaged(box, tables[which].name, "is damaged");
-		return 0;
+		return;
 	}
-	used = table->used < table->capacity ? table->used : table->capacity;
 	box->dropped += table->used - used;
-	if (!records)
-		return used;
-	if (!*records)
-		*records = calloc(tables[which].capacity, stride);
+	if (which == BOX_TABLE_EVENT && !box->with_events)
+		return;
+	if (!*records) {
+		box->room[which] = table->capacity;
+		*records = calloc((size_t)table->capacity + 1, table->stride);
+	}
 	bytes = *records;
-	ready = calloc(used + 1, sizeof(*ready));
-	if (!bytes || !ready) {
-		free(ready);
+	if (!bytes) {
 		box_damaged(box, tables[which].name, "needs more memory than there is");
-		return 0;
+		return;
 	}
-	read_at(fd, bytes, (size_t)used * stride, table->offset);
-	for (i = 0; i < used; i++)
-		memcpy(&ready[i], bytes + (size_t)i * stride, sizeof(*ready));
-	size = read_at(fd, bytes, (size_t)used * stride, table->offset);
-	if (size < (size_t)used * stride) {
-		box_damaged(box, tables[which].name, "is cut short");
-		used = (uint32_t)(size / stride);
+	used = used < box->room[which] ? used : box->room[which];
+	reading.fd = fd;
+	reading.at = table->offset;
+	reading.stride = table->stride;
+	reading.used = used;
+	for (first = 0; first < used; first += got) {
+		char *to = bytes + (size_t)*slots * table->stride;
+
+		got = chunk_read(&reading, to, first);
+		if (!got) {
+			box_damaged(box, tables[which].name, "is cut short");
+			return;
+		}
+		*slots += which == BOX_TABLE_EVENT ? chunk_compact(to, got, table->stride) : got;
 	}
-	for (i = 0; i < used; i++)
-		if (!ready[i])
-			memset(bytes + (size_t)i * stride, 0, sizeof(*ready));
-	free(ready);
-	return used;
 }
 
 #define CLAMP(value, limit) ((value) = (value) < (limit) ? (value) : (limit))
 #define TERMINATE(array) ((array)[sizeof(array) - 1] = '\0')
 
+static void site_check(struct box_site *site)
+{
+	uint32_t left = BOX_SITE_WRITTEN, i;
+
+	CLAMP(site->frames, BOX_SITE_FRAMES);
+	CLAMP(site->writes, BOX_SITE_WRITES);
+	CLAMP(site->stack_writes, BOX_SITE_STACK);
+	TERMINATE(site->function);
+	for (i = 0; i < site->writes; i++) {
+		CLAMP(site->write[i].size, left);
+		left -= site->write[i].size;
+	}
+}
+
 static void records_check(struct box *box)
 {
-	uint32_t i, at;
+	uint32_t i;
 
 	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
 		TERMINATE(box->process[i].comm);
@@ -205,14 +279,8 @@ static void records_check(struct box *box)
 		TERMINATE(module->path);
 		CLAMP(module->build_id_size, sizeof(module->build_id));
 	}
-	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++) {
-		CLAMP(box->site[i].frames, BOX_SITE_FRAMES);
-		CLAMP(box->site[i].writes, BOX_SITE_WRITES);
-		CLAMP(box->site[i].stack_writes, BOX_SITE_STACK);
-		TERMINATE(box->site[i].function);
-		for (at = 0; at < box->site[i].writes; at++)
-			CLAMP(box->site[i].write[at].size, BOX_SITE_WRITTEN);
-	}
+	for (i = 0; i < box->slots[BOX_TABLE_SITE]; i++)
+		site_check(&box->site[i]);
 	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++) {
 		struct box_violation *violation = &box->violation[i];
 
@@ -256,10 +324,11 @@ int box_load(struct box *box, int fd)
 	if (got < sizeof(header->magic) ||
 	    (header->magic != SPORK_BOX_MAGIC && header->magic != SPORK_PROFILE_MAGIC))
 		return box_refuse(box, "is not a spork box; 'spork run --box FILE' makes one");
-	if (got >= offsetof(struct box_header, header_size) &&
-	    header->version > SPORK_BOX_VERSION) {
+	if (got >= offsetof(struct box_header, header_size) && header->version &&
+	    header->version != SPORK_BOX_VERSION) {
 		snprintf(box->problem, sizeof(box->problem),
-			 "was made by a newer spork (version %u of the format); use that one",
+			 "was made by %s spork (version %u of the format); use that one",
+			 header->version > SPORK_BOX_VERSION ? "a newer" : "an older",
 			 header->version);
 		return -1;
 	}
@@ -270,9 +339,7 @@ int box_load(struct box *box, int fd)
 
 	/* Those that others point to come last, so that what a record names was read after it. */
 	for (i = BOX_TABLE_COUNT - 1; i >= 0; i--)
-		box->slots[i] = table_read(
-			box, fd, (enum spork_table)i,
-			i == BOX_TABLE_EVENT && !box->with_events ? NULL : &tables_read[i]);
+		table_read(box, fd, (enum spork_table)i, &tables_read[i]);
 	box->process = tables_read[BOX_TABLE_PROCESS];
 	box->module = tables_read[BOX_TABLE_MODULE];
 	box->site = tables_read[BOX_TABLE_SITE];
@@ -343,6 +410,23 @@ const struct box_site *box_site(const struct box *box, uint32_t index)
 	if (!index || index > box->slots[BOX_TABLE_SITE] || !box->site[index - 1].ready)
 		return NULL;
 	return &box->site[index - 1];
+}
+
+struct box_totals box_totals(const struct box *box)
+{
+	const struct box_header *header = &box->header;
+	struct box_totals totals = { 0 };
+	uint32_t call, tier;
+
+	for (call = 0; call < BOX_CALL_ROOM; call++) {
+		for (tier = 0; tier < BOX_TIER_ROOM; tier++) {
+			totals.by_call[call] += header->spawns[call][tier];
+			totals.by_tier[tier] += header->spawns[call][tier];
+		}
+		totals.spawns += totals.by_call[call];
+		totals.ns += header->spawn_ns[call];
+	}
+	return totals;
 }
 
 static int site_order(const void *left, const void *right)

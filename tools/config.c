@@ -74,6 +74,47 @@ static bool value_fits(size_t row, const char *value)
 	return false;
 }
 
+/* The row of that key, `size` bytes; that of the zeros: there is none. */
+static size_t row_of(const char *key, size_t size)
+{
+	size_t row;
+
+	for (row = 0; config_rows[row].key; row++)
+		if (strlen(config_rows[row].key) == size &&
+		    !memcmp(config_rows[row].key, key, size))
+			break;
+	return row;
+}
+
+/* The last value in `settings` that the shim takes. */
+static void number_find(size_t row, const char *settings, uint32_t *number)
+{
+	size_t size = strlen(config_rows[row].key), length;
+	char value[16];
+
+	for (; *settings; settings += length + (settings[length] == ':')) {
+		length = strcspn(settings, ":");
+		if (length <= size || length - size > sizeof(value) || settings[size] != '=' ||
+		    memcmp(settings, config_rows[row].key, size))
+			continue;
+		memcpy(value, settings + size + 1, length - size - 1);
+		value[length - size - 1] = '\0';
+		if (value_fits(row, value))
+			*number = (uint32_t)strtoul(value, NULL, 10);
+	}
+}
+
+uint32_t config_number(const char *key, const char *outer, const char *inner)
+{
+	size_t row = row_of(key, strlen(key));
+	uint32_t number = (uint32_t)strtoul(config_rows[row].preset, NULL, 10);
+
+	if (outer)
+		number_find(row, outer, &number);
+	number_find(row, inner, &number);
+	return number;
+}
+
 int config_check(const char *assignment)
 {
 	const char *equals = strchr(assignment, '=');
@@ -84,19 +125,17 @@ int config_check(const char *assignment)
 		complain("--set %s: has no '='; write KEY=VALUE", assignment);
 		return -1;
 	}
+	row = row_of(assignment, size);
+	if (config_rows[row].key) {
+		if (value_fits(row, equals + 1))
+			return 0;
+		complain("--set %s: %s accepts %s%s", assignment, config_rows[row].key,
+			 config_rows[row].values, strchr(equals, ':') ? ", without ':'" : "");
+		return -1;
+	}
 	for (row = 0; config_rows[row].key; row++) {
-		const char *key = config_rows[row].key;
-
-		if (strlen(key) == size && !memcmp(key, assignment, size)) {
-			if (value_fits(row, equals + 1))
-				return 0;
-			complain("--set %s: %s accepts %s%s", assignment, key,
-				 config_rows[row].values,
-				 strchr(equals, ':') ? ", without ':'" : "");
-			return -1;
-		}
-		strncat(keys, *keys ? " " : "", sizeof(keys) - strlen(keys) - 1);
-		strncat(keys, key, sizeof(keys) - strlen(keys) - 1);
+		strncat(keys, row ? " " : "", sizeof(keys) - strlen(keys) - 1);
+		strncat(keys, config_rows[row].key, sizeof(keys) - strlen(keys) - 1);
 	}
 	complain("--set %s: there is no option '%.*s'; there are %s", assignment, (int)size,
 		 assignment, keys);

@@ -52,7 +52,10 @@ packages() {
 		run  tcsh          tcsh
 		run  tmux          tmux
 		run  zsh           zsh
+		long chromium      chromium
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
+		fuzz clang         clang
+		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck

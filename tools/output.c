@@ -156,6 +156,11 @@ struct duration duration_text(uint64_t ns)
 	return duration;
 }
 
+const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 const char *path_base(const char *path)
 {
 	const char *slash = strrchr(path, '/');

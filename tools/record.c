@@ -497,23 +497,16 @@ static void json_gate(const struct view *view, struct json *json)
 static void json_summary(const struct view *view, struct json *json)
 {
 	const struct box_header *header = &view->box->header;
-	uint64_t by_tier[BOX_TIER_ROOM] = { 0 }, spawns = 0, ns = 0;
+	struct box_totals totals = box_totals(view->box);
 	uint64_t counts[BOX_VIOLATION_COUNT];
-	uint32_t call, tier, kind, reason;
+	uint32_t kind, reason;
 
 	view_counts(view, counts);
-	for (call = 0; call < BOX_CALL_ROOM; call++) {
-		for (tier = 0; tier < BOX_TIER_ROOM; tier++) {
-			by_tier[tier] += header->spawns[call][tier];
-			spawns += header->spawns[call][tier];
-		}
-		ns += header->spawn_ns[call];
-	}
 	record_open(json, "summary");
 	json_key_number(json, "processes", header->table[BOX_TABLE_PROCESS].used);
-	json_key_number(json, "spawns", spawns);
-	json_key_number(json, "spawn_ns", ns);
-	json_by_tier(json, by_tier);
+	json_key_number(json, "spawns", totals.spawns);
+	json_key_number(json, "spawn_ns", totals.ns);
+	json_by_tier(json, totals.by_tier);
 	json_key_number(json, "upgrades", header->upgrades);
 	json_key_number(json, "fallbacks", header->fallbacks);
 	json_key_number(json, "audits", header->audits);

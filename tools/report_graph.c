@@ -146,8 +146,12 @@ void view_folded(const struct view *view)
 
 /* ---- DOT ---- */
 
-/* So many processes are drawn one by one; of more, those without children that are alike share a node. */
+/* So many processes are drawn one by one; of more, siblings that are alike, and what they made, share a node. */
 #define PROCESSES_DRAWN 200
+/* Graphviz takes minutes for more. */
+#define NODES_MOST 1000
+/* Siblings whose children differ further down than that are taken to be alike. */
+#define GENERATIONS 6
 
 static void dot_string(FILE *file, const char *string)
 {
@@ -163,164 +167,237 @@ static void dot_string(FILE *file, const char *string)
 	}
 }
 
-/* A process, with all the programs that it executed in turn: a run of the timeline's records. */
+/* A process, with all the programs that it executed in turn: a run of the timeline's processes. */
 struct node {
-	const struct box_process *const *record;
-	size_t records;
-	const struct box_event *spawn; /* that made it; NULL: not known */
-	struct node *parent;
-	size_t children, alike; /* how many a node stands for */
-	bool drawn_by_other;
+	const struct process *first;
+	uint32_t programs;
+	uint32_t parent; /* index plus one; zero: not known */
+	uint64_t own;	 /* hash of its program, and of the tier that it was made by */
+	uint64_t like;	 /* and of those of its children, and theirs */
+	uint64_t below;	 /* sum of its children's */
+	uint32_t alike;	 /* siblings that it stands for; zero: another stands for it */
+	bool drawn;
 };
 
-static bool continues(const struct timeline *timeline, const struct box_process *before,
-		      const struct box_process *process)
+struct nodes {
+	const struct view *view;
+	const struct timeline *timeline;
+	struct node *node; /* in the order of the timeline's processes */
+	uint32_t count;
+};
+
+/* The spawn that made it; NULL: not known. */
+static const struct box_event *node_spawn(const struct nodes *nodes, const struct node *node)
+{
+	return timeline_spawn(nodes->timeline, node->first->pid, 0, node->first->start_ns);
+}
+
+static bool continues(const struct timeline *timeline, const struct process *before,
+		      const struct process *process)
 {
 	return before->pid == process->pid && before->ppid == process->ppid &&
 	       !timeline_spawn(timeline, process->pid, before->start_ns, process->start_ns);
 }
 
-static size_t nodes_make(const struct timeline *timeline, struct node **made)
+/* The node that `pid` was then, plus one; zero: not known. */
+static uint32_t node_of(const struct nodes *nodes, uint32_t pid, uint64_t time_ns)
 {
-	const struct box_process *const *process;
-	size_t processes = timeline_processes(timeline, &process), count = 0, i;
-	struct node *node = calloc(processes + 1, sizeof(*node));
+	const struct process *process = timeline_process(nodes->timeline, pid, time_ns);
+	uint32_t low = 0, high = nodes->count;
 
-	if (!node)
-		abort();
-	for (i = 0; i < processes; i++) {
-		if (i && continues(timeline, process[i - 1], process[i])) {
-			node[count - 1].records++;
-			continue;
-		}
-		node[count++] = (struct node){
-			.record = &process[i],
-			.records = 1,
-			.alike = 1,
-			.spawn = timeline_spawn(timeline, process[i]->pid, 0, process[i]->start_ns),
-		};
-	}
-	*made = node;
-	return count;
-}
+	while (process && low < high) {
+		uint32_t middle = low + (high - low) / 2;
 
-/* The node that has this record: they are in the order of the records. */
-static struct node *node_of(struct node *node, size_t nodes, const struct timeline *timeline,
-			    uint32_t pid, uint64_t time_ns)
-{
-	const struct box_process *process = timeline_process(timeline, pid, time_ns);
-	size_t low = 0, high = nodes;
-
-	if (!process)
-		return NULL;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct box_process *first = node[middle].record[0];
-
-		if (first->pid < process->pid ||
-		    (first->pid == process->pid && first->start_ns <= process->start_ns))
+		if (nodes->node[middle].first <= process)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? &node[low - 1] : NULL;
+	return low;
 }
 
-static const struct box *order_box; /* for qsort() */
+static void nodes_make(struct nodes *nodes)
+{
+	const struct process *process;
+	size_t processes = timeline_processes(nodes->timeline, &process), i;
+	struct node *node = calloc(processes + 1, sizeof(*node));
+
+	if (!node)
+		abort();
+	nodes->node = node;
+	for (i = 0; i < processes; i++) {
+		if (i && continues(nodes->timeline, &process[i - 1], &process[i])) {
+			node[nodes->count - 1].programs++;
+			continue;
+		}
+		node[nodes->count++] = (struct node){
+			.first = &process[i],
+			.programs = 1,
+			.alike = 1,
+		};
+	}
+	for (i = 0; i < nodes->count; i++) {
+		node[i].parent = node_of(nodes, node[i].first->ppid, node[i].first->start_ns);
+		if (node[i].parent == i + 1)
+			node[i].parent = 0;
+	}
+}
+
+static uint64_t hash(uint64_t before, uint64_t value)
+{
+	before = (before ^ value) * 0x9e3779b97f4a7c15ULL;
+	return before ^ before >> 29;
+}
+
+static uint64_t node_hash(const struct nodes *nodes, const struct node *node)
+{
+	const struct box_event *spawn = node_spawn(nodes, node);
+	uint64_t value = hash(1, spawn ? spawn->tier : BOX_TIER_COUNT);
+	const char *name = process_name(nodes->view->box, &node->first[node->programs - 1]);
+
+	while (*name)
+		value = hash(value, (unsigned char)*name++);
+	return value;
+}
 
 static int alike_order(const void *left, const void *right)
 {
 	const struct node *a = *(const struct node *const *)left;
 	const struct node *b = *(const struct node *const *)right;
-	uint32_t tier_a = a->spawn ? a->spawn->tier : BOX_TIER_COUNT;
-	uint32_t tier_b = b->spawn ? b->spawn->tier : BOX_TIER_COUNT;
 
 	if (a->parent != b->parent)
 		return a->parent < b->parent ? -1 : 1;
-	if (tier_a != tier_b)
-		return tier_a < tier_b ? -1 : 1;
-	return strcmp(process_name(order_box, a->record[a->records - 1]),
-		      process_name(order_box, b->record[b->records - 1]));
+	if (a->like != b->like)
+		return a->like < b->like ? -1 : 1;
+	return a < b ? -1 : a > b;
 }
 
-static void nodes_merge(const struct box *box, struct node *node, size_t nodes)
+/* Of siblings that are alike the first stands for all. */
+static void nodes_merge(const struct nodes *nodes)
 {
-	struct node **leaf = calloc(nodes + 1, sizeof(*leaf));
-	size_t leaves = 0, i;
+	struct node **order = calloc(nodes->count + 1, sizeof(*order)), *first = NULL;
+	uint32_t round, i;
 
-	if (!leaf)
+	if (!order)
 		abort();
-	for (i = 0; i < nodes; i++)
-		if (!node[i].children && node[i].parent)
-			leaf[leaves++] = &node[i];
-	order_box = box;
-	qsort(leaf, leaves, sizeof(*leaf), alike_order);
-	for (i = 0; i + 1 < leaves; i++) {
-		if (alike_order(&leaf[i], &leaf[i + 1]))
-			continue;
-		leaf[i + 1]->alike += leaf[i]->alike;
-		leaf[i]->drawn_by_other = true;
+	for (i = 0; i < nodes->count; i++) {
+		order[i] = &nodes->node[i];
+		order[i]->own = order[i]->like = node_hash(nodes, order[i]);
 	}
-	free(leaf);
+	for (round = 0; round < GENERATIONS; round++) {
+		for (i = 0; i < nodes->count; i++)
+			nodes->node[i].below = 0;
+		/* A sum: the order of children does not matter. */
+		for (i = 0; i < nodes->count; i++)
+			if (nodes->node[i].parent)
+				nodes->node[nodes->node[i].parent - 1].below +=
+					hash(2, nodes->node[i].like);
+		for (i = 0; i < nodes->count; i++)
+			nodes->node[i].like = hash(nodes->node[i].own, nodes->node[i].below);
+	}
+	qsort(order, nodes->count, sizeof(*order), alike_order);
+	for (i = 0; i < nodes->count; i++) {
+		/* What --pid asks for is drawn by itself. */
+		if (order[i]->first->pid == nodes->view->pid)
+			continue;
+		if (!first || first->parent != order[i]->parent || first->like != order[i]->like) {
+			first = order[i];
+			continue;
+		}
+		first->alike++;
+		order[i]->alike = 0;
+	}
+	free(order);
 }
 
-static void node_print(const struct view *view, const struct node *first, const struct node *node)
+/*
+ * Chooses the nodes that are drawn: each after its parent, as many generations as it takes, and so none of a circle,
+ * which only a damaged box has. With --pid: that process and its children. Returns how many were too many.
+ */
+static uint32_t nodes_choose(const struct nodes *nodes)
 {
-	FILE *file = view->output->file;
-	size_t i;
+	uint32_t pid = nodes->view->pid, drawn = 0, left_out = 0, before, i;
 
-	fprintf(file, "\tp%zu [label=\"", (size_t)(node - first));
-	/* The programs it executed, but not a hundred of them. */
-	for (i = 0; i < node->records; i++) {
-		if (node->records > 6 && i == 3) {
-			i = node->records - 2;
+	do {
+		before = drawn;
+		left_out = 0;
+		for (i = 0; i < nodes->count; i++) {
+			struct node *node = &nodes->node[i];
+			const struct node *parent = node->parent ? &nodes->node[node->parent - 1] :
+								   NULL;
+
+			if (node->drawn || !node->alike)
+				continue;
+			if (pid && node->first->pid != pid &&
+			    !(parent && parent->first->pid == pid))
+				continue;
+			if (parent && !parent->drawn && !(pid && node->first->pid == pid))
+				continue;
+			if (drawn == NODES_MOST) {
+				left_out++;
+				continue;
+			}
+			node->drawn = true;
+			drawn++;
+		}
+	} while (drawn != before);
+	return left_out;
+}
+
+/* The programs that a process executed, but not a hundred of them. */
+static void programs_print(const struct nodes *nodes, const struct node *node)
+{
+	FILE *file = nodes->view->output->file;
+	uint32_t i;
+
+	for (i = 0; i < node->programs; i++) {
+		if (node->programs > 6 && i == 3) {
+			i = node->programs - 2;
 			fputs(" > ...", file);
 		}
 		fputs(i ? " > " : "", file);
-		dot_string(file, process_name(view->box, node->record[i]));
+		dot_string(file, process_name(nodes->view->box, &node->first[i]));
 	}
+}
+
+static void node_print(const struct nodes *nodes, const struct node *node)
+{
+	const struct box_event *spawn = node_spawn(nodes, node);
+	FILE *file = nodes->view->output->file;
+	uint32_t index = (uint32_t)(node - nodes->node);
+
+	fprintf(file, "\tp%u [label=\"", index);
+	programs_print(nodes, node);
 	if (node->alike > 1)
-		fprintf(file, "\\n%zu processes\"];\n", node->alike);
+		fprintf(file, "\\n%u processes\"];\n", node->alike);
 	else
-		fprintf(file, "\\npid %u\"];\n", node->record[0]->pid);
-	if (!node->parent)
+		fprintf(file, "\\npid %u\"];\n", node->first->pid);
+	if (!node->parent || !nodes->node[node->parent - 1].drawn)
 		return;
-	fprintf(file, "\tp%zu -> p%zu", (size_t)(node->parent - first), (size_t)(node - first));
-	if (node->spawn)
+	fprintf(file, "\tp%u -> p%u", node->parent - 1, index);
+	if (spawn)
 		fprintf(file, " [label=\"%s\", tooltip=\"%s, %s tier\", class=\"%s\"]",
-			box_tier_name(node->spawn->tier), box_call_name(node->spawn->call),
-			box_tier_name(node->spawn->tier), box_tier_name(node->spawn->tier));
+			box_tier_name(spawn->tier), box_call_name(spawn->call),
+			box_tier_name(spawn->tier), box_tier_name(spawn->tier));
 	fputs(";\n", file);
 }
 
 static void dot_processes(const struct view *view)
 {
 	struct timeline *timeline = timeline_open(view);
-	struct node *node;
-	size_t nodes = nodes_make(timeline, &node), i;
+	struct nodes nodes = { .view = view, .timeline = timeline };
+	uint32_t left_out, i;
 
-	for (i = 0; i < nodes; i++) {
-		const struct box_process *process = node[i].record[0];
-
-		node[i].parent = node_of(node, nodes, timeline, process->ppid, process->start_ns);
-		if (node[i].parent == &node[i])
-			node[i].parent = NULL;
-		if (node[i].parent)
-			node[i].parent->children++;
-	}
-	if (nodes > PROCESSES_DRAWN)
-		nodes_merge(view->box, node, nodes);
-	for (i = 0; i < nodes; i++) {
-		bool own = !view->pid || node[i].record[0]->pid == view->pid;
-
-		if (!own && !(node[i].parent && node[i].parent->record[0]->pid == view->pid))
-			continue;
-		if (own && view->pid)
-			node[i].parent = NULL;
-		if (!node[i].drawn_by_other)
-			node_print(view, node, &node[i]);
-	}
-	free(node);
+	nodes_make(&nodes);
+	if (nodes.count > PROCESSES_DRAWN)
+		nodes_merge(&nodes);
+	left_out = nodes_choose(&nodes);
+	for (i = 0; i < nodes.count; i++)
+		if (nodes.node[i].drawn)
+			node_print(&nodes, &nodes.node[i]);
+	if (left_out)
+		complain("%u processes are too many to be drawn, and are left out", left_out);
+	free(nodes.node);
 	timeline_close(timeline);
 }
 

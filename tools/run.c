@@ -298,7 +298,9 @@ static int box_make(struct run *run)
 	}
 	/* A limit on the size of files comes as a signal. */
 	sigaction(SIGXFSZ, &ignore, &before);
-	error = box_create(run->box_fd, run->box_path != NULL);
+	error = box_create(run->box_fd,
+			   config_number("events", getenv("SPORK_OPTIONS"), run->settings),
+			   run->box_path != NULL);
 	sigaction(SIGXFSZ, &before, NULL);
 	if (!error)
 		return 0;

@@ -462,4 +462,7 @@ void scan_libraries_free(void)
 	free(library);
 	free(seen);
 	cache_free();
+	library = NULL;
+	seen = NULL;
+	libraries = seen_count = 0;
 }

@@ -296,26 +296,20 @@ void view_print_violations(const struct view *view)
 			view_print_violation(view, &view->box->violation[i]);
 }
 
-static const char *plural(uint64_t count)
-{
-	return count == 1 ? "" : "s";
-}
-
 static unsigned long long number(uint64_t value)
 {
 	return value;
 }
 
-static void print_calls(FILE *file, const struct box_header *header)
+static void print_calls(FILE *file, const struct box_header *header,
+			const struct box_totals *totals)
 {
 	bool titled = false;
 	uint32_t call, tier;
 
 	for (call = 0; call < BOX_CALL_COUNT; call++) {
-		uint64_t spawns = 0;
+		uint64_t spawns = totals->by_call[call];
 
-		for (tier = 0; tier < BOX_TIER_ROOM; tier++)
-			spawns += header->spawns[call][tier];
 		if (!spawns)
 			continue;
 		if (!titled) {
@@ -481,23 +475,18 @@ static void print_counts(const struct view *view)
 void view_print_summary(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
-	uint64_t processes = header->table[BOX_TABLE_PROCESS].used, spawns = 0, ns = 0;
+	uint64_t processes = header->table[BOX_TABLE_PROCESS].used;
+	struct box_totals totals = box_totals(view->box);
 	FILE *file = view->output->file;
-	uint32_t call, tier;
 
-	for (call = 0; call < BOX_CALL_ROOM; call++) {
-		for (tier = 0; tier < BOX_TIER_ROOM; tier++)
-			spawns += header->spawns[call][tier];
-		ns += header->spawn_ns[call];
-	}
 	output_style(view->output, STYLE_BOLD);
 	fprintf(file, "spork: %llu process%s, %llu spawn%s", number(processes),
-		processes == 1 ? "" : "es", number(spawns), plural(spawns));
-	if (spawns)
-		fprintf(file, ", %s in spawn calls", duration_text(ns).text);
+		processes == 1 ? "" : "es", number(totals.spawns), plural(totals.spawns));
+	if (totals.spawns)
+		fprintf(file, ", %s in spawn calls", duration_text(totals.ns).text);
 	output_style(view->output, STYLE_PLAIN);
 	fputc('\n', file);
-	print_calls(file, header);
+	print_calls(file, header, &totals);
 	print_by_libc(file, header);
 	print_sites(view);
 	print_counts(view);

@@ -253,9 +253,9 @@ static bool line_holds(const struct names *names, const char *line)
 	       names_match(names, &suppression);
 }
 
-/* The innermost function that is the program's own, by a name that the shim knows as well. */
-static const char *function_of(const struct view *view, const struct box_frame *frame,
-			       uint32_t frames)
+/* Adds the functions of these frames that are the program's own, innermost first. */
+static void functions_add(struct names *names, const struct view *view,
+			  const struct box_frame *frame, uint32_t frames)
 {
 	uint32_t i;
 
@@ -266,33 +266,64 @@ static const char *function_of(const struct view *view, const struct box_frame *
 		while (place.outer)
 			place = *place.outer;
 		if (place.symbol && place.module && !is_plumbing(place.module))
-			return place.linkage ? place.linkage : place.symbol;
+			names_add(names, place.linkage ? place.linkage : place.symbol, false);
 	}
-	return NULL;
 }
+
+/* Does the line silence one of its kind that the view does not show? Then it says too much. */
+static bool line_spills(const struct view *view, uint32_t kind, const char *line)
+{
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
+		const struct box_violation *other = &view->box->violation[i];
+		struct names names;
+
+		if (!other->ready || other->kind != kind || view_violation(view, i))
+			continue;
+		names_collect(&names, view, other);
+		if (line_holds(&names, line))
+			return true;
+	}
+	return false;
+}
+
+/* So many names are tried for one that fits no other violation. */
+#define NAMES_TRIED 8
 
 char *suppression_make(const struct view *view, uint32_t slot)
 {
 	const struct box_violation *violation = &view->box->violation[slot];
-	const char *kind = box_violation_name(violation->kind), *tries[3];
-	struct names names;
-	char *line;
-	size_t i;
+	const char *kind = box_violation_name(violation->kind);
+	struct names names, tries = { .count = 0 };
+	char *line, *first = NULL;
+	size_t i, tried = 0;
 
 	if (violation->kind >= BOX_VIOLATION_COUNT)
 		return NULL;
-	tries[0] = function_of(view, violation->stack, violation->stack_frames);
-	tries[1] = function_of(view, violation->acquired, violation->acquired_frames);
-	tries[2] = function_of(view, violation->fork, violation->fork_frames);
+	functions_add(&tries, view, violation->stack, violation->stack_frames);
+	functions_add(&tries, view, violation->acquired, violation->acquired_frames);
+	functions_add(&tries, view, violation->fork, violation->fork_frames);
 	names_collect(&names, view, violation);
-	for (i = 0; i < 3 + names.count; i++) {
-		const char *name = i < 3 ? tries[i] : names.all[i - 3].name;
-
-		line = name && *name ? line_of(kind, name) : NULL;
-		if (line && line_holds(&names, line))
-			return line;
+	for (i = 0; i < names.count; i++)
+		names_add(&tries, names.all[i].name, names.all[i].path);
+	for (i = 0; i < tries.count && tried < NAMES_TRIED; i++) {
+		line = line_of(kind, tries.all[i].name);
+		if (line_holds(&names, line)) {
+			tried++;
+			if (!line_spills(view, violation->kind, line)) {
+				free(first);
+				return line;
+			}
+			if (!first) {
+				first = line;
+				continue;
+			}
+		}
 		free(line);
 	}
+	if (first)
+		return first;
 	if (asprintf(&line, "%s:*", kind) < 0)
 		abort();
 	return line;

@@ -75,6 +75,9 @@ struct duration {
 };
 struct duration duration_text(uint64_t ns); /* "850 ns", "1.23 ms" */
 
+/* "s", but for one. */
+const char *plural(uint64_t count);
+
 /* The last component of a path; never NULL. */
 const char *path_base(const char *path);
 
@@ -118,19 +121,21 @@ struct box {
 	struct box_site *site;
 	struct box_violation *violation;
 	struct box_gate *gate;
-	struct box_event *event;	 /* NULL unless with_events */
-	bool with_events;		 /* wanted by the caller of box_load() */
-	uint32_t slots[BOX_TABLE_COUNT]; /* that were read of each table */
-	uint64_t dropped;		 /* records that found their table full */
-	bool partial;			 /* something was missing or damaged */
-	char problem[128];		 /* what, for a line of error */
+	struct box_event *event; /* NULL unless with_events */
+	bool with_events;	 /* wanted by the caller of box_load() */
+	uint32_t slots
+		[BOX_TABLE_COUNT]; /* that were read of each table; of events, those that are ready */
+	uint32_t room[BOX_TABLE_COUNT]; /* records that its memory is for */
+	uint64_t dropped;		/* records that found their table full */
+	bool partial;			/* something was missing or damaged */
+	char problem[128];		/* what, for a line of error */
 };
 
 /*
- * Writes an empty box into an empty file; 0 or -errno. `reserve`: takes its blocks on the disk now; on a
- * disk that is full, a store to the mapping would raise SIGBUS later.
+ * Writes an empty box, with room for so many events, into an empty file; 0 or -errno. `reserve`: takes its blocks on the
+ * disk now; on a disk that is full, a store to the mapping would raise SIGBUS later.
  */
-int box_create(int fd, bool reserve);
+int box_create(int fd, uint32_t events, bool reserve);
 
 /*
  * Would the shim use this profile (an absolute path), or make it? 0, or STATUS_FAILED after a line of error.
@@ -153,6 +158,14 @@ void box_free(struct box *box);
 /* Record behind an index plus one; NULL: none. */
 const struct box_module *box_module(const struct box *box, uint32_t index);
 const struct box_site *box_site(const struct box *box, uint32_t index);
+
+/* What the box has counted of spawns, whether there was room for their events or not. */
+struct box_totals {
+	uint64_t spawns, ns; /* ns: that callers were held */
+	uint64_t by_call[BOX_CALL_ROOM], by_tier[BOX_TIER_ROOM];
+};
+
+struct box_totals box_totals(const struct box *box);
 
 /* Ready sites, most spawns first; ends with NULL; to be freed. */
 const struct box_site **box_sites_sorted(const struct box *box);
@@ -310,23 +323,30 @@ void timeline_close(struct timeline *timeline);
 /* The spawns that the view shows, by the time when they began. */
 size_t timeline_events(const struct timeline *timeline, const struct box_event *const **events);
 
-/*
- * Processes by pid, then by when they started; one that executes several programs has a record for each. Those that
- * executed none, and have no record in the box, come with the program that they were forked from.
- */
-size_t timeline_processes(const struct timeline *timeline,
-			  const struct box_process *const **processes);
+/* A process, from when it was made, or executed a program, on. */
+struct process {
+	uint32_t pid, ppid;
+	uint64_t start_ns;
+	const struct box_process *
+		program; /* that it runs: its own record, or of who it was forked from; NULL: not known */
+};
 
-/* The program that ran as `pid` then; NULL: not known. */
-const struct box_process *timeline_process(const struct timeline *timeline, uint32_t pid,
-					   uint64_t time_ns);
+/*
+ * Processes by pid, then by when they started; one that executes several programs is there for each. Those that
+ * executed none have no record in the box.
+ */
+size_t timeline_processes(const struct timeline *timeline, const struct process **processes);
+
+/* The process that was `pid` then; NULL: not known. */
+const struct process *timeline_process(const struct timeline *timeline, uint32_t pid,
+				       uint64_t time_ns);
 
 /* The last spawn of `pid` that began in (after, until]; NULL: none is known. */
 const struct box_event *timeline_spawn(const struct timeline *timeline, uint32_t pid,
 				       uint64_t after_ns, uint64_t until_ns);
 
 /* What it is called; never NULL. Not clean. */
-const char *process_name(const struct box *box, const struct box_process *process);
+const char *process_name(const struct box *box, const struct process *process);
 
 /* Spawns that found no room in the box. */
 uint64_t timeline_lost(const struct box *box);
@@ -358,6 +378,12 @@ extern const struct config_row config_rows[]; /* ends with zeros */
 
 /* 0, or -1 after a line of error that names the key and what it accepts. */
 int config_check(const char *assignment);
+
+/*
+ * What the shim takes that NUMBER for: its value in `inner`, settings as in SPORK_OPTIONS, or in `outer` (NULL: none), or
+ * the default. Values out of range are not taken.
+ */
+uint32_t config_number(const char *key, const char *outer, const char *inner);
 
 /* ---- elf.c: can a program be traced? ---- */
 

@@ -6,8 +6,10 @@
  * lines are known. The tables are small, which a reader must accept.
  *
  * make_box good|empty|newer|full|reasons FILE  writes a box; reasons: with a refused site for each reason
+ * make_box twins FILE                          two violations of a kind, with the innermost function in common
  * make_box events COUNT FILE                   a good one with spawns, and a lock-order violation
  * make_box hostile COUNT FILE                  the same, with markup for names
+ * make_box scattered COUNT FILE                as events, but each by a process of its own, in no order
  * make_box cut BOX SCRATCH COMMAND...          runs COMMAND SCRATCH on prefixes of BOX, by 64 bytes
  * make_box flip COUNT BOX SCRATCH COMMAND...   the same on copies of BOX with random bits flipped
  * make_box violate SECONDS                     adds a violation to the box in SPORK_OPTIONS, sleeps
@@ -216,6 +218,32 @@ static void events_fill(char *box, const struct self *self)
 	header->violations[BOX_VIOLATION_LOCK_ORDER] = 2;
 }
 
+static void twins_fill(char *box, const struct self *self)
+{
+	struct box_violation *first = record(box, BOX_TABLE_VIOLATION, 0);
+	struct box_violation *second = record(box, BOX_TABLE_VIOLATION, 1);
+
+	first->kind = second->kind;
+	first->fork_frames = second->fork_frames = 0;
+	second->stack[1] = frame(self, run_child());
+}
+
+/* What takes a reader longest: nothing is in order, and no two spawns have the process in common. */
+static void events_scatter(char *box)
+{
+	uint32_t i;
+
+	for (i = 0; i < events; i++) {
+		struct box_event *event = record(box, BOX_TABLE_EVENT, i);
+		uint64_t hash = (i + 1) * 0x9e3779b97f4a7c15ULL;
+
+		event->pid = 1 + (uint32_t)(hash >> 33) % (2 * events);
+		event->child = 1 + (uint32_t)(hash >> 13) % (2 * events);
+		event->time_ns = hash >> 30;
+		event->site = (uint32_t)hash % 3;
+	}
+}
+
 static void hostile_fill(char *box, const struct self *self)
 {
 	struct box_violation *violation = record(box, BOX_TABLE_VIOLATION, 0);
@@ -305,6 +333,10 @@ static void make(const char *kind, const char *path)
 				  (uint32_t)i);
 			header->table[BOX_TABLE_SITE].used = BOX_REASON_COUNT;
 		}
+	if (!strcmp(kind, "twins"))
+		twins_fill(box, &self);
+	if (!strcmp(kind, "scattered"))
+		events_scatter(box);
 	if (!strcmp(kind, "hostile"))
 		hostile_fill(box, &self);
 	if (!strcmp(kind, "full")) {
@@ -433,7 +465,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "violate"))
 		return violate(atol(argv[2]));
-	if (argc == 4 && (!strcmp(argv[1], "events") || !strcmp(argv[1], "hostile"))) {
+	if (argc == 4 && (!strcmp(argv[1], "events") || !strcmp(argv[1], "hostile") ||
+			  !strcmp(argv[1], "scattered"))) {
 		events = (uint32_t)atol(argv[2]);
 		make(argv[1], argv[3]);
 		return 0;
