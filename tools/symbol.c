@@ -308,9 +308,6 @@ struct place symbols_written(struct symbols *symbols, const struct box_violation
 	return place;
 }
 
-/* A site writes a few of them; a hostile box has them by the million, and each takes a walk over all symbols. */
-#define SEARCHED_MOST 10000
-
 /* Bytes up to the next variable. */
 static uint64_t nameless_size(struct symbols *symbols, const struct box_write *rest)
 {

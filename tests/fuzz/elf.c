@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	/* Libraries of the system would be read again and again. */
 	fuzz_spork(size % 64 ? "scan -O /dev/null FILE" : "scan --follow-needed -O /dev/null FILE");
 	fuzz_spork("scan -f json -O /dev/null FILE");
-	elf_traceable(path, path, why, sizeof(why));
+	elf_traceable(path, why, sizeof(why));
 	/* Code that no header names. */
 	scan_code(EM_X86_64, bytes, size, 0, 0, found, &last);
 	last = 0;

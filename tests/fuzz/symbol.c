@@ -15,7 +15,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct box_module module = { .ready = 1 };
 	struct box_frame frame = { .module = 1 };
-	struct box_local local = { -16, 0, 1 };
+	struct box_violation written = {
+		.kind = BOX_VIOLATION_VFORK_WROTE_LOCALS,
+		.fork_frames = 1,
+		.local = { -16, 0, 1 },
+		.leak = { .size = 4 },
+	};
 	struct box_write rest = { 0, 256, 1 }, piece;
 	struct box box = { .module = &module };
 	struct symbols *symbols;
@@ -29,10 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		/* Programs that are made to be small start at zero, or where the linker puts them. */
 		frame.offset = (i % 2 ? 0x1000 : 0) + i * STEP;
 		place = symbols_code(symbols, &frame);
-		if (place.symbol && strlen(place.symbol) > size)
+		if (place.symbol && strlen(place.symbol) > size + 4096)
 			abort();
 		symbols_data(symbols, &frame);
-		symbols_local(symbols, &frame, &local, 4);
+		written.fork[0] = frame;
+		symbols_written(symbols, &written);
 	}
 	while (symbols_piece(symbols, &rest, &piece, &place))
 		;
