@@ -48,14 +48,16 @@ COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables -fno-tree-vectorize
 SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
-	-Wl,--exclude-libs,ALL
+	-Wl,--exclude-libs,ALL -nostartfiles -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
 TOOL_LIBS := -lelf -ldw
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
-SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
+# real.o first: what every process writes to is to lie at the start of .bss (START_STATE in shim/sys.h).
+SHIM_OBJECTS := $(O)/shim/real.o $(filter-out $(O)/shim/real.o,$(SHIM_SOURCES:%.c=$(O)/%.o)) \
+	$(O)/shim/entry_$(ARCH).o
 TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
 	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))

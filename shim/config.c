@@ -203,7 +203,7 @@ static bool pair_parse(struct slice pair, const char *unused)
 	return false;
 }
 
-const char *config_variable(char *const *environment, const char *name)
+START_TEXT const char *config_variable(char *const *environment, const char *name)
 {
 	size_t size = strlen(name);
 
@@ -246,13 +246,18 @@ void config_drop(const char *key)
 	variable_filter(has_other_key, key);
 }
 
-void config_init(void)
+void config_default(void)
 {
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++)
 		option_parse(&options[i],
 			     (struct slice){ options[i].initial, strlen(options[i].initial) });
+}
+
+void config_init(void)
+{
+	config_default();
 	/* What is complained of is dropped: a tree of programs says it once. */
 	variable_filter(pair_parse, NULL);
 }

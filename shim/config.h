@@ -25,8 +25,11 @@ struct config {
 
 extern struct config config;
 
+/* Sets every option to its default; before, all are zero and empty. */
+void config_default(void);
+
 /*
- * Reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
+ * The same, and reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
  * stays. Called once, by the constructor or the first hook, while the process has one thread.
  */
 void config_init(void);

@@ -14,19 +14,26 @@
 
 #define PRELOAD "LD_PRELOAD="
 #define OPTIONS "SPORK_OPTIONS="
+#define NAME "libspork.so"
+#define NAME_SIZE (sizeof(NAME) - 1)
 
 /* More variables than this, and the environment is passed on as it is: stacks are finite. */
 #define VARIABLES_MAX 8192
 #define STACK_SPARE ((size_t)8 << 10)
 
-static char shim[1024]; /* the element of LD_PRELOAD that is this shim */
-static char preload[sizeof(PRELOAD) + sizeof(shim)] =
-	PRELOAD; /* ready to be an environment string */
-static char options[4096] = OPTIONS;
+/* Ready to be environment strings; empty: the shim is not to be passed on, or there are no options. */
+static char preload[sizeof(PRELOAD) + 1024] START_STATE = "";
+static char options[4096];
 
-static size_t element_size(const char *element)
+static char *const shim = preload + sizeof(PRELOAD) - 1; /* the element of LD_PRELOAD that is this shim */
+
+static START_TEXT size_t element_size(const char *element)
 {
-	return strcspn(element, ": ");
+	size_t size = 0;
+
+	while (element[size] && element[size] != ':' && element[size] != ' ')
+		size++;
+	return size;
 }
 
 /* The element of a LD_PRELOAD list that names the shim, or NULL. */
@@ -44,13 +51,14 @@ static const char *shim_element(const char *list)
 }
 
 /* The element that the user wrote, whatever path ld.so made of it. */
-static void shim_find(const char *list)
+static START_TEXT void shim_find(const char *list)
 {
 	while (list && *list) {
 		size_t size = element_size(list);
 
-		if (size >= 11 && size < sizeof(shim) &&
-		    !memcmp(list + size - 11, "libspork.so", 11)) {
+		if (size >= NAME_SIZE && size <= sizeof(preload) - sizeof(PRELOAD) &&
+		    !memcmp(list + size - NAME_SIZE, NAME, NAME_SIZE)) {
+			memcpy(preload, PRELOAD, sizeof(PRELOAD) - 1);
 			memcpy(shim, list, size);
 			return;
 		}
@@ -85,24 +93,25 @@ static void shim_remove(char *list)
 		variable_remove(PRELOAD);
 }
 
-void environment_init(void)
+START_TEXT void environment_init(bool follow)
 {
 	const char *list = config_variable(environ, "LD_PRELOAD");
 	const char *given = config_variable(environ, "SPORK_OPTIONS");
 
+	/* The other elements are the program's to drop. */
 	shim_find(list);
-	if (!shim[0])
+	if (!preload[0])
 		return;
-	if (!config.follow) {
+	if (!follow) {
 		shim_remove((char *)list);
 		variable_remove(OPTIONS);
-		shim[0] = 0;
+		preload[0] = 0;
 		return;
 	}
-	/* The other elements were the program's to drop. */
-	strcat(preload, shim);
-	if (given && strlen(given) < sizeof(options) - sizeof(OPTIONS))
+	if (given && *given && strlen(given) < sizeof(options) - sizeof(OPTIONS)) {
+		strcpy(options, OPTIONS);
 		strcat(options, given);
+	}
 }
 
 /* Is there so much left of the calling thread's stack, and some to spare? The main thread's grows. */
@@ -123,7 +132,7 @@ size_t environment_room(char *const *environment)
 	const char *list = config_variable(environment, "LD_PRELOAD");
 	size_t count = 0, room;
 
-	if (!shim[0] || shim_element(list))
+	if (!preload[0] || shim_element(list))
 		return 0;
 	while (environment && environment[count])
 		if (++count > VARIABLES_MAX)
@@ -144,7 +153,7 @@ char *const *environment_keep(char *const *environment, void *room)
 		if (**environment != PRELOAD[0] ||
 		    strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
 			kept[count++] = *environment;
-	if (!has_options && options[sizeof(OPTIONS) - 1])
+	if (!has_options && options[0])
 		kept[count++] = options;
 	kept[count] = preload;
 	if (list) {

@@ -311,10 +311,15 @@ static bool is_others(enum profile_state state)
 	return !folder.st_nlink || folder.st_uid != (uid_t)SYS(geteuid);
 }
 
+bool profile_is_named(void)
+{
+	return strcmp(config.profile, "none");
+}
+
 /* A relative one would mean another file to each program that is executed elsewhere. */
 static bool path_find(void)
 {
-	if (!strcmp(config.profile, "none"))
+	if (!profile_is_named())
 		return false;
 	if (config.profile[0] != '/') {
 		report_problem("profile", config.profile, "is not an absolute path",

@@ -469,15 +469,23 @@ static void record_process(void)
 		publish(record, &process, sizeof(process));
 }
 
+bool record_is_named(void)
+{
+	return strcmp(config.box, "none") && strcmp(config.box, "memory");
+}
+
 void record_init(void)
 {
 	static struct box_header wanted;
 	struct box_header *header = NULL;
-	uint64_t size = layout_header(&wanted);
+	uint64_t size;
 
+	if (box != &early)
+		return;
+	size = layout_header(&wanted);
 	if (!strcmp(config.box, "none"))
 		header = map(-1, size);
-	else if (strcmp(config.box, "memory"))
+	else if (record_is_named())
 		header = open_path(config.box, &wanted);
 	if (!header)
 		header = open_memory(&wanted);

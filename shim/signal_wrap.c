@@ -75,7 +75,7 @@ sighandler_t signal_wrap_begin(struct signal_wrap *wrap, int signal, sighandler_
 			       bool masks)
 {
 	*wrap = (struct signal_wrap){ 0 };
-	hook_init();
+	hook_start();
 	if (LIKELY(!config.strict) || signal < 1 || signal > SIGNALS)
 		return handler;
 	wrap->before = entry(signal);

@@ -238,6 +238,7 @@ EXPORT int unshare(int flags)
 {
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_unshare, NULL);
 	result = REAL(unshare)(flags);
 	if (!result && flags & CLONE_NEWPID)
@@ -249,6 +250,7 @@ EXPORT int setns(int fd, int type)
 {
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_setns, NULL);
 	result = REAL(setns)(fd, type);
 	if (!result)

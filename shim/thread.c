@@ -195,9 +195,9 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 /* Nothing else is mapped within so much below its end (the kernel's mmap_base()). */
 #define MAIN_STACK_GAP (128UL << 20)
 
-static uintptr_t main_stack_end;
+static uintptr_t main_stack_end START_STATE;
 
-void thread_main_stack(uintptr_t end)
+START_TEXT void thread_main_stack(uintptr_t end)
 {
 	main_stack_end = end;
 }
@@ -382,6 +382,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	struct thread *record;
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_pthread_create, NULL);
 	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)
