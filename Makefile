@@ -47,7 +47,10 @@ COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables -fno-tree-vectorize
-SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
+# Every process pays for each mapping, each page that it touches and each symbol that is looked up: two segments, all
+# that ld.so writes in one page (read-only relocations would take one of their own, and the tables of hooks beside them
+# have to stay writable in any case), nothing of the compiler's start files, no look-ups of what is the shim's own.
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,norelro -Wl,-z,now -Wl,--build-id \
 	-Wl,--exclude-libs,ALL -nostartfiles -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
@@ -55,9 +58,7 @@ TOOL_LIBS := -lelf -ldw
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
-# real.o first: what every process writes to is to lie at the start of .bss (START_STATE in shim/sys.h).
-SHIM_OBJECTS := $(O)/shim/real.o $(filter-out $(O)/shim/real.o,$(SHIM_SOURCES:%.c=$(O)/%.o)) \
-	$(O)/shim/entry_$(ARCH).o
+SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
 TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
 	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
@@ -89,6 +90,9 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 
 $(O)/shim/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Or the compiler would make calls of the loops in it: of the very functions that they are.
+$(O)/shim/string.o: private SHIM_CFLAGS += -ffreestanding -O1
 
 $(O)/shim/%.o: shim/%.S $(O)/flags
 	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -341,6 +341,9 @@ static void handlers_remove(const void *dso)
  */
 EXPORT START_TEXT void __cxa_finalize(void *dso)
 {
+	/* Not in real_table, which a process need not touch that only starts and ends. */
+	static void (*next)(void *) START_STATE;
+
 	HIDDEN_BODY(__cxa_finalize, dso);
 
 	if (dso) {
@@ -349,7 +352,9 @@ EXPORT START_TEXT void __cxa_finalize(void *dso)
 		if (hook_ready())
 			module_forget();
 	}
-	((void (*)(void *))real_get(HOOK___cxa_finalize))(dso);
+	if (!next)
+		next = (void (*)(void *))(uintptr_t)real_address("__cxa_finalize");
+	next(dso);
 	/* Its destructors may have made it known again. */
 	if (dso && hook_ready())
 		module_forget();

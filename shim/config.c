@@ -14,20 +14,21 @@ struct config config;
 
 enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_PATH };
 
+/* Arrays, not pointers: see rows in real.c. */
 static const struct option {
-	const char *key;
+	char key[16];
 	enum option_type type;
-	void *value;
-	const char *initial, *words; /* words are separated by | */
+	uint32_t value;		     /* from the start of `config` */
+	char initial[8], words[24]; /* words are separated by | */
 	uint32_t low, high;
-	const char *meaning;
+	char meaning[112];
 } options[] = {
 #define CHOICE(key, initial, words, meaning)                                                       \
-	{ #key, OPTION_CHOICE, &config.key, #initial, words, 0, 0, meaning },
+	{ #key, OPTION_CHOICE, offsetof(struct config, key), #initial, words, 0, 0, meaning },
 #define NUMBER(key, initial, low, high, meaning)                                                   \
-	{ #key, OPTION_NUMBER, &config.key, #initial, NULL, low, high, meaning },
+	{ #key, OPTION_NUMBER, offsetof(struct config, key), #initial, "", low, high, meaning },
 #define PATHS(key, initial, words, meaning)                                                        \
-	{ #key, OPTION_PATH, config.key, initial, words, 0, 0, meaning },
+	{ #key, OPTION_PATH, offsetof(struct config, key), initial, words, 0, 0, meaning },
 #include "config.def"
 #undef CHOICE
 #undef NUMBER
@@ -61,6 +62,11 @@ static struct slice slice_cut(struct slice *rest, char separator)
 	return head;
 }
 
+static void *option_value(const struct option *option)
+{
+	return (char *)&config + option->value;
+}
+
 static bool choice_parse(const struct option *option, struct slice value)
 {
 	struct slice words = { option->words, strlen(option->words) };
@@ -70,7 +76,7 @@ static bool choice_parse(const struct option *option, struct slice value)
 		struct slice word = slice_cut(&words, '|');
 
 		if (word.size == value.size && !memcmp(word.start, value.start, value.size)) {
-			*(uint32_t *)option->value = index;
+			*(uint32_t *)option_value(option) = index;
 			return true;
 		}
 	}
@@ -91,13 +97,13 @@ static bool number_parse(const struct option *option, struct slice value)
 	}
 	if (number < option->low || number > option->high)
 		return false;
-	*(uint32_t *)option->value = (uint32_t)number;
+	*(uint32_t *)option_value(option) = (uint32_t)number;
 	return true;
 }
 
 static bool path_parse(const struct option *option, struct slice value)
 {
-	char *path = option->value;
+	char *path = option_value(option);
 
 	if (!value.size || value.size >= CONFIG_PATH_SIZE)
 		return false;

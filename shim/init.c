@@ -67,6 +67,7 @@ static void set_up(void)
 	atfork_init();
 	lock_init();
 	real_hot_begin();
+	thread_self();
 }
 
 void hook_set_up(void)
@@ -123,13 +124,20 @@ void hook_first(enum hook hook)
 		hook_set_up();
 }
 
-__attribute__((constructor)) static START_TEXT void init(void)
+static START_TEXT void init(void)
 {
 	int error = errno;
 
 	hook_start();
 	errno = error;
 }
+
+/*
+ * What `constructor` makes, with the alignment of a page: it comes first of what is written to in the file, and with
+ * .dynamic, .got, START_STATE and CHILD_STATE fits into one.
+ */
+static void (*constructor[])(void)
+	__attribute__((section(".init_array"), used, aligned(4096))) = { init };
 
 __attribute__((destructor)) static START_TEXT void end(void)
 {

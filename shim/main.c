@@ -34,7 +34,10 @@ start_function __libc_start_main;
 EXPORT START_TEXT int __libc_start_main(main_function *function, int argc, char **argv, void (*init)(void),
 			     void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
+	start_function *start;
+
 	program_main = function;
 	thread_main_stack((uintptr_t)stack_end);
-	return REAL(__libc_start_main)(wrapped_main, argc, argv, init, fini, rtld_fini, stack_end);
+	start = (start_function *)(uintptr_t)real_address("__libc_start_main");
+	return start(wrapped_main, argc, argv, init, fini, rtld_fini, stack_end);
 }

@@ -42,7 +42,7 @@ enum profile_state {
 	PROFILE_UNWRITTEN,
 };
 
-static const char *const problems[] = {
+static const char problems[][48] = {
 	[PROFILE_CLOSED] = "cannot be opened",
 	[PROFILE_FAILED] = "cannot be opened",
 	[PROFILE_SPECIAL] = "is not a regular file",

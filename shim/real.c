@@ -208,7 +208,7 @@ static START_TEXT void *next_lookup(const char *name, const char *version)
 	return found;
 }
 
-const void *real_data(const char *symbol)
+START_TEXT const void *real_address(const char *symbol)
 {
 	return next_lookup(symbol, "");
 }

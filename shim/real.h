@@ -45,8 +45,8 @@ void real_without_bodies(void);
 /* The symbol of a row. */
 const char *real_name(enum hook hook);
 
-/* The address of a variable of libc; NULL: there is none of that name. May run anywhere. */
-const void *real_data(const char *symbol);
+/* The address of a variable or function of libc; NULL: there is none of that name. May run anywhere. */
+const void *real_address(const char *symbol);
 
 /*
  * Looks up what forked children had to, whose findings die with them: so that the next one need not.

@@ -9,9 +9,6 @@
 #include "real.h"
 #include "sys.h"
 
-/* Or the compiler would make calls of the loops below: of the very functions that they are. */
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
-
 /* Fewer bytes are not worth the call. */
 #define MUCH 64
 
@@ -21,9 +18,9 @@ static __typeof__(memcmp) *libc_compare;
 
 void string_init(void)
 {
-	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_data("memcpy");
-	libc_set = (__typeof__(libc_set))(uintptr_t)real_data("memset");
-	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_data("memcmp");
+	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_address("memcpy");
+	libc_set = (__typeof__(libc_set))(uintptr_t)real_address("memset");
+	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_address("memcmp");
 }
 
 START_TEXT void *memcpy(void *restrict to, const void *restrict from, size_t size)

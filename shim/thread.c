@@ -244,7 +244,7 @@ static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 void thread_init(void)
 {
 	/* What libc tells debuggers (nptl_db). */
-	const uint32_t *size = real_data("_thread_db_sizeof_pthread");
+	const uint32_t *size = real_address("_thread_db_sizeof_pthread");
 
 	if (size)
 		descriptor_size = *size;
