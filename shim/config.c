@@ -10,7 +10,25 @@
 
 #include "poison.h"
 
-struct config config;
+enum {
+#define CHOICE(...)
+#define NUMBER(...)
+#define PATHS(key, ...) PATH_##key,
+#include "config.def"
+#undef PATHS
+	PATH_COUNT
+};
+
+struct config config START_STATE = {
+#define PATHS(key, initial, words, meaning) .key = initial,
+#include "config.def"
+#undef CHOICE
+#undef NUMBER
+#undef PATHS
+};
+
+/* Those that are given, one after the other. */
+static char paths[PATH_COUNT][CONFIG_PATH_SIZE];
 
 enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_PATH };
 
@@ -18,9 +36,9 @@ enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_PATH };
 static const struct option {
 	char key[16];
 	enum option_type type;
-	uint32_t value;		     /* from the start of `config` */
+	uint32_t value;		    /* from the start of `config` */
 	char initial[8], words[24]; /* words are separated by | */
-	uint32_t low, high;
+	uint32_t low, high;	    /* a path's number */
 	char meaning[112];
 } options[] = {
 #define CHOICE(key, initial, words, meaning)                                                       \
@@ -28,7 +46,7 @@ static const struct option {
 #define NUMBER(key, initial, low, high, meaning)                                                   \
 	{ #key, OPTION_NUMBER, offsetof(struct config, key), #initial, "", low, high, meaning },
 #define PATHS(key, initial, words, meaning)                                                        \
-	{ #key, OPTION_PATH, offsetof(struct config, key), initial, words, 0, 0, meaning },
+	{ #key, OPTION_PATH, offsetof(struct config, key), initial, words, PATH_##key, 0, meaning },
 #include "config.def"
 #undef CHOICE
 #undef NUMBER
@@ -103,12 +121,13 @@ static bool number_parse(const struct option *option, struct slice value)
 
 static bool path_parse(const struct option *option, struct slice value)
 {
-	char *path = option_value(option);
+	char *path = paths[option->low];
 
 	if (!value.size || value.size >= CONFIG_PATH_SIZE)
 		return false;
 	memcpy(path, value.start, value.size);
 	path[value.size] = 0;
+	*(const char **)option_value(option) = path;
 	return true;
 }
 
@@ -257,8 +276,9 @@ void config_default(void)
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++)
-		option_parse(&options[i],
-			     (struct slice){ options[i].initial, strlen(options[i].initial) });
+		if (options[i].type != OPTION_PATH)
+			option_parse(&options[i], (struct slice){ options[i].initial,
+								  strlen(options[i].initial) });
 }
 
 void config_init(void)

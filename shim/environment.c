@@ -21,11 +21,21 @@
 #define VARIABLES_MAX 8192
 #define STACK_SPARE ((size_t)8 << 10)
 
-/* Ready to be environment strings; empty: the shim is not to be passed on, or there are no options. */
-static char preload[sizeof(PRELOAD) + 1024] START_STATE = "";
+/* The element of LD_PRELOAD that is this shim is longer than that in no usual place. */
+#define ELEMENT_SHORT 256
+#define ELEMENT_LONG 1024
+
+/* Ready to be environment strings; NULL and empty: the shim is not to be passed on, or there are no options. */
+static char *preload START_STATE;
+static char preload_short[sizeof(PRELOAD) + ELEMENT_SHORT] START_STATE;
+static char preload_long[sizeof(PRELOAD) + ELEMENT_LONG];
 static char options[4096];
 
-static char *const shim = preload + sizeof(PRELOAD) - 1; /* the element of LD_PRELOAD that is this shim */
+/* That element; once it is known. */
+static const char *shim(void)
+{
+	return preload + sizeof(PRELOAD) - 1;
+}
 
 static START_TEXT size_t element_size(const char *element)
 {
@@ -39,10 +49,10 @@ static START_TEXT size_t element_size(const char *element)
 /* The element of a LD_PRELOAD list that names the shim, or NULL. */
 static const char *shim_element(const char *list)
 {
-	size_t size = strlen(shim);
+	size_t size = strlen(shim());
 
 	while (size && list && *list) {
-		if (element_size(list) == size && !memcmp(list, shim, size))
+		if (element_size(list) == size && !memcmp(list, shim(), size))
 			return list;
 		list += element_size(list);
 		list += strspn(list, ": ");
@@ -56,10 +66,11 @@ static START_TEXT void shim_find(const char *list)
 	while (list && *list) {
 		size_t size = element_size(list);
 
-		if (size >= NAME_SIZE && size <= sizeof(preload) - sizeof(PRELOAD) &&
+		if (size >= NAME_SIZE && size <= ELEMENT_LONG &&
 		    !memcmp(list + size - NAME_SIZE, NAME, NAME_SIZE)) {
+			preload = size <= ELEMENT_SHORT ? preload_short : preload_long;
 			memcpy(preload, PRELOAD, sizeof(PRELOAD) - 1);
-			memcpy(shim, list, size);
+			memcpy(preload + sizeof(PRELOAD) - 1, list, size);
 			return;
 		}
 		list += size;
@@ -100,12 +111,12 @@ START_TEXT void environment_init(bool follow)
 
 	/* The other elements are the program's to drop. */
 	shim_find(list);
-	if (!preload[0])
+	if (!preload)
 		return;
 	if (!follow) {
 		shim_remove((char *)list);
 		variable_remove(OPTIONS);
-		preload[0] = 0;
+		preload = NULL;
 		return;
 	}
 	if (given && *given && strlen(given) < sizeof(options) - sizeof(OPTIONS)) {
@@ -132,12 +143,12 @@ size_t environment_room(char *const *environment)
 	const char *list = config_variable(environment, "LD_PRELOAD");
 	size_t count = 0, room;
 
-	if (!preload[0] || shim_element(list))
+	if (!preload || shim_element(list))
 		return 0;
 	while (environment && environment[count])
 		if (++count > VARIABLES_MAX)
 			return 0;
-	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim) + 1 +
+	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim()) + 1 +
 	       (list ? strlen(list) : 0) + 1;
 	return stack_has(room) ? room : 0;
 }
@@ -160,7 +171,7 @@ char *const *environment_keep(char *const *environment, void *room)
 		char *joined = (char *)(kept + count + 2);
 
 		strcpy(joined, PRELOAD);
-		strcat(joined, shim);
+		strcat(joined, shim());
 		strcat(joined, ":");
 		strcat(joined, list);
 		kept[count] = joined;

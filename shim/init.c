@@ -141,6 +141,6 @@ static void (*constructor[])(void)
 
 __attribute__((destructor)) static START_TEXT void end(void)
 {
-	if (given)
+	if (profile_is_named())
 		profile_save();
 }

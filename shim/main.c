@@ -31,8 +31,9 @@ static START_TEXT int wrapped_main(int argc, char **argv, char **envp)
 start_function __libc_start_main;
 
 /* Called by the program's _start (csu/libc-start.c); 2.34 changed its version, not its arguments. */
-EXPORT START_TEXT int __libc_start_main(main_function *function, int argc, char **argv, void (*init)(void),
-			     void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+EXPORT START_TEXT int __libc_start_main(main_function *function, int argc, char **argv,
+					void (*init)(void), void (*fini)(void),
+					void (*rtld_fini)(void), void *stack_end)
 {
 	start_function *start;
 

@@ -311,7 +311,7 @@ static bool is_others(enum profile_state state)
 	return !folder.st_nlink || folder.st_uid != (uid_t)SYS(geteuid);
 }
 
-bool profile_is_named(void)
+START_TEXT bool profile_is_named(void)
 {
 	return strcmp(config.profile, "none");
 }
@@ -359,10 +359,11 @@ void profile_init(void)
 	enum profile_state state;
 	bool foreign;
 
+	if (!path_find())
+		return;
 	started = sys_pid();
 	/* One process of a session reads it, for all. */
-	if (!path_find() ||
-	    !__atomic_compare_exchange_n(&record_header()->profile, &fresh, PROFILE_USED, false,
+	if (!__atomic_compare_exchange_n(&record_header()->profile, &fresh, PROFILE_USED, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
 	state = load(&foreign);

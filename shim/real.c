@@ -97,7 +97,8 @@ static START_TEXT void object_read(const struct link_map *map, struct object *ob
 }
 
 /* Is `index` of the object's version table the version of this name? */
-static START_TEXT bool version_named(const struct object *object, ElfW(Half) index, const char *version)
+static START_TEXT bool version_named(const struct object *object, ElfW(Half) index,
+				     const char *version)
 {
 	const ElfW(Verdef) *definition = object->definitions;
 
@@ -116,7 +117,7 @@ static START_TEXT bool version_named(const struct object *object, ElfW(Half) ind
 
 /* As ld.so matches: the version asked for, or, where none is, the default one. */
 static START_TEXT bool symbol_matches(const struct object *object, uint32_t index, const char *name,
-			   const char *version)
+				      const char *version)
 {
 	const ElfW(Sym) *symbol = &object->symbols[index];
 	ElfW(Half) versym = object->versions ? object->versions[index] : 1;
@@ -139,7 +140,8 @@ static START_TEXT uint32_t gnu_hash_of(const char *name)
 }
 
 /* Index of the symbol, or 0. */
-static START_TEXT uint32_t gnu_lookup(const struct object *object, const char *name, const char *version)
+static START_TEXT uint32_t gnu_lookup(const struct object *object, const char *name,
+				      const char *version)
 {
 	uint32_t hash = gnu_hash_of(name);
 	const uint32_t *header = object->gnu_hash; /* buckets, first symbol, bloom words, shift */
@@ -173,7 +175,8 @@ static uint32_t plain_lookup(const struct object *object, const char *name, cons
 	return 0;
 }
 
-static START_TEXT void *object_lookup(const struct object *object, const char *name, const char *version)
+static START_TEXT void *object_lookup(const struct object *object, const char *name,
+				      const char *version)
 {
 	const ElfW(Sym) * symbol;
 	uint32_t index = 0;
