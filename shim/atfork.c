@@ -353,7 +353,7 @@ EXPORT START_TEXT void __cxa_finalize(void *dso)
 			module_forget();
 	}
 	if (!next)
-		next = (void (*)(void *))(uintptr_t)real_address("__cxa_finalize");
+		next = (void (*)(void *))(uintptr_t)real_address(START_STRING("__cxa_finalize"));
 	next(dso);
 	/* Its destructors may have made it known again. */
 	if (dso && hook_ready())

@@ -67,9 +67,9 @@ static START_TEXT void shim_find(const char *list)
 		size_t size = element_size(list);
 
 		if (size >= NAME_SIZE && size <= ELEMENT_LONG &&
-		    !memcmp(list + size - NAME_SIZE, NAME, NAME_SIZE)) {
+		    !memcmp(list + size - NAME_SIZE, START_STRING(NAME), NAME_SIZE)) {
 			preload = size <= ELEMENT_SHORT ? preload_short : preload_long;
-			memcpy(preload, PRELOAD, sizeof(PRELOAD) - 1);
+			memcpy(preload, START_STRING(PRELOAD), sizeof(PRELOAD) - 1);
 			memcpy(preload + sizeof(PRELOAD) - 1, list, size);
 			return;
 		}
@@ -106,8 +106,8 @@ static void shim_remove(char *list)
 
 START_TEXT void environment_init(bool follow)
 {
-	const char *list = config_variable(environ, "LD_PRELOAD");
-	const char *given = config_variable(environ, "SPORK_OPTIONS");
+	const char *list = config_variable(environ, START_STRING("LD_PRELOAD"));
+	const char *given = config_variable(environ, START_STRING("SPORK_OPTIONS"));
 
 	/* The other elements are the program's to drop. */
 	shim_find(list);

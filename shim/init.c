@@ -47,7 +47,7 @@ START_TEXT void hook_start(void)
 	if (started)
 		return;
 	started = true;
-	options = config_variable(environ, "SPORK_OPTIONS");
+	options = config_variable(environ, START_STRING("SPORK_OPTIONS"));
 	if (options)
 		start_with_options();
 	environment_init(!options || config.follow);
@@ -106,6 +106,7 @@ static bool does_without(enum hook hook)
 	case HOOK_exit:
 	case HOOK___cxa_atexit:
 	case HOOK_setlocale:
+	case HOOK_bindtextdomain:
 		return true;
 	case HOOK_chroot:
 	case HOOK_setrlimit:
@@ -141,6 +142,6 @@ static void (*constructor[])(void)
 
 __attribute__((destructor)) static START_TEXT void end(void)
 {
-	if (profile_is_named())
+	if (given && profile_is_named())
 		profile_save();
 }

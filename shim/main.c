@@ -39,6 +39,6 @@ EXPORT START_TEXT int __libc_start_main(main_function *function, int argc, char 
 
 	program_main = function;
 	thread_main_stack((uintptr_t)stack_end);
-	start = (start_function *)(uintptr_t)real_address("__libc_start_main");
+	start = (start_function *)(uintptr_t)real_address(START_STRING("__libc_start_main"));
 	return start(wrapped_main, argc, argv, init, fini, rtld_fini, stack_end);
 }

@@ -213,7 +213,7 @@ static START_TEXT void *next_lookup(const char *name, const char *version)
 
 START_TEXT const void *real_address(const char *symbol)
 {
-	return next_lookup(symbol, "");
+	return next_lookup(symbol, START_STRING(""));
 }
 
 /* The row of `hook`, or HOT_COUNT. */

@@ -114,6 +114,11 @@ struct spin {
  */
 #define START_TEXT __attribute__((section(".text.startup")))
 #define START_STATE __attribute__((section(".data")))
+#define START_STRING(string)                                                                       \
+	({                                                                                         \
+		static char start_string[] START_STATE = string;                                   \
+		(const char *)start_string;                                                        \
+	})
 
 static inline void spin_reset(struct spin *spin)
 {
