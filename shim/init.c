@@ -107,6 +107,7 @@ static bool does_without(enum hook hook)
 	case HOOK___cxa_atexit:
 	case HOOK_setlocale:
 	case HOOK_bindtextdomain:
+	case HOOK_dlopen:
 		return true;
 	case HOOK_chroot:
 	case HOOK_setrlimit:
