@@ -51,8 +51,11 @@ COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fno-stack-protector -fasynchronous-unwind-tables -fno-tree-vectorize
-SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
-	-Wl,--exclude-libs,ALL
+# Every process pays for each mapping, each page that it touches and each symbol that is looked up: two segments, all
+# that ld.so writes in one page (read-only relocations would take one of their own, and the tables of hooks beside them
+# have to stay writable in any case), nothing of the compiler's start files, no look-ups of what is the shim's own.
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,norelro -Wl,-z,now -Wl,--build-id \
+	-Wl,--exclude-libs,ALL -nostartfiles -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
 TOOL_LIBS := -lelf -ldw -liberty -lm
@@ -97,6 +100,9 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 
 $(O)/shim/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Or the compiler would make calls of the loops in it: of the very functions that they are.
+$(O)/shim/string.o: private SHIM_CFLAGS += -ffreestanding -O1
 
 $(O)/shim/%.o: shim/%.S $(O)/flags
 	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

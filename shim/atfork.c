@@ -42,7 +42,7 @@ struct block {
 
 static struct block first_block;
 static struct spin registry_lock CHILD_STATE;
-static uint64_t last_id;
+static uint64_t last_id START_STATE;
 static uint64_t changes; /* of the registry */
 static uint64_t key, key_version;
 /* Handlers registered later than this took no part in the prepare of the fork that now runs. */
@@ -339,18 +339,24 @@ static void handlers_remove(const void *dso)
  * An object runs this when it is unloaded (d is its __dso_handle), and exit runs it with NULL. Every program
  * comes here at its end, confined or not, and most have never registered a handler.
  */
-EXPORT void __cxa_finalize(void *dso)
+EXPORT START_TEXT void __cxa_finalize(void *dso)
 {
+	/* Not in real_table, which a process need not touch that only starts and ends. */
+	static void (*next)(void *) START_STATE;
+
 	HIDDEN_BODY(__cxa_finalize, dso);
 
 	if (dso) {
 		if (__atomic_load_n(&last_id, __ATOMIC_ACQUIRE))
 			handlers_remove(dso);
-		module_forget();
+		if (hook_ready())
+			module_forget();
 	}
-	((void (*)(void *))real_get(HOOK___cxa_finalize))(dso);
+	if (!next)
+		next = (void (*)(void *))(uintptr_t)real_address(START_STRING("__cxa_finalize"));
+	next(dso);
 	/* Its destructors may have made it known again. */
-	if (dso)
+	if (dso && hook_ready())
 		module_forget();
 }
 

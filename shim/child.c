@@ -296,6 +296,8 @@ void *hook_stub(enum hook hook, const struct hook_arguments *arguments, struct h
 
 	if (thread_words.window)
 		hook_in_window(hook, arguments, caller);
+	else if (!hook_ready())
+		hook_first(hook);
 	function = real_target(hook);
 	return function ? function : (void *)missing;
 }

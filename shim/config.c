@@ -10,24 +10,43 @@
 
 #include "poison.h"
 
-struct config config;
+enum {
+#define CHOICE(...)
+#define NUMBER(...)
+#define PATHS(key, ...) PATH_##key,
+#include "config.def"
+#undef PATHS
+	PATH_COUNT
+};
+
+struct config config START_STATE = {
+#define PATHS(key, initial, words, meaning) .key = initial,
+#include "config.def"
+#undef CHOICE
+#undef NUMBER
+#undef PATHS
+};
+
+/* Those that are given, one after the other. */
+static char paths[PATH_COUNT][CONFIG_PATH_SIZE];
 
 enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_PATH };
 
+/* Arrays, not pointers: see rows in real.c. */
 static const struct option {
-	const char *key;
+	char key[16];
 	enum option_type type;
-	void *value;
-	const char *initial, *words; /* words are separated by | */
-	uint32_t low, high;
-	const char *meaning;
+	uint32_t value;		    /* from the start of `config` */
+	char initial[8], words[24]; /* words are separated by | */
+	uint32_t low, high;	    /* a path's number */
+	char meaning[112];
 } options[] = {
 #define CHOICE(key, initial, words, meaning)                                                       \
-	{ #key, OPTION_CHOICE, &config.key, #initial, words, 0, 0, meaning },
+	{ #key, OPTION_CHOICE, offsetof(struct config, key), #initial, words, 0, 0, meaning },
 #define NUMBER(key, initial, low, high, meaning)                                                   \
-	{ #key, OPTION_NUMBER, &config.key, #initial, NULL, low, high, meaning },
+	{ #key, OPTION_NUMBER, offsetof(struct config, key), #initial, "", low, high, meaning },
 #define PATHS(key, initial, words, meaning)                                                        \
-	{ #key, OPTION_PATH, config.key, initial, words, 0, 0, meaning },
+	{ #key, OPTION_PATH, offsetof(struct config, key), initial, words, PATH_##key, 0, meaning },
 #include "config.def"
 #undef CHOICE
 #undef NUMBER
@@ -61,6 +80,11 @@ static struct slice slice_cut(struct slice *rest, char separator)
 	return head;
 }
 
+static void *option_value(const struct option *option)
+{
+	return (char *)&config + option->value;
+}
+
 static bool choice_parse(const struct option *option, struct slice value)
 {
 	struct slice words = { option->words, strlen(option->words) };
@@ -70,7 +94,7 @@ static bool choice_parse(const struct option *option, struct slice value)
 		struct slice word = slice_cut(&words, '|');
 
 		if (word.size == value.size && !memcmp(word.start, value.start, value.size)) {
-			*(uint32_t *)option->value = index;
+			*(uint32_t *)option_value(option) = index;
 			return true;
 		}
 	}
@@ -91,18 +115,19 @@ static bool number_parse(const struct option *option, struct slice value)
 	}
 	if (number < option->low || number > option->high)
 		return false;
-	*(uint32_t *)option->value = (uint32_t)number;
+	*(uint32_t *)option_value(option) = (uint32_t)number;
 	return true;
 }
 
 static bool path_parse(const struct option *option, struct slice value)
 {
-	char *path = option->value;
+	char *path = paths[option->low];
 
 	if (!value.size || value.size >= CONFIG_PATH_SIZE)
 		return false;
 	memcpy(path, value.start, value.size);
 	path[value.size] = 0;
+	*(const char **)option_value(option) = path;
 	return true;
 }
 
@@ -203,7 +228,7 @@ static bool pair_parse(struct slice pair, const char *unused)
 	return false;
 }
 
-const char *config_variable(char *const *environment, const char *name)
+START_TEXT const char *config_variable(char *const *environment, const char *name)
 {
 	size_t size = strlen(name);
 
@@ -246,13 +271,19 @@ void config_drop(const char *key)
 	variable_filter(has_other_key, key);
 }
 
-void config_init(void)
+void config_default(void)
 {
 	size_t i;
 
 	for (i = 0; i < COUNT(options); i++)
-		option_parse(&options[i],
-			     (struct slice){ options[i].initial, strlen(options[i].initial) });
+		if (options[i].type != OPTION_PATH)
+			option_parse(&options[i], (struct slice){ options[i].initial,
+								  strlen(options[i].initial) });
+}
+
+void config_init(void)
+{
+	config_default();
 	/* What is complained of is dropped: a tree of programs says it once. */
 	variable_filter(pair_parse, NULL);
 }

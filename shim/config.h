@@ -11,12 +11,13 @@ enum { REROUTE_OFF, REROUTE_AUTO, REROUTE_VFORK };
 enum { LOCKS_OFF, LOCKS_ON, LOCKS_ORDER };
 enum { ON_ORPHAN_REPORT, ON_ORPHAN_REPAIR, ON_ORPHAN_ABORT };
 
+/* Bytes of a path, the ending NUL included, at most. */
 #define CONFIG_PATH_SIZE 1024
 
 struct config {
 #define CHOICE(key, initial, words, meaning) uint32_t key;
 #define NUMBER(key, initial, low, high, meaning) uint32_t key;
-#define PATHS(key, initial, words, meaning) char key[CONFIG_PATH_SIZE];
+#define PATHS(key, initial, words, meaning) const char *key;
 #include "config.def"
 #undef CHOICE
 #undef NUMBER
@@ -25,8 +26,11 @@ struct config {
 
 extern struct config config;
 
+/* Sets every option to its default. Before, paths have theirs, and the others are zero. */
+void config_default(void);
+
 /*
- * Reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
+ * The same, and reads SPORK_OPTIONS from environ. What is wrong with it is told on stderr, one line each; the default
  * stays. Called once, by the constructor or the first hook, while the process has one thread.
  */
 void config_init(void);

@@ -241,36 +241,38 @@ END \name
 
 /* The same without a test: see entry_x86_64.S. */
 	.set	hot_index, 0
-	.data
-	.globl	stub_hot_next, stub_hot_slow, stub_hot
-	.hidden	stub_hot_next, stub_hot_slow, stub_hot
-	.p2align 6
-stub_hot_next:
-	.section .data.hot_slow, "aw"
+	.globl	stub_hot_slow, stub_hot_rows, stub_hot
+	.hidden	stub_hot_slow, stub_hot_rows, stub_hot
+	.section .rodata.hot_slow, "a"
 	.p2align 6
 stub_hot_slow:
-	.data 1
+	.section .rodata.hot_rows, "a"
+	.p2align 6
+stub_hot_rows:
+	.data
 	.p2align 6
 stub_hot:
-	.quad	stub_hot_next
+	.quad	stub_hot_slow
 	.text
 
-.macro HOT name
+.macro HOT name body=.
 	.globl	\name
 FUNCTION \name
 	adrp	x16, stub_hot
 	ldr	x16, [x16, :lo12:stub_hot]
-	ldr	x16, [x16, #(8 * hot_index)]
+	ldr	x17, [x16, #(8 * hot_index)]
+	add	x16, x16, x17
 	br	x16
 1:	bti	j
 	mov	w16, #hook_index
 	movk	w16, #hot_index, lsl #16
 	b	stub_check_hot
 END \name
-	.data
-	.quad	1b
-	.section .data.hot_slow
-	.quad	1b
+	.section .rodata.hot_slow
+	.quad	1b - . + 8 * hot_index
+	.section .rodata.hot_rows
+	.word	\body - .
+	.word	hook_index
 	.text
 	.set	hot_index, hot_index + 1
 .endm
@@ -300,10 +302,13 @@ FUNCTION stub_check_hot
 	cbnz	x9, stub_slow
 	adrp	x9, stub_hot_next
 	add	x9, x9, :lo12:stub_hot_next
-	ldr	x9, [x9, w17, uxtw #3]
+	ldr	x10, [x9, w17, uxtw #3]
+	cbz	x10, stub_slow
+	add	x9, x9, x10
 	adrp	x10, stub_hot_slow
 	add	x10, x10, :lo12:stub_hot_slow
-	ldr	x10, [x10, w17, uxtw #3]
+	ldr	x17, [x10, w17, uxtw #3]
+	add	x10, x10, x17
 	cmp	x9, x10
 	b.eq	stub_slow
 	mov	x16, x9
@@ -357,7 +362,7 @@ END stub_slow
 #define HOOK_body(id) .set hook_index, hook_index + 1
 #define HOOK_stub(id) STUB id; .set hook_index, hook_index + 1
 #define HOOK_hot(id) HOT id; .set hook_index, hook_index + 1
-#define HOOK_lock(id) HOOK_hot(id)
+#define HOOK_lock(id) HOT id lock_##id; .set hook_index, hook_index + 1
 #include "hooks.def"
 
 /* Every indirect target here is a landing pad: NT_GNU_PROPERTY_TYPE_0, FEATURE_1_AND, BTI. */

@@ -270,25 +270,26 @@ entry_clone:
 
 /*
  * The same without a test: stub_hot points to a table of the next definitions, or, while a window is open and
- * until they are known, of the addresses marked 1. A malloc and a free cost 4 % more than libc's by this, 10 %
- * by the other.
+ * until they are known, of the places marked 1. A malloc and a free cost 4 % more than libc's by this, 10 %
+ * by the other. The tables hold distances from their own start: addresses would be relocated at every start of a
+ * program. stub_hot_rows is for real.c: the body, as a distance from its own field, or zero, and the row.
  */
 	.set	hot_index, 0
-	.data
-	.globl	stub_hot_next, stub_hot_slow, stub_hot
-	.hidden	stub_hot_next, stub_hot_slow, stub_hot
-	.p2align 6
-stub_hot_next:
-	.section .data.hot_slow, "aw"
+	.globl	stub_hot_slow, stub_hot_rows, stub_hot
+	.hidden	stub_hot_slow, stub_hot_rows, stub_hot
+	.section .rodata.hot_slow, "a"
 	.p2align 6
 stub_hot_slow:
-	.data 1
+	.section .rodata.hot_rows, "a"
+	.p2align 6
+stub_hot_rows:
+	.data
 	.p2align 6
 stub_hot:
-	.quad	stub_hot_next
+	.quad	stub_hot_slow
 	.text
 
-.macro HOT name
+.macro HOT name body=.
 	.globl	\name
 	.type	\name, @function
 	.p2align 4
@@ -296,15 +297,17 @@ stub_hot:
 	.cfi_startproc
 	endbr64
 	mov	stub_hot(%rip), %r11
-	jmp	*(8 * hot_index)(%r11)
+	add	(8 * hot_index)(%r11), %r11
+	jmp	*%r11
 1:	mov	$(hook_index | hot_index << 16), %r11d
 	jmp	stub_check_hot
 	.cfi_endproc
 	.size	\name, . - \name
-	.data
-	.quad	1b
-	.section .data.hot_slow
-	.quad	1b
+	.section .rodata.hot_slow
+	.quad	1b - . + 8 * hot_index
+	.section .rodata.hot_rows
+	.long	\body - .
+	.long	hook_index
 	.text
 	.set	hot_index, hot_index + 1
 .endm
@@ -337,7 +340,7 @@ stub_check:
 
 /*
  * The same where a body may stand before the next definition: %r11 is the row, and the hot row 16 bits up. What
- * decides is the table that the jump goes by: real_table is filled before it.
+ * decides is the table of next definitions: real_table is filled before it.
  */
 	.type	stub_check_hot, @function
 	.p2align 4
@@ -355,9 +358,13 @@ stub_check_hot:
 	mov	%r11d, %ecx
 	shr	$16, %ecx
 	lea	stub_hot_next(%rip), %rax
-	mov	(%rax, %rcx, 8), %rax
+	mov	(%rax, %rcx, 8), %rdx
+	test	%rdx, %rdx
+	je	1f
+	add	%rdx, %rax
 	lea	stub_hot_slow(%rip), %rdx
-	cmp	%rax, (%rdx, %rcx, 8)
+	add	(%rdx, %rcx, 8), %rdx
+	cmp	%rax, %rdx
 	je	1f
 	mov	%rax, %r11
 	pop	%rdx
@@ -438,7 +445,7 @@ stub_slow:
 #define HOOK_body(id) .set hook_index, hook_index + 1
 #define HOOK_stub(id) STUB id; .set hook_index, hook_index + 1
 #define HOOK_hot(id) HOT id; .set hook_index, hook_index + 1
-#define HOOK_lock(id) HOOK_hot(id)
+#define HOOK_lock(id) HOT id lock_##id; .set hook_index, hook_index + 1
 #include "hooks.def"
 
 /* Condition variables before 2.3.2 were others. */

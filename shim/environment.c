@@ -14,28 +14,45 @@
 
 #define PRELOAD "LD_PRELOAD="
 #define OPTIONS "SPORK_OPTIONS="
+#define NAME "libspork.so"
+#define NAME_SIZE (sizeof(NAME) - 1)
 
 /* More variables than this, and the environment is passed on as it is: stacks are finite. */
 #define VARIABLES_MAX 8192
 #define STACK_SPARE ((size_t)8 << 10)
 
-static char shim[1024]; /* the element of LD_PRELOAD that is this shim */
-static char preload[sizeof(PRELOAD) + sizeof(shim)] =
-	PRELOAD; /* ready to be an environment string */
-static char options[4096] = OPTIONS;
+/* The element of LD_PRELOAD that is this shim is longer than that in no usual place. */
+#define ELEMENT_SHORT 256
+#define ELEMENT_LONG 1024
 
-static size_t element_size(const char *element)
+/* Ready to be environment strings; NULL and empty: the shim is not to be passed on, or there are no options. */
+static char *preload START_STATE;
+static char preload_short[sizeof(PRELOAD) + ELEMENT_SHORT] START_STATE;
+static char preload_long[sizeof(PRELOAD) + ELEMENT_LONG];
+static char options[4096];
+
+/* That element; once it is known. */
+static const char *shim(void)
 {
-	return strcspn(element, ": ");
+	return preload + sizeof(PRELOAD) - 1;
+}
+
+static START_TEXT size_t element_size(const char *element)
+{
+	size_t size = 0;
+
+	while (element[size] && element[size] != ':' && element[size] != ' ')
+		size++;
+	return size;
 }
 
 /* The element of a LD_PRELOAD list that names the shim, or NULL. */
 static const char *shim_element(const char *list)
 {
-	size_t size = strlen(shim);
+	size_t size = strlen(shim());
 
 	while (size && list && *list) {
-		if (element_size(list) == size && !memcmp(list, shim, size))
+		if (element_size(list) == size && !memcmp(list, shim(), size))
 			return list;
 		list += element_size(list);
 		list += strspn(list, ": ");
@@ -44,14 +61,16 @@ static const char *shim_element(const char *list)
 }
 
 /* The element that the user wrote, whatever path ld.so made of it. */
-static void shim_find(const char *list)
+static START_TEXT void shim_find(const char *list)
 {
 	while (list && *list) {
 		size_t size = element_size(list);
 
-		if (size >= 11 && size < sizeof(shim) &&
-		    !memcmp(list + size - 11, "libspork.so", 11)) {
-			memcpy(shim, list, size);
+		if (size >= NAME_SIZE && size <= ELEMENT_LONG &&
+		    !memcmp(list + size - NAME_SIZE, START_STRING(NAME), NAME_SIZE)) {
+			preload = size <= ELEMENT_SHORT ? preload_short : preload_long;
+			memcpy(preload, START_STRING(PRELOAD), sizeof(PRELOAD) - 1);
+			memcpy(preload + sizeof(PRELOAD) - 1, list, size);
 			return;
 		}
 		list += size;
@@ -85,24 +104,25 @@ static void shim_remove(char *list)
 		variable_remove(PRELOAD);
 }
 
-void environment_init(void)
+START_TEXT void environment_init(bool follow)
 {
-	const char *list = config_variable(environ, "LD_PRELOAD");
-	const char *given = config_variable(environ, "SPORK_OPTIONS");
+	const char *list = config_variable(environ, START_STRING("LD_PRELOAD"));
+	const char *given = config_variable(environ, START_STRING("SPORK_OPTIONS"));
 
+	/* The other elements are the program's to drop. */
 	shim_find(list);
-	if (!shim[0])
+	if (!preload)
 		return;
-	if (!config.follow) {
+	if (!follow) {
 		shim_remove((char *)list);
 		variable_remove(OPTIONS);
-		shim[0] = 0;
+		preload = NULL;
 		return;
 	}
-	/* The other elements were the program's to drop. */
-	strcat(preload, shim);
-	if (given && strlen(given) < sizeof(options) - sizeof(OPTIONS))
+	if (given && *given && strlen(given) < sizeof(options) - sizeof(OPTIONS)) {
+		strcpy(options, OPTIONS);
 		strcat(options, given);
+	}
 }
 
 /* Is there so much left of the calling thread's stack, and some to spare? The main thread's grows. */
@@ -123,12 +143,12 @@ size_t environment_room(char *const *environment)
 	const char *list = config_variable(environment, "LD_PRELOAD");
 	size_t count = 0, room;
 
-	if (!shim[0] || shim_element(list))
+	if (!preload || shim_element(list))
 		return 0;
 	while (environment && environment[count])
 		if (++count > VARIABLES_MAX)
 			return 0;
-	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim) + 1 +
+	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim()) + 1 +
 	       (list ? strlen(list) : 0) + 1;
 	return stack_has(room) ? room : 0;
 }
@@ -144,14 +164,14 @@ char *const *environment_keep(char *const *environment, void *room)
 		if (**environment != PRELOAD[0] ||
 		    strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
 			kept[count++] = *environment;
-	if (!has_options && options[sizeof(OPTIONS) - 1])
+	if (!has_options && options[0])
 		kept[count++] = options;
 	kept[count] = preload;
 	if (list) {
 		char *joined = (char *)(kept + count + 2);
 
 		strcpy(joined, PRELOAD);
-		strcat(joined, shim);
+		strcat(joined, shim());
 		strcat(joined, ":");
 		strcat(joined, list);
 		kept[count] = joined;

@@ -7,8 +7,10 @@
 
 #include <stddef.h>
 
-/* Remembers what the shim was loaded with; with follow=0 takes it out of environ. Once, single-threaded. */
-void environment_init(void);
+#include <stdbool.h>
+
+/* Remembers what the shim was loaded with, or takes it out of environ. Once, single-threaded. */
+void environment_init(bool follow);
 
 /* Room that environment_keep() may need on the caller's stack, in bytes; zero: nothing to add. */
 size_t environment_room(char *const *environment);

@@ -54,7 +54,7 @@ static int exec_run(const struct exec_call *call)
 	char *const *envp;
 	int result;
 
-	hook_init();
+	hook_start();
 	if (thread_words.window)
 		hook_in_window(call->hook, NULL, call->caller);
 	window = thread_window_open();

@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) void hidden_leave(const struct hidd
 	hidden_attend(&hidden_call, hidden_caller, arguments)
 
 /* For hooks that are not of kind `lock`, and run with locks=off as well. */
-#define HIDDEN_BODY(id, ...) HIDDEN_SCOPE(id, config.locks, ##__VA_ARGS__)
+#define HIDDEN_BODY(id, ...) HIDDEN_SCOPE(id, hook_ready() && config.locks, ##__VA_ARGS__)
 
 /* The program calls exit() without a hook, by returning from main(). */
 void hidden_exit(uintptr_t where, uintptr_t stack, int status);

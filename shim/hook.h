@@ -43,7 +43,30 @@ static inline __attribute__((always_inline)) void hook_enter(enum hook hook,
 		hook_in_window(hook, arguments, HOOK_CALLER);
 }
 
-/* Sets the shim up: once, from its constructor or from the first hook that needs more than its real call. */
-void hook_init(void);
+/*
+ * A process that calls nothing of interest pays for nothing: the constructor reads the options, and only the first
+ * hook that needs more than its real call sets the rest up. Before that no lock is tracked and no record made.
+ */
+enum hook_state { HOOK_NEW, HOOK_SETTING_UP, HOOK_READY };
+extern uint32_t hook_state __attribute__((visibility("hidden")));
+
+static inline bool hook_ready(void)
+{
+	return __builtin_expect(__atomic_load_n(&hook_state, __ATOMIC_ACQUIRE) == HOOK_READY, 1);
+}
+
+/* The first step alone: what the program was started with. Once, while the process has one thread. */
+void hook_start(void);
+void hook_set_up(void);
+
+/* For bodies of hooks: sets the shim up unless it is. May run anywhere but in a window; errno is kept. */
+static inline void hook_init(void)
+{
+	if (!hook_ready())
+		hook_set_up();
+}
+
+/* The same for a row of kind stub, hot or lock that is called before: some can do without. */
+void hook_first(enum hook hook);
 
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sets the shim up, once: from its constructor, or from the first hook that needs more than its real call,
- * when another library's constructor came first. Either way the process has one thread. Its destructor runs
- * in exit().
+ * Sets the shim up, in two steps. The constructor, or a hook that another library's constructor calls before it,
+ * reads what the program was started with: a program may change its environment later, and a box that the options
+ * name tells of every process. The rest waits for the first hook that needs it, which comes before the process has
+ * a second thread; one of a thread that was made behind the shim's back waits until it is done. The destructor
+ * runs in exit().
  */
 #include "atfork.h"
 #include "config.h"
@@ -11,6 +13,7 @@
 #include "hook.h"
 #include "lock.h"
 #include "profile.h"
+#include "real.h"
 #include "record.h"
 #include "seccomp.h"
 #include "suppress.h"
@@ -20,37 +23,128 @@
 
 #include "poison.h"
 
-static enum { INIT_NEW, INIT_RUNNING, INIT_DONE } state;
+uint32_t hook_state START_STATE = HOOK_NEW;
+static uintptr_t setting_up; /* the thread that does, by its thread pointer */
 
-void hook_init(void)
+static bool started START_STATE, given START_STATE;
+
+/* Long enough for any set-up; a child that was forked in the middle of one waits in vain. */
+#define WAIT_YIELDS 10000
+
+/* What the options name, or what comes before the first hook would be missing, and said too late what is wrong. */
+static void start_with_options(void)
 {
-	int error;
-
-	if (LIKELY(state != INIT_NEW))
-		return;
-	state = INIT_RUNNING;
-	error = errno;
 	config_init();
+	if (record_is_named() || profile_is_named())
+		record_init();
+	suppress_init();
+	profile_init();
+}
+
+START_TEXT void hook_start(void)
+{
+	const char *options;
+
+	if (started)
+		return;
+	started = true;
+	options = config_variable(environ, START_STRING("SPORK_OPTIONS"));
+	if (options)
+		start_with_options();
+	environment_init(!options || config.follow);
+	given = options;
+}
+
+static void set_up(void)
+{
+	hook_start();
+	if (!given)
+		config_default();
+	string_init();
 	thread_init();
 	seccomp_init();
 	record_init();
-	suppress_init();
-	profile_init();
 	unwind_init();
-	environment_init();
 	atfork_init();
 	lock_init();
 	exposed_init();
-	state = INIT_DONE;
+	real_hot_begin();
+	thread_self();
+}
+
+void hook_set_up(void)
+{
+	uintptr_t self = sys_thread_pointer();
+	uint32_t fresh = HOOK_NEW;
+	sys_sigset mask;
+	int error, i;
+
+	if (hook_state != HOOK_NEW) {
+		for (i = 0; i < WAIT_YIELDS && !hook_ready() && setting_up != self; i++)
+			SYS(sched_yield);
+		return;
+	}
+	error = errno;
+	/* A handler that ran meanwhile would go without. */
+	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	if (__atomic_compare_exchange_n(&hook_state, &fresh, HOOK_SETTING_UP, false,
+					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		setting_up = self;
+		set_up();
+		__atomic_store_n(&hook_state, HOOK_READY, __ATOMIC_RELEASE);
+	}
+	sys_sigmask(mask);
 	errno = error;
 }
 
-__attribute__((constructor)) static void init(void)
+/*
+ * Outside windows a stub or a hot row only calls libc's function, but for what may be missing later: room for the
+ * box, or the program's name in /proc. A body tracks a lock, but those that every program comes through at its start
+ * and end are of interest only where threads or children are, and then all is set up.
+ */
+static bool does_without(enum hook hook)
 {
-	hook_init();
+	switch (hook) {
+	case HOOK_exit:
+	case HOOK___cxa_atexit:
+	case HOOK_setlocale:
+	case HOOK_bindtextdomain:
+	case HOOK_dlopen:
+		return true;
+	case HOOK_chroot:
+	case HOOK_setrlimit:
+	case HOOK_setrlimit64:
+	case HOOK_prlimit:
+	case HOOK_prlimit64:
+		return false;
+	default:
+		return !real_has_body(hook);
+	}
 }
 
-__attribute__((destructor)) static void end(void)
+void hook_first(enum hook hook)
 {
-	profile_save();
+	if (!does_without(hook))
+		hook_set_up();
+}
+
+static START_TEXT void init(void)
+{
+	int error = errno;
+
+	hook_start();
+	errno = error;
+}
+
+/*
+ * What `constructor` makes, with the alignment of a page: it comes first of what is written to in the file, and with
+ * .dynamic, .got, START_STATE and CHILD_STATE fits into one.
+ */
+static void (*constructor[])(void)
+	__attribute__((section(".init_array"), used, aligned(4096))) = { init };
+
+__attribute__((destructor)) static START_TEXT void end(void)
+{
+	if (given && profile_is_named())
+		profile_save();
 }

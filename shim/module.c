@@ -32,7 +32,7 @@ static uint32_t generation;
 static uint32_t program;
 static uintptr_t shim_start, shim_end;
 
-static bool range_of(uintptr_t address, struct dl_find_object *found)
+static START_TEXT bool range_of(uintptr_t address, struct dl_find_object *found)
 {
 	return _dl_find_object && !_dl_find_object((void *)address, found);
 }
@@ -51,7 +51,7 @@ bool module_is_shim(uintptr_t address)
 	return address >= shim_start && address < shim_end;
 }
 
-const struct link_map *module_after_shim(void)
+START_TEXT const struct link_map *module_after_shim(void)
 {
 	struct dl_find_object found;
 

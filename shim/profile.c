@@ -42,7 +42,7 @@ enum profile_state {
 	PROFILE_UNWRITTEN,
 };
 
-static const char *const problems[] = {
+static const char problems[][48] = {
 	[PROFILE_CLOSED] = "cannot be opened",
 	[PROFILE_FAILED] = "cannot be opened",
 	[PROFILE_SPECIAL] = "is not a regular file",
@@ -311,10 +311,15 @@ static bool is_others(enum profile_state state)
 	return !folder.st_nlink || folder.st_uid != (uid_t)SYS(geteuid);
 }
 
+START_TEXT bool profile_is_named(void)
+{
+	return strcmp(config.profile, "none");
+}
+
 /* A relative one would mean another file to each program that is executed elsewhere. */
 static bool path_find(void)
 {
-	if (!strcmp(config.profile, "none"))
+	if (!profile_is_named())
 		return false;
 	if (config.profile[0] != '/') {
 		report_problem("profile", config.profile, "is not an absolute path",
@@ -354,10 +359,11 @@ void profile_init(void)
 	enum profile_state state;
 	bool foreign;
 
+	if (!path_find())
+		return;
 	started = sys_pid();
 	/* One process of a session reads it, for all. */
-	if (!path_find() ||
-	    !__atomic_compare_exchange_n(&record_header()->profile, &fresh, PROFILE_USED, false,
+	if (!__atomic_compare_exchange_n(&record_header()->profile, &fresh, PROFILE_USED, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
 	state = load(&foreign);

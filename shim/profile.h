@@ -5,6 +5,11 @@
 #ifndef SPORK_PROFILE_H
 #define SPORK_PROFILE_H
 
+#include <stdbool.h>
+
+/* Do the options name a file? */
+bool profile_is_named(void);
+
 /* Adds what the file that the options name knows to the box's sites. Once, after record_init(). */
 void profile_init(void);
 

@@ -12,6 +12,7 @@
 
 #include <link.h>
 
+#include "hook.h"
 #include "module.h"
 #include "record.h"
 #include "sys.h"
@@ -29,27 +30,28 @@ static const struct {
 
 _Static_assert(HOOK_COUNT <= BOX_HOOKS, "box_header.wanted");
 
-/* The bodies of lock.c and hidden.c, which are called as what they stand for. */
+/* The rows of kind `hot` and `lock`, in their order. */
+enum hot {
 #define HOOK(kind, id, symbol, version, trait) HOOK_##kind(id)
-#define HOOK_hot(id)
 #define HOOK_entry(id)
 #define HOOK_body(id)
 #define HOOK_stub(id)
-#define HOOK_lock(id) extern char lock_##id[];
-#include "hooks.def"
-
-/* The hot ones, in their order, and the body that stands before the next definition. */
-static struct {
-	uint32_t hook;
-	void *body;
-} hot_rows[] = {
-#undef HOOK_hot
-#undef HOOK_lock
-#define HOOK_hot(id) { HOOK_##id, NULL },
-#define HOOK_lock(id) { HOOK_##id, lock_##id },
+#define HOOK_hot(id) HOT_##id,
+#define HOOK_lock(id) HOT_##id,
 #include "hooks.def"
 #undef HOOK
+	HOT_COUNT
 };
+
+intptr_t stub_hot_next[HOT_COUNT];
+
+/* entry_ARCH.S makes it: what stands before the next definition is a body in lock.c or hidden.c, or nothing. */
+extern const struct {
+	int32_t body; /* from here */
+	uint32_t hook;
+} stub_hot_rows[HOT_COUNT] __attribute__((visibility("hidden")));
+
+static bool bodies_off;
 
 #include "poison.h"
 
@@ -64,19 +66,18 @@ struct object {
 };
 
 /* ld.so relocates these addresses in place, but not in the vDSO, which is read-only. */
-static const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) * dynamic)
+static START_TEXT const void *dynamic_address(const struct link_map *map, const ElfW(Dyn) * dynamic)
 {
 	uintptr_t address = dynamic->d_un.d_ptr;
 
 	return (const void *)(address < map->l_addr ? address + map->l_addr : address);
 }
 
-static void object_read(const struct link_map *map, struct object *object)
+static START_TEXT void object_read(const struct link_map *map, struct object *object)
 {
 	const ElfW(Dyn) * dynamic;
 
-	memset(object, 0, sizeof(*object));
-	object->bias = map->l_addr;
+	*object = (struct object){ .bias = map->l_addr };
 	for (dynamic = map->l_ld; dynamic->d_tag != DT_NULL; dynamic++) {
 		const void *address = dynamic_address(map, dynamic);
 
@@ -96,7 +97,8 @@ static void object_read(const struct link_map *map, struct object *object)
 }
 
 /* Is `index` of the object's version table the version of this name? */
-static bool version_named(const struct object *object, ElfW(Half) index, const char *version)
+static START_TEXT bool version_named(const struct object *object, ElfW(Half) index,
+				     const char *version)
 {
 	const ElfW(Verdef) *definition = object->definitions;
 
@@ -114,8 +116,8 @@ static bool version_named(const struct object *object, ElfW(Half) index, const c
 }
 
 /* As ld.so matches: the version asked for, or, where none is, the default one. */
-static bool symbol_matches(const struct object *object, uint32_t index, const char *name,
-			   const char *version)
+static START_TEXT bool symbol_matches(const struct object *object, uint32_t index, const char *name,
+				      const char *version)
 {
 	const ElfW(Sym) *symbol = &object->symbols[index];
 	ElfW(Half) versym = object->versions ? object->versions[index] : 1;
@@ -128,7 +130,7 @@ static bool symbol_matches(const struct object *object, uint32_t index, const ch
 	return version[0] ? version_named(object, versym & 0x7fff, version) : !(versym & 0x8000);
 }
 
-static uint32_t gnu_hash_of(const char *name)
+static START_TEXT uint32_t gnu_hash_of(const char *name)
 {
 	uint32_t hash = 5381;
 
@@ -138,7 +140,8 @@ static uint32_t gnu_hash_of(const char *name)
 }
 
 /* Index of the symbol, or 0. */
-static uint32_t gnu_lookup(const struct object *object, const char *name, const char *version)
+static START_TEXT uint32_t gnu_lookup(const struct object *object, const char *name,
+				      const char *version)
 {
 	uint32_t hash = gnu_hash_of(name);
 	const uint32_t *header = object->gnu_hash; /* buckets, first symbol, bloom words, shift */
@@ -172,7 +175,8 @@ static uint32_t plain_lookup(const struct object *object, const char *name, cons
 	return 0;
 }
 
-static void *object_lookup(const struct object *object, const char *name, const char *version)
+static START_TEXT void *object_lookup(const struct object *object, const char *name,
+				      const char *version)
 {
 	const ElfW(Sym) * symbol;
 	uint32_t index = 0;
@@ -194,7 +198,7 @@ static void *object_lookup(const struct object *object, const char *name, const 
 }
 
 /* The definition after the shim's, or NULL. */
-static void *next_lookup(const char *name, const char *version)
+static START_TEXT void *next_lookup(const char *name, const char *version)
 {
 	const struct link_map *map;
 	struct object object;
@@ -207,57 +211,103 @@ static void *next_lookup(const char *name, const char *version)
 	return found;
 }
 
-const void *real_data(const char *symbol)
+START_TEXT const void *real_address(const char *symbol)
 {
-	return next_lookup(symbol, "");
+	return next_lookup(symbol, START_STRING(""));
 }
 
-/* Index of a function's hot row, or COUNT(hot_rows). */
-static size_t hot_row(enum hook hook)
+/* The row of `hook`, or HOT_COUNT. */
+static enum hot hot_row(enum hook hook)
 {
-	size_t low = 0, high = COUNT(hot_rows);
+	unsigned low = 0, high = HOT_COUNT;
 
 	while (low < high) {
-		size_t middle = (low + high) / 2;
+		unsigned middle = (low + high) / 2;
 
-		if (hot_rows[middle].hook < hook)
+		if (stub_hot_rows[middle].hook < hook)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < COUNT(hot_rows) && hot_rows[low].hook == hook ? low : COUNT(hot_rows);
+	return low < HOT_COUNT && stub_hot_rows[low].hook == hook ? (enum hot)low : HOT_COUNT;
 }
 
-void *real_find(enum hook hook)
+static void *hot_body(enum hot row)
+{
+	const int32_t *body = &stub_hot_rows[row].body;
+
+	return *body && !bodies_off ? (char *)body + *body : NULL;
+}
+
+bool real_has_body(enum hook hook)
+{
+	enum hot row = hot_row(hook);
+
+	return row < HOT_COUNT && stub_hot_rows[row].body;
+}
+
+/* A store of the same would make the kernel copy the page for a forked child. */
+static void hot_set(enum hot row, const void *target)
+{
+	intptr_t distance = (intptr_t)target - (intptr_t)stub_hot_next;
+
+	if (__atomic_load_n(&stub_hot_next[row], __ATOMIC_RELAXED) != distance)
+		__atomic_store_n(&stub_hot_next[row], distance, __ATOMIC_RELEASE);
+}
+
+void real_hot_begin(void)
+{
+	unsigned row;
+
+	if (stub_hot_next[0])
+		return;
+	for (row = 0; row < HOT_COUNT; row++)
+		hot_set((enum hot)row, (const char *)stub_hot_slow + stub_hot_slow[row]);
+	__atomic_store_n(&stub_hot, stub_hot_next, __ATOMIC_RELEASE);
+}
+
+/*
+ * What a call of the row goes to once `function` is known. Before the shim is set up a body is passed by, and the
+ * row looked at again at its next call.
+ */
+static void *hot_publish(enum hot row, void *function)
+{
+	void *body = hot_body(row);
+
+	if (body && !hook_ready())
+		return function;
+	real_hot_begin();
+	hot_set(row, body ? body : function);
+	return body ? body : function;
+}
+
+START_TEXT void *real_find(enum hook hook)
 {
 	void *function = next_lookup(rows[hook].symbol, rows[hook].version);
-	size_t i = hot_row(hook);
 
 	__atomic_store_n(&real_table[hook], function, __ATOMIC_RELAXED);
-	if (function && i < COUNT(hot_rows))
-		__atomic_store_n(&stub_hot_next[i], hot_rows[i].body ? hot_rows[i].body : function,
-				 __ATOMIC_RELEASE);
-	__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64, __ATOMIC_RELAXED);
+	if (hook_ready())
+		__atomic_or_fetch(&record_header()->wanted[hook / 64], 1ULL << hook % 64,
+				  __ATOMIC_RELAXED);
 	return function;
 }
 
 void *real_target(enum hook hook)
 {
 	void *function = real_get(hook);
-	size_t i = hot_row(hook);
+	enum hot row = hot_row(hook);
 
-	return function && i < COUNT(hot_rows) && hot_rows[i].body ? hot_rows[i].body : function;
+	return function && row < HOT_COUNT ? hot_publish(row, function) : function;
 }
 
 void real_without_bodies(void)
 {
-	unsigned i;
+	unsigned row;
 
-	for (i = 0; i < COUNT(hot_rows); i++) {
-		if (hot_rows[i].body && real_table[hot_rows[i].hook])
-			stub_hot_next[i] = real_table[hot_rows[i].hook];
-		hot_rows[i].body = NULL;
-	}
+	for (row = 0; row < HOT_COUNT; row++)
+		if (hot_body((enum hot)row) && real_table[stub_hot_rows[row].hook])
+			hot_set((enum hot)row, real_table[stub_hot_rows[row].hook]);
+	bodies_off = true;
 }
 
 const char *real_name(enum hook hook)
@@ -278,6 +328,6 @@ void real_find_wanted(void)
 		found[i] |= wanted;
 		for (hook = i * 64; wanted; hook++, wanted >>= 1)
 			if (wanted & 1 && hook < HOOK_COUNT)
-				real_get((enum hook)hook);
+				real_target((enum hook)hook);
 	}
 }

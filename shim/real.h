@@ -6,6 +6,8 @@
 #define SPORK_REAL_H
 
 #include <features.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 enum hook {
 #define HOOK(kind, id, symbol, version, trait) HOOK_##id,
@@ -17,12 +19,16 @@ enum hook {
 extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
 
 /*
- * Where the hot rows of hooks.def jump: `stub_hot` is the table in force, of the next definitions or, while
- * a window is open, of the ways into stub_check. Switched by thread_window() alone.
+ * Where the hot rows of hooks.def jump: `stub_hot` is the table in force, of the next definitions or, while a window
+ * is open and before real_hot_begin(), of the ways into stub_check. Both hold distances from their own start.
+ * Switched by thread_window() from then on.
  */
-extern void *stub_hot_next[] __attribute__((visibility("hidden")));
-extern void *stub_hot_slow[] __attribute__((visibility("hidden")));
-extern void **stub_hot __attribute__((visibility("hidden")));
+extern intptr_t stub_hot_next[] __attribute__((visibility("hidden")));
+extern const intptr_t stub_hot_slow[] __attribute__((visibility("hidden")));
+extern const intptr_t *stub_hot __attribute__((visibility("hidden")));
+
+/* Puts the table of next definitions into force. More than once does nothing; while the process has one thread. */
+void real_hot_begin(void);
 
 /* Looks the next definition of a function up, and keeps it; NULL where libc has none. May run anywhere. */
 void *real_find(enum hook hook);
@@ -30,14 +36,17 @@ void *real_find(enum hook hook);
 /* What a call of the program's goes on to: the body of a row of kind `lock`, or the next definition, or NULL. */
 void *real_target(enum hook hook);
 
+/* Is it a row of kind `lock`? */
+bool real_has_body(enum hook hook);
+
 /* The rows of kind `lock` jump to the next definition from now on. While the process has one thread. */
 void real_without_bodies(void);
 
 /* The symbol of a row. */
 const char *real_name(enum hook hook);
 
-/* The address of a variable of libc; NULL: there is none of that name. May run anywhere. */
-const void *real_data(const char *symbol);
+/* The address of a variable or function of libc; NULL: there is none of that name. May run anywhere. */
+const void *real_address(const char *symbol);
 
 /*
  * Looks up what forked children had to, whose findings die with them: so that the next one need not.

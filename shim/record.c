@@ -19,14 +19,14 @@
 
 #include "poison.h"
 
-static struct {
+static const struct {
 	uint32_t stride, capacity;
 } layout[BOX_TABLE_COUNT] = {
 	[BOX_TABLE_PROCESS] = { sizeof(struct box_process), BOX_CAPACITY_PROCESS },
 	[BOX_TABLE_MODULE] = { sizeof(struct box_module), BOX_CAPACITY_MODULE },
 	[BOX_TABLE_SITE] = { sizeof(struct box_site), BOX_CAPACITY_SITE },
 	[BOX_TABLE_VIOLATION] = { sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
-	[BOX_TABLE_EVENT] = { sizeof(struct box_event), 0 }, /* see layout_header() */
+	[BOX_TABLE_EVENT] = { sizeof(struct box_event), 0 }, /* see room_for_events */
 	[BOX_TABLE_GATE] = { sizeof(struct box_gate), BOX_CAPACITY_GATE },
 };
 
@@ -40,32 +40,44 @@ struct box_header *record_header(void)
 }
 
 /* Where each table starts. What the header says of it is for readers: another process may change it. */
-static uint64_t offsets[BOX_TABLE_COUNT];
+static uint64_t offsets[BOX_TABLE_COUNT] START_STATE;
 
-/* What the header of a box is that has room for so many events. From then on tables are taken to lie there. */
-static void layout_header(struct box_header *header, uint32_t events)
+static uint32_t room_for_events START_STATE;
+static uint64_t box_size START_STATE;
+
+static uint32_t capacity(int table)
+{
+	return table == BOX_TABLE_EVENT ? room_for_events : layout[table].capacity;
+}
+
+/* What a box is that has room for so many events. From then on tables are taken to lie there. */
+static void lay_out(uint32_t events)
 {
 	uint64_t offset = BOX_TABLES_OFFSET;
 	int i;
 
-	layout[BOX_TABLE_EVENT].capacity = events;
-	memset(header, 0, sizeof(*header));
+	room_for_events = events;
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
 		offsets[i] = offset;
-		header->table[i].offset = offset;
-		header->table[i].stride = layout[i].stride;
-		header->table[i].capacity = layout[i].capacity;
-		offset += ((uint64_t)layout[i].stride * layout[i].capacity + 4095) & ~4095ULL;
+		offset += ((uint64_t)layout[i].stride * capacity(i) + 4095) & ~4095ULL;
 	}
-	header->version = SPORK_BOX_VERSION;
-	header->header_size = BOX_HEADER_SIZE;
-	header->size = offset;
+	box_size = offset;
 }
 
+/* Makes a box of fresh memory. */
 static void stamp(struct box_header *header)
 {
 	struct timespec now;
+	int i;
 
+	for (i = 0; i < BOX_TABLE_COUNT; i++) {
+		header->table[i].offset = offsets[i];
+		header->table[i].stride = layout[i].stride;
+		header->table[i].capacity = capacity(i);
+	}
+	header->version = SPORK_BOX_VERSION;
+	header->header_size = BOX_HEADER_SIZE;
+	header->size = box_size;
 	clock_gettime(CLOCK_REALTIME, &now);
 	header->created_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	header->created_mono_ns = sys_now();
@@ -73,16 +85,16 @@ static void stamp(struct box_header *header)
 	__atomic_store_n(&header->magic, SPORK_BOX_MAGIC, __ATOMIC_RELEASE);
 }
 
-static struct box_header *map(int fd, uint64_t size)
+static struct box_header *map(int fd)
 {
 	int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	long at = SYS(mmap, NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+	long at = SYS(mmap, NULL, box_size, PROT_READ | PROT_WRITE, flags, fd, 0);
 
 	return at < 0 && at > -4096 ? NULL : (struct box_header *)at;
 }
 
 /* An existing box is used only if it is ours in every respect; how many events it has room for is its own affair. */
-static struct box_header *attach(int fd, struct box_header *wanted, const char **problem)
+static struct box_header *attach(int fd, const char **problem)
 {
 	uint64_t at = offsetof(struct box_header, table[BOX_TABLE_EVENT].capacity);
 	struct box_header *header;
@@ -91,10 +103,10 @@ static struct box_header *attach(int fd, struct box_header *wanted, const char *
 
 	if (SYS(pread64, fd, &events, sizeof(events), at) == sizeof(events) &&
 	    events <= BOX_CAPACITY_EVENT_MOST)
-		layout_header(wanted, events);
+		lay_out(events);
 	*problem = "is not a box of this version of spork";
-	if (fstat(fd, &status) || !S_ISREG(status.st_mode) ||
-	    (uint64_t)status.st_size != wanted->size)
+	if (!sys_stat(fd, "", AT_EMPTY_PATH, &status) || !S_ISREG(status.st_mode) ||
+	    (uint64_t)status.st_size != box_size)
 		return NULL;
 	if (status.st_uid != (uid_t)SYS(geteuid)) {
 		*problem = "belongs to another user";
@@ -104,35 +116,34 @@ static struct box_header *attach(int fd, struct box_header *wanted, const char *
 		*problem = "can be written by others";
 		return NULL;
 	}
-	header = map(fd, wanted->size);
+	header = map(fd);
 	if (!header) {
 		*problem = "cannot be mapped";
 		return NULL;
 	}
-	if (header->magic != SPORK_BOX_MAGIC || header->version != wanted->version ||
-	    header->header_size != wanted->header_size || header->size != wanted->size) {
-		SYS(munmap, header, wanted->size);
+	if (header->magic != SPORK_BOX_MAGIC || header->version != SPORK_BOX_VERSION ||
+	    header->header_size != BOX_HEADER_SIZE || header->size != box_size) {
+		SYS(munmap, header, box_size);
 		return NULL;
 	}
 	*problem = NULL;
 	return header;
 }
 
-static struct box_header *create(int fd, const struct box_header *wanted, const char **problem)
+static struct box_header *create(int fd, const char **problem)
 {
 	struct box_header *header;
 
 	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
-	if (SYS(fallocate, fd, 0, 0, wanted->size)) {
+	if (SYS(fallocate, fd, 0, 0, box_size)) {
 		*problem = "has no room on its disk";
 		return NULL;
 	}
-	header = map(fd, wanted->size);
+	header = map(fd);
 	if (!header) {
 		*problem = "cannot be mapped";
 		return NULL;
 	}
-	memcpy(header, wanted, sizeof(*header));
 	stamp(header);
 	return header;
 }
@@ -141,22 +152,31 @@ static struct box_header *create(int fd, const struct box_header *wanted, const 
  * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
  * that is followed.
  */
-static struct box_header *open_path(const char *path, struct box_header *wanted)
+#define OPEN_TRIES 3
+
+static struct box_header *open_path(const char *path)
 {
 	const char *problem = "cannot be opened or created";
 	struct box_header *header = NULL;
-	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0;
-	long fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-		      0600);
+	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0, tries = 0;
+	bool made = false;
+	long fd;
 
-	if (fd >= 0) {
-		header = create((int)fd, wanted, &problem);
+	/* Most find one, and to ask for a new one first costs more; of two that ask at once one finds the other's. */
+	do {
+		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | nofollow, 0);
+		if (fd != -ENOENT)
+			break;
+		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			 0600);
+		made = fd >= 0;
+	} while (fd == -EEXIST && tries++ < OPEN_TRIES);
+	if (made) {
+		header = create((int)fd, &problem);
 		if (!header)
 			SYS(unlinkat, AT_FDCWD, path, 0);
-	} else {
-		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | nofollow, 0);
-		if (fd >= 0)
-			header = attach((int)fd, wanted, &problem);
+	} else if (fd >= 0) {
+		header = attach((int)fd, &problem);
 	}
 	if (fd >= 0)
 		SYS(close, fd);
@@ -168,7 +188,7 @@ static struct box_header *open_path(const char *path, struct box_header *wanted)
 	return header;
 }
 
-static struct box_header *open_memory(const struct box_header *wanted)
+static struct box_header *open_memory(void)
 {
 	struct box_header *header = NULL;
 	struct rlimit limit;
@@ -176,19 +196,17 @@ static struct box_header *open_memory(const struct box_header *wanted)
 
 	/* A seccomp filter may end the process for it, and growing it past RLIMIT_FSIZE raises SIGXFSZ. */
 	if (SYS(prctl, PR_GET_SECCOMP) <= 0 && !getrlimit(RLIMIT_FSIZE, &limit) &&
-	    limit.rlim_cur >= wanted->size)
+	    limit.rlim_cur >= box_size)
 		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);
 	if (fd >= 0) {
-		if (!SYS(ftruncate, fd, wanted->size))
-			header = map((int)fd, wanted->size);
+		if (!SYS(ftruncate, fd, box_size))
+			header = map((int)fd);
 		SYS(close, fd);
 	}
 	if (!header)
-		header = map(-1, wanted->size);
-	if (header) {
-		memcpy(header, wanted, sizeof(*header));
+		header = map(-1);
+	if (header)
 		stamp(header);
-	}
 	return header;
 }
 
@@ -198,7 +216,7 @@ static void *reserve(enum spork_table table, uint32_t *index)
 	uint32_t *count = &box->table[table].used;
 	uint32_t at = __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 
-	if (box == &early || at >= layout[table].capacity) {
+	if (box == &early || at >= capacity((int)table)) {
 		if (at > UINT32_MAX / 2) /* it must not wrap */
 			__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
 		return NULL;
@@ -209,7 +227,7 @@ static void *reserve(enum spork_table table, uint32_t *index)
 
 void *record_at(enum spork_table table, uint32_t index)
 {
-	if (box == &early || !index || index > layout[table].capacity)
+	if (box == &early || !index || index > capacity((int)table))
 		return NULL;
 	return (char *)box + offsets[table] + (uint64_t)(index - 1) * layout[table].stride;
 }
@@ -228,7 +246,7 @@ uint32_t record_used(enum spork_table table)
 
 	if (box == &early)
 		return 0;
-	return count < layout[table].capacity ? count : layout[table].capacity;
+	return count < capacity((int)table) ? count : capacity((int)table);
 }
 
 uint32_t record_stride(enum spork_table table)
@@ -345,7 +363,7 @@ static void violation_index(uint64_t hash, uint32_t record)
 }
 
 /* Processes that execute a program have addresses of their own; those that fork share theirs. */
-static uint64_t family;
+static uint64_t family START_STATE;
 
 #define AGAIN_PROBES 8
 
@@ -477,21 +495,26 @@ static void record_process(void)
 		publish(record, &process, sizeof(process));
 }
 
+bool record_is_named(void)
+{
+	return strcmp(config.box, "none") && strcmp(config.box, "memory");
+}
+
 void record_init(void)
 {
-	static struct box_header wanted;
 	struct box_header *header = NULL;
 
-	layout_header(&wanted, config.events);
+	if (box != &early)
+		return;
+	lay_out(config.events);
 	if (!strcmp(config.box, "none"))
-		header = map(-1, wanted.size);
-	else if (strcmp(config.box, "memory"))
-		header = open_path(config.box, &wanted);
+		header = map(-1);
+	else if (record_is_named())
+		header = open_path(config.box);
 	if (!header) {
-		layout_header(&wanted, config.events);
-		header = open_memory(&wanted);
+		lay_out(config.events);
+		header = open_memory();
 	} else if (!header->magic) {
-		memcpy(header, &wanted, sizeof(wanted));
 		stamp(header);
 	}
 	if (header)

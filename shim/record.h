@@ -11,7 +11,10 @@
 
 #include "box.h"
 
-/* Opens or makes the box that the options name, and records this process. Once, single-threaded. */
+/* Do the options name a file? */
+bool record_is_named(void);
+
+/* Opens or makes the box, unless there is one, and records this process. While the process has one thread. */
 void record_init(void);
 
 /* Index of this module in the box plus one, adding it if need be; 0: no room. */

@@ -165,6 +165,7 @@ EXPORT int prctl(int operation, ...)
 	for (i = 1; i < 5; i++)
 		arguments.value[i] = va_arg(rest, long);
 	va_end(rest);
+	hook_init();
 	note(HOOK_prctl, &arguments, SYS_prctl, operation, HOOK_CALLER);
 	return REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
 			   arguments.value[4]);
@@ -196,6 +197,7 @@ EXPORT long syscall(long number, ...)
 		value[i] = va_arg(rest, long);
 	va_end(rest);
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
+	hook_init();
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 	if (UNLIKELY(!result) && makes_process(number, value))

@@ -75,9 +75,10 @@ sighandler_t signal_wrap_begin(struct signal_wrap *wrap, int signal, sighandler_
 			       bool masks)
 {
 	*wrap = (struct signal_wrap){ 0 };
-	hook_init();
+	hook_start();
 	if (LIKELY(!config.strict) || signal < 1 || signal > SIGNALS)
 		return handler;
+	hook_init();
 	wrap->before = entry(signal);
 	/* The program may have the wrapper's address from the kernel. */
 	if (!is_function(handler) || handler == WRAPPER || seccomp_confined() || !is_owner())

@@ -42,7 +42,7 @@ static uint64_t hash_raw(uint32_t call, const struct unwind_frame *frame, unsign
 /* Programs whose vfork() children change what they share, and whose parents count on it: known.def. */
 static bool known_sharer(uintptr_t pc)
 {
-	static const char *const names[] = {
+	static const char names[][16] = {
 #define KNOWN(name, why) name,
 #include "known.def"
 #undef KNOWN

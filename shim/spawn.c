@@ -231,6 +231,7 @@ EXPORT int unshare(int flags)
 {
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_unshare, NULL);
 	result = REAL(unshare)(flags);
 	if (!result && flags & CLONE_NEWPID)
@@ -242,6 +243,7 @@ EXPORT int setns(int fd, int type)
 {
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_setns, NULL);
 	result = REAL(setns)(fd, type);
 	if (!result)

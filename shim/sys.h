@@ -107,6 +107,19 @@ struct spin {
 /* What each forked child looks at, and some of it writes, lies together: one page to copy. */
 #define CHILD_STATE __attribute__((section("child_state")))
 
+/*
+ * What every process runs and writes at its start and end lies together: few pages to map, one to copy. The linker
+ * puts the first before all other code, next to the tables that ld.so reads, and the second where it puts what is
+ * initialised, in the page of the variables that ld.so clears in any case.
+ */
+#define START_TEXT __attribute__((section(".text.startup")))
+#define START_STATE __attribute__((section(".data")))
+#define START_STRING(string)                                                                       \
+	({                                                                                         \
+		static char start_string[] START_STATE = string;                                   \
+		(const char *)start_string;                                                        \
+	})
+
 static inline void spin_reset(struct spin *spin)
 {
 	RESET(spin->taken, 0);
@@ -148,6 +161,9 @@ static inline bool sys_readable(const void *address)
 {
 	return SYS(rt_sigprocmask, -1, address, NULL, 8) == -EINVAL;
 }
+
+/* Finds what string.c leaves to libc; until then it does all itself. */
+void string_init(void);
 
 static inline uint64_t hash_mix(uint64_t hash, uint64_t value)
 {

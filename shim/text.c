@@ -10,23 +10,24 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* Arrays, not pointers: see rows in real.c. */
 struct name {
-	const char *name, *text;
+	char name[24], text[96];
 };
 
-static const char *const call_names[] = {
+static const char call_names[][16] = {
 #define X(id, name) name,
 	SPORK_CALLS(X)
 #undef X
 };
 
-static const char *const tier_names[] = {
+static const char tier_names[][16] = {
 #define X(id, name) name,
 	SPORK_TIERS(X)
 #undef X
 };
 
-static const char *const site_state_names[] = {
+static const char site_state_names[][16] = {
 #define X(id, name) name,
 	SPORK_SITE_STATES(X)
 #undef X
@@ -42,7 +43,7 @@ static const struct name reason_names[] = {
 #define WARNING BOX_SEVERITY_WARNING
 #define ERROR BOX_SEVERITY_ERROR
 static const struct {
-	const char *name, *when;
+	char name[24], when[128];
 	uint32_t severity;
 } violation_names[] = {
 #define VIOLATION(id, name, severity, when) { name, when, severity },
@@ -53,13 +54,13 @@ static const struct {
 #undef WARNING
 #undef ERROR
 
-static const char *const severity_names[] = { "note", "warning", "error" };
-static const char *const severity_titles[] = { "NOTE", "WARNING", "ERROR" };
-static const char *const lock_type_names[] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
+static const char severity_names[][8] = { "note", "warning", "error" };
+static const char severity_titles[][8] = { "NOTE", "WARNING", "ERROR" };
+static const char lock_type_names[][8] = { "none", "mutex", "rwlock", "spin", "sem", "hidden" };
 
-static const char *const phase_names[] = { "none", "prepare", "parent", "child" };
+static const char phase_names[][8] = { "none", "prepare", "parent", "child" };
 
-static const char *const signal_names[] = {
+static const char signal_names[][12] = {
 #define NAMED(name) [name] = #name
 	NAMED(SIGHUP),	  NAMED(SIGINT),  NAMED(SIGQUIT),  NAMED(SIGILL),  NAMED(SIGTRAP),
 	NAMED(SIGABRT),	  NAMED(SIGBUS),  NAMED(SIGFPE),   NAMED(SIGKILL), NAMED(SIGUSR1),
@@ -133,7 +134,7 @@ const char *box_signal_name(uint32_t signal)
 {
 	const char *name = PICK(signal_names, signal, );
 
-	return name && name[0] != '?' ? name : "";
+	return name[0] != '?' ? name : "";
 }
 
 void text_buffer_put(struct text *text, const char *bytes, size_t size)

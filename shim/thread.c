@@ -195,9 +195,9 @@ bool thread_stack(struct thread *self, uintptr_t stack_pointer)
 /* Nothing else is mapped within so much below its end (the kernel's mmap_base()). */
 #define MAIN_STACK_GAP (128UL << 20)
 
-static uintptr_t main_stack_end;
+static uintptr_t main_stack_end START_STATE;
 
-void thread_main_stack(uintptr_t end)
+START_TEXT void thread_main_stack(uintptr_t end)
 {
 	main_stack_end = end;
 }
@@ -244,7 +244,7 @@ static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 void thread_init(void)
 {
 	/* What libc tells debuggers (nptl_db). */
-	const uint32_t *size = real_data("_thread_db_sizeof_pthread");
+	const uint32_t *size = real_address("_thread_db_sizeof_pthread");
 
 	if (size)
 		descriptor_size = *size;
@@ -382,6 +382,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	struct thread *record;
 	int result;
 
+	hook_init();
 	hook_enter(HOOK_pthread_create, NULL);
 	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)

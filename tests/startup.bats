@@ -1,0 +1,41 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What a program pays for the shim at its start, and what is there from the start all the same.
+
+load helper
+
+@test "a program that does nothing of interest has no recorder until it does" {
+	run bounded env LD_PRELOAD="$SHIM" "$VICTIMS/startup"
+	assert_output "boxes 0 1"
+}
+
+@test "a program that does nothing of interest makes no system call for the shim" {
+	needs strace
+	calls() {
+		bounded strace -f -o "$BATS_TEST_TMPDIR/calls" -E "LD_PRELOAD=$1" "$VICTIMS/exit_dynamic"
+		# what ld.so does for a library aside
+		grep -vE '^[0-9]+ +(execve|access|openat|read|pread64|(newf)?stat.*|fstat|close|getcwd|m(un)?map|mprotect|brk)\(' \
+			"$BATS_TEST_TMPDIR/calls" | sed 's/^[0-9]* *//; s/(.*//'
+	}
+	assert_equal "$(calls "$SHIM")" "$(calls "")"
+}
+
+@test "what ld.so does at each start stays little: mappings, relocations, look-ups" {
+	run bash -c "readelf -lW '$SHIM' | grep -c ' LOAD '"
+	assert_output 2
+	[ "$(readelf -rW "$SHIM" | grep -c RELATIVE)" -lt 32 ]
+	[ "$(readelf -rW "$SHIM" | grep -cE 'JUMP_SLO|GLOB_DAT')" -lt 40 ]
+}
+
+@test "options are those that the program was started with" {
+	run bounded env LD_PRELOAD="$SHIM" "$VICTIMS/startup" "box=$BATS_TEST_TMPDIR/late.box:no=such"
+	assert_output "boxes 0 1"
+	assert [ ! -e "$BATS_TEST_TMPDIR/late.box" ]
+}
+
+@test "a box with a name has every program, also one that does nothing" {
+	preload "box=$BATS_TEST_TMPDIR/a.box" exit_dynamic
+	preload "box=$BATS_TEST_TMPDIR/a.box" exit_dynamic
+	run spork report -f json "$BATS_TEST_TMPDIR/a.box"
+	assert_equal "$(grep -c '"type":"process"' <<<"$output")" 2
+}
