@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 7
+#define SPORK_BOX_VERSION 8
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -40,7 +40,8 @@
 	X(WORDEXP, "wordexp")                                                                      \
 	X(DAEMON, "daemon")                                                                        \
 	X(FORKPTY, "forkpty")                                                                      \
-	X(SYSCALL, "syscall")
+	X(SYSCALL, "syscall")                                                                      \
+	X(AVFORK, "avfork")
 
 /* How the child got its memory. `spawn`: glibc's own shared-memory spawn. */
 #define SPORK_TIERS(X)                                                                             \

@@ -247,7 +247,7 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 	enum spork_reason reason;
 	int error = errno;
 
-	if (window->busy || window->kind == WINDOW_PASSED)
+	if (window->busy || window->kind == WINDOW_PASSED || window->kind == WINDOW_AVFORK)
 		return;
 	if (window->kind != WINDOW_SHARED && UNLIKELY(unsafe_window()))
 		unsafe_call(hook, arguments, caller.where);
@@ -362,6 +362,8 @@ void window_exec_begin(struct window *window)
 {
 	int error = errno;
 
+	if (window->kind == WINDOW_AVFORK)
+		return;
 	window->busy = true;
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
@@ -388,6 +390,8 @@ void window_exec_failed(struct window *window)
 {
 	int error = errno;
 
+	if (window->kind == WINDOW_AVFORK)
+		return;
 	window->busy = false;
 	if (window->kind == WINDOW_AUDIT)
 		site_exec_failed(window->site);

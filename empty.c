@@ -1,1 +1,0 @@
-int spork_empty;

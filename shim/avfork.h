@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * avfork(): children that share memory with their caller, as those of vfork(), while the caller runs on.
+ *
+ * The functions are libspork.so's. A program links with it (-lspork), or asks dlsym(RTLD_DEFAULT, "avfork") and does
+ * without where it was not preloaded. Linux on x86-64 and aarch64 with glibc. See avfork(3).
+ */
+#ifndef AVFORK_H
+#define AVFORK_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* So much stack, in bytes, start_routine() may count on. */
+#define AVFORK_STACK 32768
+
+/*
+ * Starts `start_routine(argument)` in a child process and returns its process id at once. The child shares the
+ * caller's memory, and runs on a stack and with thread-local storage of its own: a copy of the calling thread's, so
+ * that errno and the like are not shared. What start_routine() returns is the child's exit status, as of _exit(). The
+ * child is waited for as any other; its end sends SIGCHLD.
+ *
+ * Everything else is as after fork(): descriptors, folder, umask, limits, ids. The child has the caller's signal mask.
+ * Signals that the process ignores are ignored, for all others the action is the default one: no handler of the
+ * parent's ever runs in the child. It is not cancelled.
+ *
+ * What `argument` points to, and all that start_routine() reads, must stay as it is until the child has executed or
+ * ended; the caller's frame may have gone by then.
+ *
+ * start_routine() may change descriptors, folder, umask, limits, session and process group, priority and its signal
+ * mask and actions, read and write files and memory that it is given, and execute a program or _exit(). It may call
+ * what is async-signal-safe (signal-safety(7)), but for fork() and abort(); setuid() and its kin, which in glibc
+ * concern the parent's threads, as raw system calls. It must not use the heap, stdio, locks or anything else of
+ * pthread_*, mmap(), brk() or their kin, dlopen() or thread-local storage of libraries that were loaded by it, must
+ * not call exit(), and not leave by longjmp() to a frame of the caller's. It may rely on AVFORK_STACK bytes of stack;
+ * below lies a page that faults.
+ *
+ * A child that faults ends alone. When the parent executes, ends or forks meanwhile, the child runs on; it keeps the
+ * old memory. A debugger sees a process that shares memory. The memory of the stack is used again when the child has
+ * executed or ended; nobody has to tell.
+ *
+ * May be called by any thread, at any time, in signal handlers, too; not in a child that shares memory.
+ *
+ * Returns -1 with errno: EAGAIN, ENOMEM as clone(2); ENOMEM also with 8192 children at once that have not executed;
+ * EINVAL start_routine is NULL; ENOTSUP this libc does not tell how it lays out thread-local storage, or there is more
+ * of it than fits (24 KB).
+ */
+pid_t avfork(int (*start_routine)(void *argument), void *argument);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
