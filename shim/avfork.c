@@ -7,11 +7,11 @@
  */
 #include "avfork.h"
 
+#include "avfork_child.h"
 #include "child_clone.h"
 #include "child_stack.h"
+#include "config.h"
 #include "hook.h"
-#include "record.h"
-#include "seccomp.h"
 #include "thread.h"
 #include "thread_copy.h"
 #include "undo.h"
@@ -29,11 +29,9 @@ struct avfork_start {
 	struct child_clone clone;
 	int (*routine)(void *);
 	void *argument;
+	uintptr_t from; /* where avfork() returns to */
 	sys_sigset mask;
 };
-
-/* All children are in this one: the thread-local storage in which they have it is their own. */
-static struct window window_avfork = { .kind = WINDOW_AVFORK, .call = BOX_CALL_AVFORK };
 
 /* A cancellation that the caller has coming is not the child's, which has no frames to unwind to. */
 static int avfork_child(void *data)
@@ -41,14 +39,14 @@ static int avfork_child(void *data)
 	const struct avfork_start *start = data;
 
 	child_clone_begin(&start->clone);
-	thread_words = (struct thread_words){ .window = &window_avfork, .ended = 1 };
+	avfork_enter(start->from);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	sys_sigmask(start->mask);
 	return start->routine(start->argument);
 }
 
 /* pid or -errno. Signals are blocked. */
-static long start_child(int (*routine)(void *), void *argument, sys_sigset mask)
+static long start_child(int (*routine)(void *), void *argument, uintptr_t from, sys_sigset mask)
 {
 	struct child_stack stack;
 	struct thread_copy copy;
@@ -73,6 +71,7 @@ static long start_child(int (*routine)(void *), void *argument, sys_sigset mask)
 			   .exit_signal = SIGCHLD },
 		.routine = routine,
 		.argument = argument,
+		.from = from,
 		.mask = mask,
 	};
 	pid = child_clone(&start->clone, avfork_child, start);
@@ -94,8 +93,10 @@ EXPORT pid_t avfork(int (*routine)(void *), void *argument)
 	if (routine) {
 		/* From now on memory may change while a window is open. */
 		undo_not_alone();
+		if (config.strict)
+			thread_watch_all();
 		mask = sys_sigmask(SYS_SIGNALS_ALL);
-		pid = start_child(routine, argument, mask);
+		pid = start_child(routine, argument, CALLER, mask);
 		sys_sigmask(mask);
 	}
 	errno = pid < 0 ? (int)-pid : error;

@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "automaton.h"
+#include "avfork_child.h"
 #include "bypass.h"
 #include "hook.h"
 #include "lock.h"
@@ -247,8 +248,13 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 	enum spork_reason reason;
 	int error = errno;
 
-	if (window->busy || window->kind == WINDOW_PASSED || window->kind == WINDOW_AVFORK)
+	if (window->busy || window->kind == WINDOW_PASSED)
 		return;
+	if (window->kind == WINDOW_AVFORK) {
+		avfork_call(hook, trait_reason(hook, arguments), arguments);
+		errno = error;
+		return;
+	}
 	if (window->kind != WINDOW_SHARED && UNLIKELY(unsafe_window()))
 		unsafe_call(hook, arguments, caller.where);
 	if (window->kind == WINDOW_WATCH) {

@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# avfork(): children that share memory with a caller that runs on.
+
+load helper
+
+# one_case CASE [NUMBER]
+one_case() {
+	LIMIT=${LIMIT:-30} run preload "box=none" avfork_child "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+@test "what the child returns is its exit status, and it may execute" {
+	one_case status 300
+}
+
+@test "errno, thread-local variables and the thread id are the child's own" {
+	one_case errno 300
+}
+
+@test "a handler of the parent never runs in the child, and the child has the caller's mask" {
+	one_case signals 2000
+}
+
+@test "two thousand children at once, whose stacks are used again" {
+	one_case flight 2000
+}
+
+@test "the memory map does not grow over ten thousand children, killed ones among them" {
+	one_case reclaim 10000
+}
+
+@test "several threads start children while others use the heap" {
+	one_case threads 1000
+}
+
+@test "a thread may end before its child" {
+	one_case thread-ends 200
+}
+
+@test "a process forked meanwhile has stacks of its own" {
+	one_case fork 50
+}
+
+@test "the child goes on when its parent ends" {
+	run preload "" avfork_child parent-ends
+	assert_equal "$status $output" "0 child goes on"
+}
+
+@test "the child goes on when its parent executes" {
+	run preload "" avfork_child parent-executes
+	assert_equal "$status $output" "0 child goes on"
+}
+
+@test "what the child changes of itself is not its parent's" {
+	cd "$BATS_TEST_TMPDIR"
+	one_case own
+}
+
+@test "so much stack as is promised; below it only the child ends" {
+	one_case stack 20
+}
+
+@test "errors: no routine, no more processes" {
+	one_case errors
+}
+
+@test "avfork() may be called in a signal handler" {
+	one_case handler 200
+}
+
+@test "the same where a filter refuses clone3()" {
+	for filter in container errno; do
+		for one in "status 50" "errno 50" "signals 200"; do
+			# shellcheck disable=SC2086 # case and number
+			run preload "" seccomp_filter $filter "$VICTIMS/avfork_child" $one
+			[ "$status" -ne 77 ] || skip "no filters here"
+			assert_equal "$status $output" "0 done"
+		done
+	done
+}
+
+@test "exit() in the child is told of and becomes _exit()" {
+	quietly "" avfork_unsafe exit
+	assert_equal "$status" 0
+	assert_equal "$output" "parent writes
+child 1: exit 4
+exit handler"
+	[[ $stderr == *"ERROR: spork: vfork-exit"*"The child of avfork() calls exit(), and gets _exit()"*"The avfork was here:"* ]]
+}
+
+@test "with strict=1 the heap and memory maps in the child are told of" {
+	quietly "strict=1" avfork_unsafe malloc
+	[[ $stderr == *"vfork-unsafe-call"*"The child of avfork() calls malloc()"* ]]
+	quietly "strict=1" avfork_unsafe map
+	[[ $stderr == *"vfork-memory-map"*"mprotect()"* ]]
+	quietly "strict=1" avfork_unsafe none
+	assert_equal "$status $stderr" "0 "
+	quietly "" avfork_unsafe none
+	assert_equal "$status $stderr" "0 "
+}
+
+@test "avfork() is counted by its name" {
+	run record -- avfork_child status 5
+	assert_success
+	run query 'summary["spawns"], summary["by_tier"]["vfork"], summary["violations"]'
+	assert_output "(10, 10, {})"
+}
