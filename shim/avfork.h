@@ -53,6 +53,34 @@ extern "C" {
  */
 pid_t avfork(int (*start_routine)(void *argument), void *argument);
 
+/*
+ * Starts the program argv[0] with the arguments argv, by no shell, at the other end of a pipe, and returns without
+ * waiting for it to execute. argv[0] is looked for in PATH unless it has a slash. The program gets environ as it is at
+ * the call. `mode` is "r" to read its standard output or "w" to write to its standard input, and then any of
+ *
+ *   e  accepted as by popen(); the stream's descriptor is close-on-exec in any case
+ *   x  keeps for avfork_error() why the program could not be executed
+ *
+ * argv and environ are copied, and may change after the call; where they take more than 40 KB the call lasts until the
+ * program has executed.
+ *
+ * Returns a stream that is closed by fclose(), which does not wait, and stores the process id at `pid` unless that is
+ * NULL: the caller waits for it by waitpid(). pclose() knows nothing of it. A program that cannot be executed ends
+ * with status 127, and the stream is at its end, or writing to it gives EPIPE.
+ *
+ * Returns NULL with errno: EINVAL the mode, or no arguments; EAGAIN, ENOMEM as avfork(); EMFILE, ENFILE as pipe(2).
+ */
+FILE *avfork_popen(const char *const argv[], const char *mode, pid_t *pid);
+
+/*
+ * Has the program of a stream been executed? Waits until that is known. For streams that avfork_popen() has returned
+ * with "x" in the mode, and whose descriptor is still the same; may be asked again.
+ *
+ * Returns 0: it has, or the child was killed before, which waitpid() tells; the errno of the exec that failed, as
+ * execvp() has it; or -1 with errno EINVAL: the stream is no such one.
+ */
+int avfork_error(FILE *stream);
+
 #ifdef __cplusplus
 }
 #endif

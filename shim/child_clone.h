@@ -11,10 +11,10 @@
 #include "sys.h"
 
 struct child_clone {
-	uint64_t flags;	    /* further ones */
-	uint32_t *running;  /* as CLONE_CHILD_CLEARTID has it */
-	uint32_t *tid;	    /* where libc notes the thread id; or NULL */
-	uintptr_t storage;  /* the thread pointer; zero: the caller's, whom the child must not get into the way of */
+	uint64_t flags;	   /* further ones */
+	uint32_t *running; /* as CLONE_CHILD_CLEARTID has it */
+	uint32_t *tid;	   /* where libc notes the thread id; or NULL */
+	uintptr_t storage; /* the thread pointer; zero: the caller's, whom the child must not get into the way of */
 	uintptr_t low, high; /* its stack */
 	int exit_signal;
 	bool handlers_left; /* set by child_clone(): see child_clone_begin() */

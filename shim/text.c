@@ -352,17 +352,14 @@ static void text_vfork(struct text *text, const struct box_violation *violation)
 		text_string(text, ", and gets _exit()");
 		break;
 	case BOX_VIOLATION_VFORK_THREAD:
-		text_function(text, "starts a thread, by ", violation->text,
-			      size);
+		text_function(text, "starts a thread, by ", violation->text, size);
 		break;
 	case BOX_VIOLATION_VFORK_MEMORY_MAP:
-		text_function(text,
-			      "changes the memory map of its parent, by ",
-			      violation->text, size);
+		text_function(text, "changes the memory map of its parent, by ", violation->text,
+			      size);
 		break;
 	case BOX_VIOLATION_VFORK_RECORD_LOCK:
-		text_function(text, "uses record locks, by ", violation->text,
-			      size);
+		text_function(text, "uses record locks, by ", violation->text, size);
 		break;
 	case BOX_VIOLATION_VFORK_FD_FLAGS:
 		text_function(text,

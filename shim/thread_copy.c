@@ -128,8 +128,8 @@ bool thread_copy(uintptr_t low, uintptr_t high, struct thread_copy *copy)
 	if (vector->value > MODULES_MAX || copy->low > to || copy->low < low)
 		return false;
 	copy_words((uintptr_t *)to, (const uintptr_t *)from,
-		   (layout.below + layout.above) / sizeof(uintptr_t), from,
-		   pointer + layout.above, distance);
+		   (layout.below + layout.above) / sizeof(uintptr_t), from, pointer + layout.above,
+		   distance);
 	copy_words((uintptr_t *)copy->low, (const uintptr_t *)vector,
 		   vector_size / sizeof(uintptr_t), from, pointer + layout.above, distance);
 	*(uintptr_t *)(start + layout.vector) = copy->low + sizeof(*vector);

@@ -106,3 +106,51 @@ exit handler"
 	run query 'summary["spawns"], summary["by_tier"]["vfork"], summary["violations"]'
 	assert_output "(10, 10, {})"
 }
+
+# one_popen CASE [NUMBER]
+one_popen() {
+	run preload "box=none" avfork_popen "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+@test "avfork_popen() reads from a program; arguments and environment are those of the call" {
+	one_popen read 100
+	one_popen environment
+}
+
+@test "avfork_popen() writes to a program" {
+	one_popen write
+}
+
+@test "avfork_popen() tells on request why a program could not be executed" {
+	one_popen error 100
+}
+
+@test "avfork_popen() refuses bad modes and no arguments" {
+	one_popen mode
+}
+
+@test "avfork_popen() passes on more arguments than it copies" {
+	one_popen large
+}
+
+@test "avfork_popen() works with standard descriptors closed" {
+	one_popen closed
+}
+
+@test "avfork_popen() passes on mask and ignored signals, and no handler" {
+	one_popen signals
+}
+
+@test "avfork_popen() in several threads at once" {
+	one_popen many 500
+}
+
+@test "the shim is kept in the environment of what avfork_popen() starts" {
+	run preload "" avfork_popen environment
+	assert_equal "$status $output" "0 done"
+	run record -- avfork_popen write
+	assert_success
+	run query 'summary["processes"] > 1'
+	assert_output True
+}
