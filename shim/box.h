@@ -110,7 +110,8 @@
 	X(MODULE, "module-missing",                                                                \
 	  "what children write lies in a library that is not loaded here")                         \
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")                \
-	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose")
+	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose") \
+	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -173,6 +174,7 @@ enum spork_table {
 #define BOX_CALL_ROOM 24
 #define BOX_TIER_ROOM 8
 #define BOX_VIOLATION_ROOM 64
+#define BOX_REASON_ROOM 64
 #define BOX_HOOKS 1024
 
 #define BOX_SITE_FRAMES 4
@@ -228,6 +230,7 @@ struct box_header {
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
 	uint64_t spawn_ns[BOX_CALL_ROOM];	 /* time that callers spent in the call */
 	uint64_t violations[BOX_VIOLATION_ROOM]; /* each occurrence, printed or not */
+	uint64_t by_libc[BOX_REASON_ROOM];	 /* calls of posix_spawn and its kin that were left to libc */
 };
 
 #define BOX_HEADER_SIZE 8192

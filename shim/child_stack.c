@@ -5,6 +5,7 @@
  */
 #include "child_stack.h"
 
+#include <linux/futex.h>
 #include <sys/mman.h>
 
 #include "sys.h"
@@ -13,9 +14,14 @@
 
 #define STACKS_MAX 8192
 
+#define SETTLE_LIMIT_NS 1000000000ULL
+static const struct timespec settle_nap = { .tv_nsec = 10000000 };
+
 static uint32_t running[STACKS_MAX];
 static uintptr_t low[STACKS_MAX]; /* zero: not there yet */
+static bool soon[STACKS_MAX];
 static uint32_t count;
+static bool any_soon;
 
 static void unmap(uintptr_t address)
 {
@@ -46,6 +52,7 @@ static bool take_at(uint32_t index, struct child_stack *stack)
 	    !__atomic_compare_exchange_n(&running[index], &unused, 1, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		return false;
+	soon[index] = false;
 	*stack = (struct child_stack){ &running[index], address };
 	return true;
 }
@@ -77,6 +84,28 @@ bool child_stack_take(struct child_stack *stack)
 void child_stack_give(const struct child_stack *stack)
 {
 	__atomic_store_n(stack->running, 0, __ATOMIC_RELEASE);
+}
+
+void child_stack_executes_soon(const struct child_stack *stack)
+{
+	soon[stack->running - running] = true;
+	__atomic_store_n(&any_soon, true, __ATOMIC_RELEASE);
+}
+
+void child_stack_settle(void)
+{
+	uint64_t start;
+	uint32_t index, value;
+
+	if (!__atomic_load_n(&any_soon, __ATOMIC_ACQUIRE))
+		return;
+	start = sys_now();
+	for (index = 0; index < __atomic_load_n(&count, __ATOMIC_ACQUIRE); index++)
+		while (soon[index] &&
+		       (value = __atomic_load_n(&running[index], __ATOMIC_ACQUIRE)) != 0 &&
+		       sys_now() - start < SETTLE_LIMIT_NS)
+			/* not private: the kernel wakes it as CLONE_CHILD_CLEARTID does */
+			SYS(futex, &running[index], FUTEX_WAIT, value, &settle_nap);
 }
 
 void child_stack_after_fork(void)

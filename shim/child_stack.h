@@ -28,6 +28,13 @@ struct child_stack {
 bool child_stack_take(struct child_stack *stack);
 void child_stack_give(const struct child_stack *stack);
 
+/*
+ * The child that is about to run on it executes soon, and its parent does not wait. child_stack_settle() waits, up to a
+ * second, until there is none of those: while the parent changes its credentials none may have its own.
+ */
+void child_stack_executes_soon(const struct child_stack *stack);
+void child_stack_settle(void);
+
 /* In a forked child: the children that ran on them were its parent's. */
 void child_stack_after_fork(void);
 

@@ -16,10 +16,12 @@
 #include "module.h"
 #include "order.h"
 #include "orphan.h"
+#include "popen.h"
 #include "profile.h"
 #include "record.h"
 #include "seccomp.h"
 #include "signal_wrap.h"
+#include "system.h"
 #include "unsafe.h"
 #include "vfork_hold.h"
 
@@ -60,6 +62,8 @@ void window_locks_after_fork(void)
 	environ_after_fork();
 	memory_after_fork();
 	child_stack_after_fork();
+	system_after_fork();
+	popen_after_fork();
 	module_after_fork();
 	profile_after_fork();
 	order_after_fork();

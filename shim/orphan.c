@@ -232,8 +232,8 @@ void orphan_check(void *lock, enum held_kind kind)
 		spin_lock(&repair_lock);
 	if (orphan_stands(orphan)) {
 		if (orphan->held.kind == HELD_SEM && !config.strict)
-			orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-		orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+			orphan_tell(orphan, &violation);
+		orphan_tell_deadlock(orphan, &violation, orphan_remedy());
 		if (config.on_orphan == ON_ORPHAN_ABORT)
 			REAL(abort)();
 		if (repairs) {

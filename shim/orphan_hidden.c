@@ -8,6 +8,7 @@
 #include "hook.h"
 #include "module.h"
 #include "orphan_report.h"
+#include "popen.h"
 #include "report.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -76,25 +77,46 @@ static void repair_hidden(struct orphan *orphan, const struct hidden_function *f
 		       "the child may block on it");
 }
 
+static void tell_hidden(struct orphan *orphan, const struct hidden_function *function,
+			enum spork_remedy remedy)
+{
+	struct box_violation violation;
+
+	orphan->asked = function->hook;
+	if (!orphan->told)
+		orphan_tell(orphan, &violation);
+	orphan->told = true;
+	orphan_tell_deadlock(orphan, &violation, remedy);
+}
+
+/* The program's error is the same, though it only hangs where libc's popen() runs. */
+static bool check_popen(struct orphan *orphan, const struct hidden_function *function)
+{
+	words[LOCK_POPEN] = popen_orphan();
+	orphan->gone = true;
+	if (!words[LOCK_POPEN])
+		return false;
+	tell_hidden(orphan, function,
+		    config.on_orphan == ON_ORPHAN_ABORT ? BOX_REMEDY_ABORT : BOX_REMEDY_REPAIR);
+	return config.on_orphan == ON_ORPHAN_ABORT;
+}
+
 /* Returns whether the process is to be aborted. */
 static bool check_hidden(struct orphan *orphan, const struct hidden_function *function,
 			 enum hidden_lock lock, const long arguments[6])
 {
-	struct box_violation violation;
 	enum hidden_verdict verdict;
 
 	if (orphan->gone)
 		return false;
+	if (lock == LOCK_POPEN && popen_is_own())
+		return check_popen(orphan, function);
 	verdict = hidden_try(function, lock, arguments, &words[lock]);
 	if (verdict == HIDDEN_FREE)
 		orphan->gone = true;
 	if (verdict == HIDDEN_FREE || verdict == HIDDEN_PASSES)
 		return false;
-	orphan->asked = function->hook;
-	if (!orphan->told)
-		orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHANED_LOCK);
-	orphan->told = true;
-	orphan_tell(orphan, &violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+	tell_hidden(orphan, function, orphan_remedy());
 	if (verdict == HIDDEN_BLOCKED && config.on_orphan == ON_ORPHAN_REPAIR)
 		repair_hidden(orphan, function, lock, arguments);
 	return verdict == HIDDEN_BLOCKED && config.on_orphan == ON_ORPHAN_ABORT;

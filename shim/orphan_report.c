@@ -139,18 +139,33 @@ static void describe(const struct orphan *orphan, struct box_violation *violatio
 	memcpy(violation->fork, fork->frame, sizeof(violation->fork));
 }
 
-void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
+enum spork_remedy orphan_remedy(void)
+{
+	return config.on_orphan == ON_ORPHAN_REPAIR ? BOX_REMEDY_REPAIR :
+	       config.on_orphan == ON_ORPHAN_ABORT  ? BOX_REMEDY_ABORT :
+						      BOX_REMEDY_NONE;
+}
+
+static void tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind)
 {
 	if (thread_words.orphans_found)
 		fork_unwind(&forks[orphan->fork]);
 	describe(orphan, violation);
 	violation->kind = kind;
-	if (kind == BOX_VIOLATION_ORPHAN_DEADLOCK) {
-		violation->stack_frames = unwind_box(0, violation->stack);
-		violation->remedy = config.on_orphan == ON_ORPHAN_REPAIR ? BOX_REMEDY_REPAIR :
-				    config.on_orphan == ON_ORPHAN_ABORT	 ? BOX_REMEDY_ABORT :
-									   BOX_REMEDY_NONE;
-	}
+}
+
+void orphan_tell(struct orphan *orphan, struct box_violation *violation)
+{
+	tell(orphan, violation, BOX_VIOLATION_ORPHANED_LOCK);
+	report_violation(violation);
+}
+
+void orphan_tell_deadlock(struct orphan *orphan, struct box_violation *violation,
+			  enum spork_remedy remedy)
+{
+	tell(orphan, violation, BOX_VIOLATION_ORPHAN_DEADLOCK);
+	violation->stack_frames = unwind_box(0, violation->stack);
+	violation->remedy = remedy;
 	report_violation(violation);
 }
 
@@ -280,7 +295,7 @@ static bool report_inherited(const struct inherited *one, void *data)
 	if (again(report, key))
 		return true;
 	orphan = orphan_new(one, fork_last);
-	orphan_tell(&orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
+	orphan_tell(&orphan, &report->violation);
 	record_remember(key, report->violation.hash);
 	return true;
 }
@@ -298,7 +313,7 @@ static void report_orphan(struct orphan *orphan, void *data)
 	key = report_key(report, &orphan->held, orphan->fork);
 	if (again(report, key))
 		return;
-	orphan_tell(orphan, &report->violation, BOX_VIOLATION_ORPHANED_LOCK);
+	orphan_tell(orphan, &report->violation);
 	record_remember(key, report->violation.hash);
 }
 

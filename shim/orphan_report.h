@@ -24,7 +24,12 @@ bool orphan_reported(void);
 void orphan_holder_ended(const struct thread *holder);
 
 /* Reports it; `violation` is what there is room in. */
-void orphan_tell(struct orphan *orphan, struct box_violation *violation, enum spork_violation kind);
+void orphan_tell(struct orphan *orphan, struct box_violation *violation);
+
+/* The same for a caller that is about to block on it, and what it gets: by the option, orphan_remedy(). */
+void orphan_tell_deadlock(struct orphan *orphan, struct box_violation *violation,
+			  enum spork_remedy remedy);
+enum spork_remedy orphan_remedy(void);
 
 /* After the child's handlers: those that are still held are due to be reported, or with strict=1 are. */
 void orphan_report(void);

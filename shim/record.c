@@ -429,6 +429,8 @@ void record_event(const struct box_event *event)
 
 	RECORD_ADD(spawns[event->call][event->tier], 1);
 	RECORD_ADD(spawn_ns[event->call], event->duration_ns);
+	if (event->tier == BOX_TIER_SPAWN && event->reason)
+		RECORD_ADD(by_libc[event->reason], 1);
 	if (record)
 		publish(record, event, sizeof(*event));
 }

@@ -1,46 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * The functions that make a process otherwise than by fork() and vfork(): they are timed and counted, run
- * as real calls, and keep the shim in the new program's environment. A child in
+ * The functions that make a process otherwise than by fork() and vfork(): they are timed and counted, and keep
+ * the shim in the new program's environment. posix_spawn() is the shim's own, the others are real calls. A child in
  * a window gives way to a real fork before it runs one.
  *
- * daemon and forkpty fork inside libc: what comes back in their child is a real fork's child. system,
- * popen and wordexp reach neither the fork nor the posix_spawn hook.
+ * daemon and forkpty fork inside libc: what comes back in their child is a real fork's child. wordexp reaches
+ * neither the fork nor the posix_spawn hook.
  */
 #include <pty.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <wordexp.h>
 
 #include "bypass.h"
 #include "environ.h"
 #include "environment.h"
-#include "hidden.h"
-#include "hook.h"
-#include "sys.h"
+#include "spawn.h"
+#include "spawn_child.h"
 #include "tier.h"
 #include "unsafe.h"
 #include "window.h"
 
 #include "poison.h"
-
-static inline __attribute__((always_inline)) struct spawn_record
-spawn_begin(enum hook hook, uint32_t call, uint32_t tier)
-{
-	struct spawn_record spawn = { .call = call, .tier = tier };
-
-	hook_init();
-	hook_enter(hook, NULL);
-	spawn.start_ns = sys_now();
-	return spawn;
-}
-
-static void spawn_end(struct spawn_record *spawn, long pid)
-{
-	spawn->pid = pid;
-	window_record(spawn);
-}
 
 EXPORT pid_t _Fork(void)
 {
@@ -116,6 +97,25 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *,
 			   const posix_spawnattr_t *, char *const[], char *const[]);
 
+/* Which of the four: the versions before 2.15 gave a file without a "#!" line to the shell. */
+static unsigned spawn_how(enum hook hook)
+{
+	switch (hook) {
+	case HOOK_posix_spawn:
+		return 0;
+	case HOOK_posix_spawnp:
+		return SPAWN_SEARCH;
+#if ARCH_OLD_VERSIONS
+	case HOOK_posix_spawn_2_2_5:
+		return SPAWN_SHELL;
+	case HOOK_posix_spawnp_2_2_5:
+		return SPAWN_SEARCH | SPAWN_SHELL;
+#endif
+	default:
+		return SPAWN_OTHERWISE;
+	}
+}
+
 /* posix_spawn and posix_spawnp in all versions: they differ in what they call. */
 static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path,
 		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
@@ -123,17 +123,29 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 {
 	struct spawn_record spawn = spawn_begin(hook, call, BOX_TIER_SPAWN);
 	char *const *kept = ENVIRONMENT_KEEP(envp);
-	pid_t child = 0;
-	int result =
-		((spawn_function *)real_get(hook))(&child, path, actions, attributes, argv, kept);
+	struct spawn_child child = {
+		.path = path, .how = spawn_how(hook), .argv = argv, .envp = kept
+	};
+	pid_t made = 0;
+	int result;
 
+	spawn.reason = spawn_child_prepare(&child, actions, attributes);
+	if (!spawn.reason)
+		spawn.reason = spawn_child_run(&child);
+	if (spawn.reason) {
+		result = ((spawn_function *)real_get(hook))(&made, path, actions, attributes, argv,
+							    kept);
+	} else {
+		made = child.pid;
+		result = child.error;
+	}
 	if (!result && pid)
-		*pid = child;
+		*pid = made;
 	errno = result ? result : errno;
 	/* pidfd_spawn gives a descriptor, not a pid */
-	if (call == BOX_CALL_PIDFD_SPAWN || call == BOX_CALL_PIDFD_SPAWNP)
-		child = 0;
-	spawn_end(&spawn, result ? -1 : child);
+	if (child.how & SPAWN_OTHERWISE)
+		made = 0;
+	spawn_end(&spawn, result ? -1 : made);
 	return result;
 }
 
@@ -166,25 +178,6 @@ EXPORT SPAWN_HOOK(posix_spawnp, HOOK_posix_spawnp, BOX_CALL_POSIX_SPAWNP)
 EXPORT SPAWN_HOOK(pidfd_spawn, HOOK_pidfd_spawn, BOX_CALL_PIDFD_SPAWN)
 EXPORT SPAWN_HOOK(pidfd_spawnp, HOOK_pidfd_spawnp, BOX_CALL_PIDFD_SPAWNP)
 #endif
-
-EXPORT int system(const char *command)
-{
-	struct spawn_record spawn = spawn_begin(HOOK_system, BOX_CALL_SYSTEM, BOX_TIER_SPAWN);
-	int result = ENVIRON_HELD(REAL(system)(command));
-
-	spawn_end(&spawn, result < 0 ? -1 : 0);
-	return result;
-}
-
-EXPORT FILE *popen(const char *command, const char *mode)
-{
-	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
-	HIDDEN_BODY(popen, command, mode);
-	FILE *stream = ENVIRON_HELD(REAL(popen)(command, mode));
-
-	spawn_end(&spawn, stream ? 0 : -1);
-	return stream;
-}
 
 EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
 {

@@ -12,6 +12,7 @@
 
 #include "atfork.h"
 #include "audit.h"
+#include "clone.h"
 #include "environ.h"
 #include "fork.h"
 #include "hook.h"
@@ -30,11 +31,6 @@ _Static_assert(offsetof(struct window, registers) == WINDOW_REGISTERS, "entry_*.
 _Static_assert(offsetof(struct window, number) == WINDOW_NUMBER, "entry_*.S");
 _Static_assert(offsetof(struct window, argument) == WINDOW_ARGUMENT, "entry_*.S");
 _Static_assert(offsetof(struct thread_words, window) == 0, "entry_*.S");
-
-/* linux/sched.h; Linux 5.5 */
-#ifndef CLONE_CLEAR_SIGHAND
-#define CLONE_CLEAR_SIGHAND 0x100000000ULL
-#endif
 
 enum spork_reason window_stack_size(struct thread *self, uintptr_t stack, size_t *size)
 {
@@ -60,12 +56,9 @@ static enum spork_reason open_failed(struct window *window, void (*give_environ)
 	return reason;
 }
 
-/* Some containers answer clone3 with ENOSYS: their filters cannot look at its flags. */
-static bool no_clone3;
-
 static void clone_choose(struct window *window, int exit_signal)
 {
-	if (no_clone3) {
+	if (!clone3_works()) {
 		window->number = SYS_clone;
 		window->argument[0] = CLONE_VM | CLONE_VFORK | (unsigned)exit_signal;
 		return;
@@ -75,16 +68,6 @@ static void clone_choose(struct window *window, int exit_signal)
 	window->argument[1] = sizeof(window->clone);
 	window->clone.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND;
 	window->clone.exit_signal = (unsigned)exit_signal;
-}
-
-/* A vfork() that failed cannot be tried again: it asks before. A size of zero is refused by whoever looks at it. */
-static void clone3_try(void)
-{
-	static bool tried;
-
-	if (!__atomic_load_n(&tried, __ATOMIC_RELAXED) && SYS(clone3, NULL, 0) != -EINVAL)
-		no_clone3 = true;
-	__atomic_store_n(&tried, true, __ATOMIC_RELAXED);
 }
 
 /* Let through: a filter that the program has added may know no system call but libc's. */
@@ -123,7 +106,6 @@ static struct window *open_vfork(const struct entry_registers *registers,
 		window_set(window);
 		return window;
 	}
-	clone3_try();
 	clone_choose(window, window->undo.alone ? SIGCHLD : 0);
 	window->kind = WINDOW_VFORK;
 	thread_window(window);
@@ -135,7 +117,7 @@ static void clone_failed(const struct window *window, long error)
 	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
 		return;
 	if (window->number == SYS_clone3)
-		no_clone3 = true;
+		clone3_fails();
 	else
 		tier_forbid(BOX_REASON_CLONE_FAILED);
 }

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "box.h"
+#include "clone.h"
 #include "signal_window.h"
 #include "sys.h"
 #include "thread.h"
@@ -63,9 +64,7 @@ struct window {
 	/* The system call that makes the child: clone(flags) or clone3(&clone, size). */
 	uint64_t number;
 	uint64_t argument[2];
-	struct {
-		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
-	} clone;
+	struct clone_arguments clone;
 	enum window_kind kind;
 	uint32_t call;	      /* enum spork_call */
 	struct window *outer; /* the window this one was opened in, or the next free record */

@@ -492,7 +492,7 @@ static void json_summary(const struct view *view, struct json *json)
 	const struct box_header *header = &view->box->header;
 	uint64_t by_tier[BOX_TIER_ROOM] = { 0 }, spawns = 0, ns = 0;
 	uint64_t counts[BOX_VIOLATION_COUNT];
-	uint32_t call, tier, kind;
+	uint32_t call, tier, kind, reason;
 
 	view_counts(view, counts);
 	for (call = 0; call < BOX_CALL_ROOM; call++) {
@@ -511,6 +511,12 @@ static void json_summary(const struct view *view, struct json *json)
 	json_key_number(json, "fallbacks", header->fallbacks);
 	json_key_number(json, "audits", header->audits);
 	json_key_number(json, "audit_ns", header->audit_ns);
+	json_key(json, "by_libc");
+	json_open(json, '{');
+	for (reason = 0; reason < BOX_REASON_COUNT; reason++)
+		if (header->by_libc[reason])
+			json_key_number(json, box_reason_name(reason), header->by_libc[reason]);
+	json_close(json, '}');
 	json_gate(view, json);
 	json_key_number(json, "locks_lost", header->locks_lost);
 	json_key(json, "violations");

@@ -407,6 +407,17 @@ static void print_gate(const struct view *view)
 			number(header->locks_lost), plural(header->locks_lost));
 }
 
+static void print_by_libc(FILE *file, const struct box_header *header)
+{
+	uint32_t reason;
+
+	for (reason = 0; reason < BOX_REASON_COUNT; reason++)
+		if (header->by_libc[reason])
+			fprintf(file, "  %llu spawn%s left to libc: %s\n",
+				number(header->by_libc[reason]), plural(header->by_libc[reason]),
+				box_reason_text(reason));
+}
+
 static void print_counts(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
@@ -470,6 +481,7 @@ void view_print_summary(const struct view *view)
 	output_style(view->output, STYLE_PLAIN);
 	fputc('\n', file);
 	print_calls(file, header);
+	print_by_libc(file, header);
 	print_sites(view);
 	print_counts(view);
 }

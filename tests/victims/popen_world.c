@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * popen_world [THREADS ROUNDS]: what popen(), pclose() and fclose() answer, what the command inherits, and what the
+ * caller may do at once after popen() without the command's noticing. With THREADS: that many open and close
+ * ROUNDS streams each, while others fork, change the environment and use the heap.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "victim.h"
+
+static pid_t parent;
+static volatile sig_atomic_t strangers;
+
+/* Of the parent's: it must not run in a child. */
+static void on_user(int signal)
+{
+	(void)signal;
+	if (getpid() != parent)
+		strangers++;
+}
+
+static void show(const char *what, FILE *stream, int (*end)(FILE *))
+{
+	char line[256];
+
+	printf("%s\n", what);
+	if (!stream) {
+		printf("  none: %s\n", strerror(errno));
+		return;
+	}
+	while (fgets(line, sizeof(line), stream))
+		printf("  %s", line);
+	print_status("  closed", 0, end(stream));
+}
+
+static void descriptors(void)
+{
+	FILE *first = popen("cat", "w"), *second = popen("cat", "we"), *third;
+
+	third = popen(
+		"for f in /proc/self/fd/*; do case $(readlink $f) in pipe*) echo pipe;; esac; done",
+		"r");
+	show("pipes that the third inherits", third, pclose);
+	fputs("  to the first\n", first);
+	fputs("  to the second\n", second);
+	printf("close on exec %d %d\n", fcntl(fileno(first), F_GETFD),
+	       fcntl(fileno(second), F_GETFD));
+	print_status("second", 0, pclose(second));
+	print_status("first", 0, pclose(first));
+}
+
+static void standard_closed(void)
+{
+	int in = dup(0), out = dup(1);
+	FILE *stream;
+	char line[64] = "";
+
+	close(0);
+	stream = popen("cat", "w");
+	close(1);
+	if (stream) {
+		fputs("", stream);
+		pclose(stream);
+	}
+	stream = popen("echo through", "r");
+	if (stream && fgets(line, sizeof(line), stream))
+		pclose(stream);
+	dup2(in, 0);
+	dup2(out, 1);
+	close(in);
+	close(out);
+	printf("without stdin and stdout: %s", line);
+}
+
+static void at_once(void)
+{
+	char command[64], variable[32] = "NOW=before";
+	FILE *stream;
+	int i, wrong = 0;
+
+	for (i = 0; i < 200; i++) {
+		char line[64] = "", folder[64] = "";
+
+		strcpy(variable, "NOW=before");
+		putenv(variable);
+		chdir("/");
+		strcpy(command, "echo $NOW; pwd");
+		stream = popen(command, "r");
+		strcpy(command, "exit 9; exit 9");
+		strcpy(variable, "NOW=behind");
+		unsetenv("NOW");
+		setenv("OTHER", command, 1);
+		chdir("/tmp");
+		if (!stream || !fgets(line, sizeof(line), stream) ||
+		    !fgets(folder, sizeof(folder), stream))
+			wrong++;
+		if (strcmp(line, "before\n") || strcmp(folder, "/\n") || pclose(stream))
+			wrong++;
+	}
+	printf("wrong, changed at once: %d\n", wrong);
+}
+
+static void errors(void)
+{
+	static char huge[300000];
+	struct rlimit limit, low;
+	FILE *stream;
+	const char *const mode[] = { "", "x", "rw", "r+", "rr", "er", "rb" };
+	unsigned i;
+
+	for (i = 0; i < sizeof(mode) / sizeof(*mode); i++) {
+		errno = 0;
+		show(mode[i], popen("echo mode", mode[i]), pclose);
+	}
+	memset(huge, ' ', sizeof(huge) - 1);
+	show("a command of 300,000 characters", popen(huge, "r"), pclose);
+	huge[100000] = 0;
+	show("a command of 100,000 characters", popen(huge, "r"), pclose);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	low = limit;
+	low.rlim_cur = 4;
+	setrlimit(RLIMIT_NOFILE, &low);
+	show("no descriptors", popen("echo", "r"), pclose);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	stream = popen("exit 6", "r");
+	while (waitpid(-1, NULL, 0) < 0)
+		;
+	errno = 0;
+	printf("waited for before: %d", pclose(stream));
+	printf(" %s\n", strerror(errno));
+}
+
+static void many(void)
+{
+	FILE *stream[60];
+	int i, wrong = 0, status;
+	char command[32];
+
+	for (i = 0; i < 60; i++) {
+		snprintf(command, sizeof(command), "cat >/dev/null; exit %d", i);
+		stream[i] = popen(command, "w");
+	}
+	for (i = 0; i < 60; i++) {
+		status = pclose(stream[i * 7 % 60]);
+		wrong += status != (i * 7 % 60) << 8;
+	}
+	printf("wrong of 60 at once: %d\n", wrong);
+}
+
+static int rounds;
+static volatile int done;
+
+static void *open_and_close(void *data)
+{
+	long i, wrong = 0;
+	char command[32], line[32];
+	FILE *stream;
+
+	(void)data;
+	for (i = 0; i < rounds; i++) {
+		snprintf(command, sizeof(command), "echo %ld; exit %ld", i, i % 100);
+		stream = popen(command, "r");
+		if (!stream || !fgets(line, sizeof(line), stream) || atol(line) != i ||
+		    (i % 3 ? pclose : fclose)(stream) != i % 100 << 8)
+			wrong++;
+	}
+	return (void *)wrong;
+}
+
+static void *disturb(void *data)
+{
+	unsigned i;
+	char value[64];
+
+	(void)data;
+	for (i = 0; !done; i++) {
+		snprintf(value, sizeof(value), "%*u", (int)(i % 50), i);
+		setenv(i % 2 ? "ONE" : "TWO", value, 1);
+		free(malloc(i % 5000));
+		if (i % 64 == 0) {
+			pid_t pid = fork();
+
+			if (!pid)
+				_exit(0);
+			if (pid > 0)
+				waitpid(pid, NULL, 0);
+		}
+		kill(parent, SIGUSR1);
+	}
+	return NULL;
+}
+
+static int storm(int threads)
+{
+	pthread_t thread[16], other;
+	long wrong = 0;
+	void *result;
+	int i;
+
+	pthread_create(&other, NULL, disturb, NULL);
+	for (i = 0; i < threads; i++)
+		pthread_create(&thread[i], NULL, open_and_close, NULL);
+	for (i = 0; i < threads; i++) {
+		pthread_join(thread[i], &result);
+		wrong += (long)result;
+	}
+	done = 1;
+	pthread_join(other, NULL);
+	printf("wrong %ld, handlers in children %d\n", wrong, (int)strangers);
+	return wrong || strangers;
+}
+
+int main(int argc, char **argv)
+{
+	FILE *stream;
+
+	setvbuf(stdout, NULL, _IONBF, 0);
+	parent = getpid();
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_user, .sa_flags = SA_RESTART },
+		  NULL);
+	if (argc > 2) {
+		rounds = atoi(argv[2]);
+		return storm(atoi(argv[1]));
+	}
+	show("first", popen("echo first; exit 3", "r"), pclose);
+	show("second, by fclose", popen("echo second; exit 4", "r"), fclose);
+	show("killed", popen("kill -9 $$", "r"), pclose);
+	show("signals", popen("grep ^Sig[BI] /proc/self/status", "r"), pclose);
+	stream = popen("cat; exit 5", "w");
+	fputs("  through cat\n", stream);
+	print_status("  written", 0, pclose(stream));
+	signal(SIGPIPE, SIG_IGN);
+	stream = popen("exit 0", "w");
+	while (!ferror(stream))
+		fputs("nobody reads this\n", stream), fflush(stream);
+	printf("  nobody reads: %d\n", pclose(stream));
+	descriptors();
+	standard_closed();
+	at_once();
+	errors();
+	many();
+	return 0;
+}
