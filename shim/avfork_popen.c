@@ -132,6 +132,7 @@ static long start_child(struct popen_start *start)
 	start->clone.exit_signal = SIGCHLD;
 	if (start->answer)
 		start->answer->running = stack.running;
+	child_stack_executes_soon(&stack);
 	*copy = *start;
 	pid = child_clone(&copy->clone, popen_child, copy);
 	if (pid < 0)

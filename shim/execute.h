@@ -8,7 +8,8 @@
 
 /*
  * As execvpe(), but that a file that is no program is not given to a shell: `file` is looked for in `folders`, a list
- * as in PATH, unless it has a slash. NULL: that of confstr(). Uses 4.5 KB of stack. Returns -errno if it fails, the one that execvpe() would give.
+ * as in PATH, unless it has a slash. NULL: that of a program without PATH. Uses 4.5 KB of stack. Returns only if it
+ * fails: -errno, as execvpe() has it.
  */
 long execute(const char *file, char *const argv[], char *const envp[], const char *folders);
 
