@@ -81,6 +81,77 @@ FILE *avfork_popen(const char *const argv[], const char *mode, pid_t *pid);
  */
 int avfork_error(FILE *stream);
 
+/*
+ * A pool of children that were started ahead: to start a program costs its caller one message to one of them.
+ *
+ * The children share the caller's memory and wait in the kernel; a child that takes a job first starts its successor.
+ * They hold no descriptor but their own, and end when the process ends, executes, or destroys the pool. Signals for the
+ * process group pass them by. One that is killed is replaced.
+ *
+ * They are children of the process like any other: while there is a pool, wait() and waitpid(-1) wait where they would
+ * have failed with ECHILD, and tell of a child that was killed while it waited, or, as SIGCHLD, that a pool is
+ * destroyed.
+ */
+struct avfork_pool;
+
+/* So many descriptors may be handed over with a job. */
+#define AVFORK_POOL_FDS 64
+
+/* A program to start. Fill it with zeros first: what is added later will be there. */
+struct avfork_job {
+	/* The program, looked for in PATH unless it has a slash, and its arguments. */
+	const char *const *argv;
+	/* Its environment; NULL: environ. */
+	const char *const *envp;
+	/*
+	 * Its descriptors: fds[i] becomes i; -1: i is closed. It has no others, whether they are close-on-exec or not.
+	 * fd_count zero: 0, 1 and 2 as they are.
+	 */
+	const int *fds;
+	unsigned fd_count;
+	/* Must be zero. */
+	unsigned flags;
+	/*
+	 * Unless NULL: is set to zero, and to an errno when the program cannot be executed, by the time that waitpid()
+	 * tells of its end. It must stay where it is until the program has executed or the child has ended.
+	 */
+	int *error;
+};
+
+/*
+ * Starts a pool of `children`, 1 to 1024. Each keeps one descriptor of the caller's.
+ *
+ * Returns NULL with errno: EINVAL the number; EAGAIN, ENOMEM as avfork(); EMFILE, ENFILE as socketpair(2); ENOTSUP the
+ * kernel is older than Linux 5.9, or /proc is not mounted.
+ */
+struct avfork_pool *avfork_pool_create(unsigned children);
+
+/*
+ * Has a child execute the program of `job`, and returns its process id without waiting. It is a child of the caller,
+ * which waits for it by waitpid(). One whose program could not be executed ends with status 127.
+ *
+ * The program has the caller's folder, umask, limits, environment and signal mask of the time of the call. Strings are
+ * copied; where argv and environment take more than 40 KB the call lasts until the program has executed. Signals are
+ * ignored that were ignored when the child was started; niceness, scheduling, affinity, control groups and the like
+ * are as they were when the pool was made.
+ *
+ * Changes that the library cannot see, by system calls that do not pass through libc's functions, syscall() included,
+ * are not taken into account.
+ *
+ * Where no child waits the call starts one of its own, and takes as long as avfork().
+ *
+ * Returns -1 with errno: EINVAL the job, or a pool of another process; EBADF a descriptor; ESTALE credentials,
+ * capabilities, root folder, session, process group or namespaces are no longer those that the pool was made with:
+ * make a new one; EAGAIN, ENOMEM, EMFILE, ENFILE as avfork_pool_create().
+ */
+pid_t avfork_pool_submit(struct avfork_pool *pool, const struct avfork_job *job);
+
+/*
+ * Ends the children that wait, and waits until the others have executed. No other thread uses the pool any more.
+ * Returns 0, or -1 with errno EINVAL: a pool of another process.
+ */
+int avfork_pool_destroy(struct avfork_pool *pool);
+
 #ifdef __cplusplus
 }
 #endif
