@@ -201,8 +201,8 @@ EXPORT int avfork_pool_destroy(struct avfork_pool *pool)
 static bool claim(struct slot *slot, uint32_t from)
 {
 	return __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == from &&
-	       __atomic_compare_exchange_n(&slot->state, &from, SLOT_CLAIMED, false, __ATOMIC_ACQUIRE,
-					   __ATOMIC_RELAXED);
+	       __atomic_compare_exchange_n(&slot->state, &from, SLOT_CLAIMED, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static struct seat *seat_of(const struct slot *slot)

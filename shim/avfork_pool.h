@@ -48,7 +48,7 @@ enum slot_state {
 	SLOT_EMPTY, /* nobody waits there */
 	SLOT_IDLE,
 	SLOT_CLAIMED, /* by a caller that submits */
-	SLOT_TAKEN,   /* by a job, until its child has made a successor; or that was killed before */
+	SLOT_TAKEN, /* by a job, until its child has made a successor; or that was killed before */
 };
 
 struct seat {

@@ -154,3 +154,68 @@ one_popen() {
 	run query 'summary["processes"] > 1'
 	assert_output True
 }
+
+# one_pool CASE [NUMBER]
+one_pool() {
+	LIMIT=${LIMIT:-60} run preload "box=none" avfork_pool "$@"
+	[ "$status" -ne 77 ] || skip "the kernel does not list children"
+	assert_equal "$status $output" "0 done"
+}
+
+@test "a pool executes programs, which are waited for as any child" {
+	one_pool status 2000
+}
+
+@test "folder, umask, environment, signal mask and limits of a job are those of its submission" {
+	cd "$BATS_TEST_TMPDIR"
+	one_pool state 20
+}
+
+@test "a pool is refused to a process with other credentials, session or namespaces" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	one_pool refused
+}
+
+@test "a job has the descriptors that it is given, and no others" {
+	one_pool given
+}
+
+@test "children that wait hold no pipe open" {
+	one_pool open 100
+}
+
+@test "children that were killed while they waited are replaced" {
+	one_pool killed 100
+}
+
+@test "a job that is killed on its way to the program is told by waitpid(), and the pool goes on" {
+	one_pool killed-job 2000
+}
+
+@test "signals for the process group pass children by that wait" {
+	one_pool group 20
+}
+
+@test "a pool tells why a program could not be executed, and refuses what it cannot do" {
+	one_pool error 50
+}
+
+@test "a job may have more arguments than are copied" {
+	one_pool large
+}
+
+@test "several threads submit at once" {
+	one_pool threads 1000
+}
+
+@test "more jobs at once than the pool has children" {
+	one_pool burst 100
+}
+
+@test "a pool leaves no descriptor, mapping or child behind" {
+	one_pool destroy 100
+}
+
+@test "the children of a pool end with the process that made it, whoever holds its sockets" {
+	one_pool parent-ends 10
+}
