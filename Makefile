@@ -62,6 +62,7 @@ VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
+MAN_WRITTEN := $(wildcard tools/man/*.[1-9])
 
 # A version script: generated where the tree has a template, because the table of hooks decides.
 ifneq ($(wildcard shim/shim.map.in),)
@@ -148,7 +149,7 @@ check-aarch64:
 
 bench:
 	@tools/deps.sh run
-	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window
+	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window $(O)/bench/avfork
 	@BUILD=$(O) tests/bench/run $(BENCH)
 
 bench-programs:
@@ -160,6 +161,7 @@ lint:
 	@tools/deps.sh run lint
 	@status=0; for compiler in gcc clang; do \
 		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
+			$(O)/lint-$$compiler/bench/avfork \
 			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
@@ -169,11 +171,13 @@ lint:
 install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	$(foreach page,$(MAN_PAGES),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
+	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(call man_page,$(page)))
+	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	rm -f $(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(DESTDIR)$(call man_page,$(page)))
 	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
 
 man_page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
@@ -201,7 +205,7 @@ help:
 		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
-		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR=' \
+		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= INCLUDEDIR= MANDIR=' \
 		'make uninstall  the same variables' \
 		'make dist       a tarball of the last commit' \
 		'make clean      remove build/' \

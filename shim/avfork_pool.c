@@ -281,20 +281,18 @@ static int job_descriptors(const struct avfork_job *given, bool open, struct sea
 }
 
 /* Copies the strings to where they stay; false: there is no room, and the job needs its caller's. */
-static bool job_strings(struct seat_job *job, char *room)
+static bool job_strings(struct seat_job *job, char *to)
 {
-	char *const **vector[] = { &job->argv, &job->envp, &job->folders };
-	size_t size[COUNT(vector)], sum = 0;
-	unsigned i;
+	struct strings_room room = { to, to + SEAT_STRINGS };
+	char **argv = strings_copy(&room, job->argv);
+	char **envp = argv ? strings_copy(&room, job->envp) : NULL;
+	char **folders = envp ? strings_copy(&room, job->folders) : NULL;
 
-	for (i = 0; i < COUNT(vector); i++) {
-		size[i] = strings_size(*vector[i], SEAT_STRINGS);
-		sum += size[i];
-	}
-	if (sum > SEAT_STRINGS)
+	if (!folders)
 		return false;
-	for (i = 0; i < COUNT(vector); room += size[i++])
-		*vector[i] = strings_copy(*vector[i], room);
+	job->argv = argv;
+	job->envp = envp;
+	job->folders = folders;
 	return true;
 }
 

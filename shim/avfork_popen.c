@@ -105,24 +105,24 @@ static int popen_child(void *data)
 /* pid or -errno. Signals are blocked. `start` is copied to the child's stack. */
 static long start_child(struct popen_start *start)
 {
-	size_t size = strings_size(start->argv, COPY_MAX);
+	struct strings_room room;
 	struct popen_start *copy;
+	char **argv, **envp;
 	struct child_stack stack;
 	uintptr_t high;
 	long pid;
 
-	size += strings_size(start->envp, COPY_MAX);
 	if (!child_stack_take(&stack))
 		return -ENOMEM;
-	high = stack.low + CHILD_STACK_SIZE;
-	start->clone.flags = size > COPY_MAX ? CLONE_VFORK : 0;
-	if (!start->clone.flags) {
-		high -= size;
-		start->argv = strings_copy(start->argv, (void *)high);
-		start->envp = strings_copy(start->envp,
-					   (void *)(high + strings_size(start->argv, COPY_MAX)));
-		if (start->folders)
-			start->folders = config_variable(start->envp, "PATH");
+	high = stack.low + CHILD_STACK_SIZE - COPY_MAX;
+	room = (struct strings_room){ (char *)high, (char *)high + COPY_MAX };
+	argv = strings_copy(&room, start->argv);
+	envp = argv ? strings_copy(&room, start->envp) : NULL;
+	start->clone.flags = envp ? 0 : CLONE_VFORK;
+	if (envp) {
+		start->argv = argv;
+		start->envp = envp;
+		start->folders = config_variable(envp, "PATH");
 	}
 	copy = (struct popen_start *)((high - sizeof(*copy)) & ~63UL);
 	/* While it is not zero it is the pid: whoever waits for this child knows it from the next. */

@@ -8,29 +8,26 @@
 
 #include "poison.h"
 
-size_t strings_size(char *const *vector, size_t most)
+char **strings_copy(struct strings_room *room, char *const *vector)
 {
-	size_t size = sizeof(*vector);
+	char **copy = (char **)room->next, *text;
+	size_t count = 0, most = (size_t)(room->end - room->next) / sizeof(*copy), i, size;
 
-	for (; *vector && size <= most; vector++)
-		size += sizeof(*vector) + strlen(*vector) + 1;
-	return (size + 7) & ~(size_t)7;
-}
-
-char **strings_copy(char *const *vector, void *room)
-{
-	char **copy = room;
-	size_t count = 0, i, size;
-	char *text;
-
-	while (vector[count])
+	while (count < most && vector[count])
 		count++;
+	if (count == most)
+		return NULL;
 	text = (char *)(copy + count + 1);
 	for (i = 0; i < count; i++) {
 		size = strlen(vector[i]) + 1;
+		if (size > (size_t)(room->end - text))
+			return NULL;
 		copy[i] = memcpy(text, vector[i], size);
 		text += size;
 	}
 	copy[count] = NULL;
+	size = (size_t)(text - room->next + 7) & ~(size_t)7;
+	room->next += size < (size_t)(room->end - room->next) ? size :
+								(size_t)(room->end - room->next);
 	return copy;
 }

@@ -5,12 +5,15 @@
 #ifndef SPORK_STRINGS_H
 #define SPORK_STRINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes that a copy of the vector and its strings takes, a multiple of 8; more than `most`: some number above that. */
-size_t strings_size(char *const *vector, size_t most);
+/* Where copies go: `next` is 8-byte aligned. */
+struct strings_room {
+	char *next, *end;
+};
 
-/* Copies both into `room`. The copy. */
-char **strings_copy(char *const *vector, void *room);
+/* Copies the vector and its strings; NULL: there is no room for them. */
+char **strings_copy(struct strings_room *room, char *const *vector);
 
 #endif

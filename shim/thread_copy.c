@@ -85,13 +85,15 @@ static bool layout_learn(void)
 }
 
 /* Copies words, and moves those that point between `low` and `high` by `distance`. */
-static void copy_words(uintptr_t *to, const uintptr_t *from, size_t count, uintptr_t low,
-		       uintptr_t high, uintptr_t distance)
+static void copy_words(uintptr_t to, uintptr_t from, size_t size, uintptr_t low, uintptr_t high,
+		       uintptr_t distance)
 {
+	uintptr_t *copy = (uintptr_t *)to;
+	const uintptr_t *word = (const uintptr_t *)from;
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		to[i] = from[i] - low < high - low ? from[i] + distance : from[i];
+	for (i = 0; i < size / sizeof(*word); i++)
+		copy[i] = word[i] - low < high - low ? word[i] + distance : word[i];
 }
 
 /* The kernel keeps the current processor there for the caller alone: the copy is as one that was not registered. */
@@ -110,7 +112,7 @@ static void forget_rseq(uintptr_t pointer)
 
 bool thread_copy(uintptr_t low, uintptr_t high, struct thread_copy *copy)
 {
-	uintptr_t pointer = sys_thread_pointer(), from, to, start, distance, vector_size;
+	uintptr_t pointer = sys_thread_pointer(), from, to, start, distance, vector_size, size;
 	const struct slot *vector;
 
 	if (UNLIKELY(!__atomic_load_n(&layout_known, __ATOMIC_ACQUIRE)) && !layout_learn())
@@ -127,11 +129,13 @@ bool thread_copy(uintptr_t low, uintptr_t high, struct thread_copy *copy)
 	copy->low = (to - vector_size) & -(uintptr_t)64;
 	if (vector->value > MODULES_MAX || copy->low > to || copy->low < low)
 		return false;
-	copy_words((uintptr_t *)to, (const uintptr_t *)from,
-		   (layout.below + layout.above) / sizeof(uintptr_t), from, pointer + layout.above,
+	size = ARCH_TLS_ABOVE ? layout.below : layout.above;
+	copy_words(start, start - distance, size, from, pointer + layout.above, distance);
+	/* The other side of the thread pointer: static storage. */
+	to = ARCH_TLS_ABOVE ? copy->pointer : to;
+	memcpy((void *)to, (const void *)(to - distance), layout.below + layout.above - size);
+	copy_words(copy->low, (uintptr_t)vector, vector_size, from, pointer + layout.above,
 		   distance);
-	copy_words((uintptr_t *)copy->low, (const uintptr_t *)vector,
-		   vector_size / sizeof(uintptr_t), from, pointer + layout.above, distance);
 	*(uintptr_t *)(start + layout.vector) = copy->low + sizeof(*vector);
 	copy->tid = (uint32_t *)(start + layout.tid);
 	forget_rseq(copy->pointer);

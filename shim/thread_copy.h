@@ -17,8 +17,8 @@ struct thread_copy {
 
 /*
  * Makes the copy in memory that ends at `high`, and uses no more than down to `low`: libc's descriptor of the thread,
- * static thread-local storage and the vector that finds it by module. Words that point into what is copied point into
- * the copy. Thread-local storage that libc allocates on first use, that of libraries loaded by dlopen(), stays the
+ * static thread-local storage and the vector that finds it by module. What in the first and the last points into what is
+ * copied points into the copy. Thread-local storage that libc allocates on first use, that of libraries loaded by dlopen(), stays the
  * caller's.
  *
  * False: libc does not tell how it lays out a thread, or there is no room. Signals are blocked. Calls nothing that the

@@ -492,7 +492,7 @@ static void case_error(int number)
 				      .error = &error };
 	struct avfork_job denied = { .argv = (const char *const[]){ "/etc/passwd", NULL },
 				     .error = &error };
-	struct avfork_job bad = JOB("true"), none = { NULL };
+	struct avfork_job bad = JOB("true"), none = { .argv = NULL };
 	struct avfork_job fine = { .argv = (const char *const[]){ "true", NULL }, .error = &error };
 
 	for (i = 0; i < number; i++) {
