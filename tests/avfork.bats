@@ -1,12 +1,25 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# avfork(): children that share memory with a caller that runs on.
+# avfork(): children that share memory with a caller that runs on; programs and pools started by it.
 
 load helper
 
 # one_case CASE [NUMBER]
 one_case() {
 	LIMIT=${LIMIT:-30} run preload "box=none" avfork_child "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+# one_popen CASE [NUMBER]
+one_popen() {
+	run preload "box=none" avfork_popen "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+# one_pool CASE [NUMBER]
+one_pool() {
+	LIMIT=${LIMIT:-60} run preload "box=none" avfork_pool "$@"
+	[ "$status" -ne 77 ] || skip "the kernel does not list children"
 	assert_equal "$status $output" "0 done"
 }
 
@@ -80,6 +93,7 @@ one_case() {
 	done
 }
 
+# shellcheck disable=SC2154 # set by run
 @test "exit() in the child is told of and becomes _exit()" {
 	quietly "" avfork_unsafe exit
 	assert_equal "$status" 0
@@ -105,12 +119,6 @@ exit handler"
 	assert_success
 	run query 'summary["spawns"], summary["by_tier"]["vfork"], summary["violations"]'
 	assert_output "(10, 10, {})"
-}
-
-# one_popen CASE [NUMBER]
-one_popen() {
-	run preload "box=none" avfork_popen "$@"
-	assert_equal "$status $output" "0 done"
 }
 
 @test "avfork_popen() reads from a program; arguments and environment are those of the call" {
@@ -153,13 +161,6 @@ one_popen() {
 	assert_success
 	run query 'summary["processes"] > 1'
 	assert_output True
-}
-
-# one_pool CASE [NUMBER]
-one_pool() {
-	LIMIT=${LIMIT:-60} run preload "box=none" avfork_pool "$@"
-	[ "$status" -ne 77 ] || skip "the kernel does not list children"
-	assert_equal "$status $output" "0 done"
 }
 
 @test "a pool executes programs, which are waited for as any child" {
