@@ -15,6 +15,10 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+# Where Debian's zsh looks: /usr/share is for packages.
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 DESTDIR ?=
 
 ifeq ($(origin CC),default)
@@ -51,7 +55,7 @@ SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-
 	-Wl,--exclude-libs,ALL
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
-TOOL_LIBS := -lelf -ldw
+TOOL_LIBS := -lelf -ldw -liberty -lm
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
@@ -59,10 +63,16 @@ SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
 TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
 	$(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
+# Those in C++ are for the tool, which is never cross-compiled.
+ifeq ($(ARCH),$(shell uname -m))
+VICTIMS += $(patsubst tests/victims/%.cc,$(O)/victims/%,$(wildcard tests/victims/*.cc))
+endif
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
 MAN_WRITTEN := $(wildcard tools/man/*.[1-9])
+# The same for each shell, as its folder wants it named.
+COMPLETIONS := $(addprefix $(O)/completion/,bash/spork zsh/_spork fish/spork.fish)
 
 # A version script: generated where the tree has a template, because the table of hooks decides.
 ifneq ($(wildcard shim/shim.map.in),)
@@ -72,7 +82,7 @@ SHIM_MAP := $(wildcard shim/shim.map)
 endif
 SHIM_LDFLAGS += $(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP))
 
-all: $(O)/libspork.so $(O)/spork $(MAN_PAGES)
+all: $(O)/libspork.so $(O)/spork $(MAN_PAGES) $(COMPLETIONS)
 
 # The shim may need libc and nothing else, or it could not be preloaded into everything.
 $(O)/libspork.so: $(SHIM_OBJECTS) $(SHIM_MAP) $(O)/flags
@@ -98,6 +108,10 @@ $(O)/shim.map: shim/shim.map.in $(O)/flags
 $(O)/man/%: $(O)/spork
 	$(call quiet,MAN,$@)$(O)/spork help --man $(basename $*) >$@.tmp && mv $@.tmp $@
 
+$(COMPLETIONS): $(O)/spork
+	@mkdir -p $(@D)
+	$(call quiet,GEN,$@)$(O)/spork help --completion $(notdir $(@D)) >$@.tmp && mv $@.tmp $@
+
 $(O)/tools/%.o: tools/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -107,6 +121,12 @@ $(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */
 $(O)/victims/%: tests/victims/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(VICTIM_CFLAGS) -MMD -MP -MF $@.d -o $@ $< \
+		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
+
+# Without its library, so that any C compiler's driver links it.
+$(O)/victims/%: tests/victims/%.cc $(O)/flags
+	$(call quiet,CXX,$@)$(CC) -std=gnu++17 \
+		$(filter-out -std=gnu11 -Wstrict-prototypes,$(VICTIM_CFLAGS)) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
 $(O)/bench/%: tests/bench/%.c $(O)/flags
@@ -149,8 +169,13 @@ check-aarch64:
 
 bench:
 	@tools/deps.sh run
-	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/spawn $(O)/bench/window $(O)/bench/avfork
-	@BUILD=$(O) tests/bench/run $(BENCH)
+	@$(MAKE) all
+	@$(O)/spork bench $(BENCH)
+
+# Medians of calls, in nanoseconds; see tests/bench/avfork.c.
+bench-avfork:
+	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/avfork
+	@LD_PRELOAD=$$(realpath $(O)/libspork.so) $(O)/bench/avfork --child $(O)/victims/exit_static $(BENCH)
 
 bench-programs:
 	@tools/deps.sh run
@@ -160,9 +185,7 @@ bench-programs:
 lint:
 	@tools/deps.sh run lint
 	@status=0; for compiler in gcc clang; do \
-		$(MAKE) -k all victims $(O)/lint-$$compiler/bench/spawn $(O)/lint-$$compiler/bench/window \
-			$(O)/lint-$$compiler/bench/avfork \
-			O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
+		$(MAKE) -k all victims O=$(O)/lint-$$compiler CC=$$compiler WERROR=1 || status=1; \
 	done; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
@@ -173,14 +196,17 @@ install: all
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
 	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
+	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h
 	rm -f $(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(DESTDIR)$(call man_page,$(page)))
+	rm -f $(foreach file,$(COMPLETIONS),$(DESTDIR)$(call completion,$(file)))
 	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
 
 man_page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+completion = $(or $(if $(filter %/fish/spork.fish,$(1)),$(FISHDIR)),$(if $(filter %/_spork,$(1)),$(ZSHDIR)),$(BASHDIR))/$(notdir $(1))
 define newline
 
 
@@ -202,10 +228,10 @@ help:
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
 		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
-		'make bench      spawn latency with and without the shim (BENCH=--quick)' \
+		'make bench      spork bench: all that the shim costs and gains here (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
-		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= INCLUDEDIR= MANDIR=' \
+		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR= BASHDIR= ZSHDIR= FISHDIR=' \
 		'make uninstall  the same variables' \
 		'make dist       a tarball of the last commit' \
 		'make clean      remove build/' \
@@ -214,7 +240,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: bench-avfork all victims deps demo check check-long check-aarch64 bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -230,7 +230,7 @@ struct box_header {
 	uint64_t spawns[BOX_CALL_ROOM][BOX_TIER_ROOM];
 	uint64_t spawn_ns[BOX_CALL_ROOM];	 /* time that callers spent in the call */
 	uint64_t violations[BOX_VIOLATION_ROOM]; /* each occurrence, printed or not */
-	uint64_t by_libc[BOX_REASON_ROOM];	 /* calls of posix_spawn and its kin that were left to libc */
+	uint64_t by_libc[BOX_REASON_ROOM]; /* calls of posix_spawn and its kin that were left to libc */
 };
 
 #define BOX_HEADER_SIZE 8192

@@ -66,7 +66,11 @@ static void put_local(struct text *text, const struct box_violation *violation)
 
 static struct text *buffer_begin(struct text_buffer *buffer, char *bytes, size_t capacity)
 {
-	buffer->text = (struct text){ text_buffer_put, put_code, put_data, put_local, put_code };
+	buffer->text = (struct text){ .put = text_buffer_put,
+				      .code = put_code,
+				      .data = put_data,
+				      .local = put_local,
+				      .summary = put_code };
 	buffer->bytes = bytes;
 	buffer->size = 0;
 	buffer->capacity = capacity;

@@ -487,34 +487,34 @@ void text_message(struct text *text, const struct box_violation *violation)
 	}
 }
 
-static void text_frames(struct text *text, const struct box_frame *frame, uint32_t from,
-			uint32_t frames)
+static uint32_t text_line(struct text *text, const struct box_frame *frame, uint32_t number)
 {
-	uint32_t i;
-
-	if (frames > BOX_STACK_FRAMES)
-		frames = BOX_STACK_FRAMES;
-	for (i = from; i < frames; i++) {
-		text_string(text, "    #");
-		text_decimal(text, i);
-		text_string(text, " ");
-		text->code(text, &frame[i]);
-		text_string(text, "\n");
-	}
+	text_string(text, "    #");
+	text_decimal(text, number);
+	text_string(text, " ");
+	text->code(text, frame);
+	text_string(text, "\n");
+	return number + 1;
 }
 
 static void text_stack(struct text *text, const struct box_frame *frame, uint32_t frames)
 {
-	text_frames(text, frame, 0, frames);
+	uint32_t number = 0, i;
+
+	if (frames > BOX_STACK_FRAMES)
+		frames = BOX_STACK_FRAMES;
+	for (i = 0; i < frames; i++)
+		number = text->lines ? text->lines(text, &frame[i], number) :
+				       text_line(text, &frame[i], number);
 }
 
 static void text_place(struct text *text, const char *before, const struct box_lock *lock,
-		       const char *after, const struct box_frame *place)
+		       const char *after, const struct box_frame *place, uint32_t frames)
 {
 	text_string(text, before);
 	text_typed(text, lock->type, &lock->lock);
 	text_string(text, after);
-	text_stack(text, place, 1);
+	text_stack(text, place, frames);
 }
 
 static void text_order(struct text *text, const struct box_violation *violation)
@@ -522,16 +522,14 @@ static void text_order(struct text *text, const struct box_violation *violation)
 	const struct box_order *order = &violation->order;
 
 	text_stack(text, violation->stack, violation->stack_frames);
-	text_place(text, "  It took ", &order->held, " here:\n", &order->held.acquired);
+	text_place(text, "  It took ", &order->held, " here:\n", &order->held.acquired, 1);
 	text_place(text, "  In the opposite order ", &order->held, " is taken here:\n",
-		   &order->stack[0]);
-	if (order->stack_frames > 1)
-		text_frames(text, order->stack, 1, order->stack_frames);
+		   order->stack, order->stack_frames ? order->stack_frames : 1);
 	text_place(text, "  while ", &order->outer, " is held, which was taken here:\n",
-		   &order->outer.acquired);
+		   &order->outer.acquired, 1);
 	if (order->held.origin.addr)
 		text_place(text, "  ", &order->held, " was initialised here:\n",
-			   &order->held.origin);
+			   &order->held.origin, 1);
 }
 
 /* Is its stack that of a child that goes on? */

@@ -15,6 +15,11 @@ struct text {
 	void (*put)(struct text *text, const char *bytes, size_t size);
 	/* A code address, without newline: "cache_get cache.c:88 (app+0x1234)" or "app+0x1234". */
 	void (*code)(struct text *text, const struct box_frame *frame);
+	/*
+	 * The lines of a stack for a code address, from "    #NUMBER " on: functions that were inlined have one each. The
+	 * number of the next. NULL: there is one, with what `code` writes.
+	 */
+	uint32_t (*lines)(struct text *text, const struct box_frame *frame, uint32_t number);
 	/* A data address, without newline: "0x55d0c8 (cache_lock)". */
 	void (*data)(struct text *text, const struct box_frame *frame);
 	/* What a violation's `local` says was written: "local 'status' in run_hook hook.c:31", or the frame's code. */

@@ -106,6 +106,119 @@ patch() {
 	refute_output --partial words
 }
 
+@test "built for musl: dynamic, static, and its libc itself" {
+	needs musl-gcc
+	musl-gcc -o dynamic "$ROOT/tests/victims/fork_exec.c" -I"$ROOT/tests/victims"
+	musl-gcc -static -o static "$ROOT/tests/victims/fork_exec.c" -I"$ROOT/tests/victims"
+	scan -f json dynamic static "$(realpath /lib/ld-musl-*.so.1)"
+	assert_success
+	is "['other-libc'] musl" '"%s %s" % (rows[0]["reasons"], rows[0]["libc"])'
+	is "['static']" 'rows[1]["reasons"]'
+	is "True" '"fork" in [c["call"] for c in rows[1]["inline"]]'
+	is "False other" '"%s %s" % (rows[2]["preload"], rows[2]["libc"])'
+}
+
+# What each sanitizer does to a program under the shim: it crashes.
+@test "sanitizers: linked in or not, stripped or not; run says so before it runs one" {
+	local compiler kind name
+
+	cp "$ROOT/tests/victims/fork_exec.c" "$ROOT"/tests/victims/*.h .
+	echo 'int main(void) { return 0; }' >plain.c
+	for compiler in gcc clang; do
+		command -v "$compiler" >/dev/null || continue
+		for kind in address thread memory; do
+			"$compiler" -w -fsanitize=$kind -o "$compiler.$kind" plain.c 2>/dev/null || continue
+			cp "$compiler.$kind" "$compiler.$kind.stripped" && strip "$compiler.$kind.stripped"
+		done
+	done
+	for kind in asan:address tsan:thread; do
+		gcc -w -fsanitize="${kind#*:}" "-static-lib${kind%:*}" -o "static.${kind#*:}" plain.c 2>/dev/null || continue
+		cp "static.${kind#*:}" "static.${kind#*:}.stripped" && strip "static.${kind#*:}.stripped"
+	done
+	for kind in undefined leak; do
+		gcc -w -fsanitize=$kind -o "other.$kind" plain.c 2>/dev/null || continue
+	done
+	[ -e gcc.address ] || [ -e clang.address ] || skip "no sanitizer here"
+	scan -f json ./*.{address,thread,memory,undefined,leak}{,.stripped} # some do not exist
+	echo "$output"
+	for name in ./*.address* ./*.thread* ./*.memory*; do
+		[ -e "$name" ] || continue
+		kind=${name#./*.}
+		is "['${kind:0:1}san']" "file('${name#.}')['reasons']" # address, thread, memory
+		run --separate-stderr bounded "$SPORK" run -q "$name" </dev/null
+		[[ $stderr == "spork: run: $name cannot be traced: it is built with "[AMT]*Sanitizer* ]] || fail "$name: $stderr"
+		[ "$status" -ne 139 ] || fail "$name: crashed"
+		scan -f json ./*.{address,thread,memory,undefined,leak}{,.stripped}
+	done
+	for name in ./other.*; do
+		[ ! -e "$name" ] || is "[]" "file('${name#.}')['reasons']"
+	done
+}
+
+@test "without section headers: what the loader finds is found" {
+	local name
+
+	for name in scan_threads fork_exec exit_static old_versions; do
+		cp "$VICTIMS/$name" "$name"
+		cp "$name" "$name.bare"
+		"$PYTHON" - "$name.bare" <<-'END'
+			import struct, sys
+			data = bytearray(open(sys.argv[1], "rb").read())
+			at, = struct.unpack_from("<Q", data, 40)
+			struct.pack_into("<Q", data, 40, 0)
+			struct.pack_into("<HHH", data, 58, 0, 0, 0)
+			open(sys.argv[1], "wb").write(data[:at])
+		END
+		scan -f json "$name" "$name.bare"
+		assert_success
+		assert_equal "$stderr" ""
+		# All but the names of functions, which only sections hold.
+		is "True" '{**rows[0], "path": 0, "inline": 0} == {**rows[1], "path": 0, "inline": 0}'
+		is "True" '[(c["call"], c["addr"]) for c in rows[0]["inline"]] == [(c["call"], c["addr"]) for c in rows[1]["inline"]]'
+	done
+	is "True" 'len(rows[0]["imports"]) > 20 and any(i["version"] == "GLIBC_2.2.5" for i in rows[0]["imports"])'
+	run bounded "$SPORK" run -q ./exit_static.bare
+	assert_output --partial "cannot be traced: it is statically linked"
+}
+
+@test "a table of symbols without the hash of one, in each layout" {
+	local layout
+
+	# Nothing is defined here, so that the hash tells of no symbol.
+	echo 'int fork(void); int pthread_create(void *, void *, void *, void *);
+		int main(void) { return fork() + pthread_create(0, 0, 0, 0); }' >main.c
+	for layout in gnu sysv both; do
+		compile -Wl,--hash-style=$layout -o "bfd.$layout" main.c
+		[ ! -x "$(command -v ld.lld)" ] || compile -fuse-ld=lld -Wl,--hash-style=$layout -o "lld.$layout" main.c
+		[ ! -x "$(command -v ld.gold)" ] || compile -fuse-ld=gold -Wl,--hash-style=$layout -o "gold.$layout" main.c
+	done
+	needs aarch64-linux-gnu-gcc
+	aarch64-linux-gnu-gcc -w -o aarch64 main.c 2>/dev/null || rm -f aarch64
+	rm main.c compile.log
+	scan -f json ./*
+	assert_success
+	assert_equal "$stderr" ""
+	is "set()" '{row["path"] for row in rows[:-1] if {i["symbol"] for i in row["imports"]} != {"fork", "pthread_create"}}'
+	is "True" 'len(rows) > 3'
+}
+
+@test "empty, huge and sparse files, 32 bits, and what only begins as an ELF file" {
+	: >empty
+	truncate -s 1T sparse
+	printf '\177ELF' >magic
+	cp magic huge && truncate -s 1T huge
+	cp "$VICTIMS/fork_exec" grown && truncate -s 1T grown
+	scan -f json .
+	assert_success
+	is "1 2" '"%d %d" % (summary["elf"], summary["no_elf"])'
+	is "True" 'file("/grown")["preload"]'
+	assert_equal "$stderr" "$(printf 'spork: scan: %s\n' './huge: its header is damaged' './magic: it is cut short')"
+	compile -m32 -nostdlib -shared -fPIC -x c -o other.so - <<<"int fork(void); int f(void) { return fork(); }"
+	scan -f json other.so
+	is "['other-class', 'other-machine'] 32 i386 ['fork']" \
+		'"%s %s %s %s" % (rows[0]["reasons"], rows[0]["class"], rows[0]["machine"], [i["symbol"] for i in rows[0]["imports"]])'
+}
+
 @test "file capabilities" {
 	cp "$VICTIMS/fork_exec" able
 	"$PYTHON" -c 'import os, struct
@@ -202,6 +315,42 @@ os.setxattr("able", "security.capability", struct.pack("<5I", 0x02000001, 1 << 1
 	scan --pid 1x
 	assert_failure 125
 	one_line "$stderr"
+}
+
+@test "--pid: what was deleted since, and libraries below another root" {
+	local chroot=(chroot) pid
+
+	[ "$(id -u)" -eq 0 ] || chroot=(unshare -r chroot)
+	mkdir -p root/app/lib
+	compile -shared -fPIC -Wl,-soname,libonly.so -x c -o root/app/lib/libonly.so - \
+		<<<"int fork(void); int f(void) { return 0; } int g(void) { return fork(); }"
+	# Where there is no /proc the loader does not know $ORIGIN.
+	# shellcheck disable=SC2016 # the loader's
+	compile '-Wl,-rpath,$ORIGIN/lib:/app/lib' -x c -o root/app/program - -x none root/app/lib/libonly.so <<-'END'
+		#include <stdio.h>
+		#include <unistd.h>
+		int f(void);
+		int main(void) { f(); dprintf(1, "%d\n", getpid()); return pause(); }
+	END
+	ldd "$VICTIMS/fork_exec" | grep -oE '/[^ ]+' | sort -u | while read -r name; do
+		mkdir -p "root${name%/*}" && cp -L "$name" "root$name"
+	done
+	mkfifo started
+	LIMIT=60 bounded "${chroot[@]}" root /app/program >started 3>&- &
+	read -r pid <started || skip "no right to change the root here"
+	scan -f json --follow-needed --pid "$pid"
+	echo "$output" "$stderr"
+	assert_success
+	is "True" 'any(l["path"] == "/app/lib/libonly.so" and l["symbols"] == ["fork"] for l in rows[0]["libraries"])'
+	is "True" 'rows[0]["path"].endswith("/app/program") and all(l["path"] for l in rows[0]["libraries"])'
+	rm root/app/program root/app/lib/libonly.so
+	scan -f json --pid "$pid"
+	echo "$output" "$stderr"
+	assert_success
+	is "1" 'sum(row.get("path", "").endswith("/app/program (deleted)") for row in rows)'
+	# With the right to, as it is mapped; or one line of error.
+	is "1" 'sum(row.get("path", "").endswith("libonly.so (deleted)") for row in rows)'
+	kill "$pid" || :
 }
 
 @test "what is no regular file gets one line, is never opened, and the scan goes on" {
@@ -331,6 +480,24 @@ os.setxattr("able", "security.capability", struct.pack("<5I", 0x02000001, 1 << 1
 	LIMIT=60 scan /usr/bin
 	assert_success
 	assert_line --regexp '^[0-9]+ files, [1-9][0-9]+ ELF files, [1-9][0-9]* others, .* 0 errors$'
+}
+
+@test "rows fit the columns that there are: of a path the end is shown" {
+	local line
+
+	mkdir -p a/very/long/name/of/a/folder/that/does/not/fit/into/a/line
+	cp "$VICTIMS/scan_threads" a/very/long/name/of/a/folder/that/does/not/fit/into/a/line/program
+	COLUMNS=80 scan a
+	assert_line --index 1 --regexp '  \.\.\.[a-z/]*/into/a/line/program$'
+	while IFS= read -r line; do
+		[ "${#line}" -le 80 ] || [[ $line == *" errors" ]] || fail "$line"
+	done <<<"$output"
+	COLUMNS=80 scan "$VICTIMS/old_versions"
+	while IFS= read -r line; do
+		[ "${#line}" -le 80 ] || [[ $line == *" errors" ]] || fail "$line"
+	done <<<"$output"
+	scan a
+	assert_line --regexp '  a/very/long/.*/line/program$'
 }
 
 @test "a progress line on a terminal, and the table after it" {

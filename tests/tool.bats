@@ -209,12 +209,14 @@ print(eval(sys.argv[1]))' "$1" "$output"
 	cp build/spork "$BATS_TEST_TMPDIR/app"
 	spork report "$BOX"
 	assert_success
-	assert_line --regexp '^    #0 app\+0x[0-9a-f]+ \(app replaced since\)$'
+	assert_line --regexp '^    #0 app\+0x[0-9a-f]+$'
+	assert_regex "$stderr" "^spork: report: .*/app was replaced since \\(its build-id is another\\): no names; --debug-dir "
 	refute_output --partial "make_box.c"
 	rm "$BATS_TEST_TMPDIR/app"
 	spork report "$BOX"
 	assert_success
 	assert_line --regexp '^    #0 app\+0x[0-9a-f]+$'
+	assert_regex "$stderr" "^spork: report: .*/app was deleted since: no names; --debug-dir "
 }
 
 @test "report: what is not a box gets one line and status 125" {

@@ -67,8 +67,7 @@ PAIRS(write, pthread_rwlock_wrlock(&rwlock), pthread_rwlock_unlock(&rwlock))
 PAIRS(spin, pthread_spin_lock(&spin), pthread_spin_unlock(&spin))
 PAIRS(semaphore, sem_wait(&semaphore), sem_post(&semaphore))
 
-/* In pieces, of which the median counts: another process on this processor spoils a few of them. */
-static double timed(void (*pairs)(uint64_t), uint64_t times)
+double bench_timed(void (*pairs)(uint64_t), uint64_t times)
 {
 	uint64_t start, each = times / PIECES + 1;
 	double piece[PIECES];
@@ -85,13 +84,13 @@ static double timed(void (*pairs)(uint64_t), uint64_t times)
 
 static double mutex_alone_sample(uint64_t times)
 {
-	return timed(mutex_pairs, times);
+	return bench_timed(mutex_pairs, times);
 }
 
 #define SAMPLE(name)                                                                               \
 	static double name##_sample(uint64_t times)                                                \
 	{                                                                                          \
-		return company() ? -1 : timed(name##_pairs, times);                                \
+		return company() ? -1 : bench_timed(name##_pairs, times);                          \
 	}
 
 SAMPLE(mutex)
@@ -319,6 +318,8 @@ static double fork_call_sample(uint64_t times)
 /* The gate is aside: it would wait for the holders. */
 #define SHIM_OPTIONS(locks) "log=none:gate=0:locks=" locks
 
+static const struct bench_measure measures[] = { { "time", "ns" }, { 0 } };
+
 static const struct bench_config configs[] = {
 	{ "bare", NULL },
 	{ "off", SHIM_OPTIONS("off") },
@@ -328,25 +329,47 @@ static const struct bench_config configs[] = {
 };
 
 static const struct bench_case cases[] = {
-	{ "mutex-one-thread", "mutex, in a process of one thread", 5, mutex_alone_sample },
-	{ "mutex", "mutex", 5, mutex_sample },
-	{ "mutex-recursive", "mutex, recursive", 5, recursive_sample },
-	{ "rwlock-read", "rwlock, read", 5, read_sample },
-	{ "rwlock-write", "rwlock, write", 5, write_sample },
-	{ "spin", "spin", 5, spin_sample },
-	{ "semaphore", "semaphore", 5, semaphore_sample },
-	{ "cond", "cond, a turn of two threads", 20, cond_sample },
-	{ "mutex-contended", "mutex, two threads contend", 30, mutex_contended_sample },
-	{ "rwlock-contended", "rwlock, two writers contend", 30, write_contended_sample },
-	{ "spin-contended", "spin, two threads contend", 30, spin_contended_sample },
-	{ "fork", "fork and wait, 1,000 locks held", 40, fork_sample },
-	{ "fork-call", "fork alone, 1,000 locks held", 40, fork_call_sample },
+	{ .name = "mutex-one-thread",
+	  .title = "mutex, in a process of one thread",
+	  .ms = 5,
+	  .sample = mutex_alone_sample },
+	{ .name = "mutex", .title = "mutex", .ms = 5, .sample = mutex_sample },
+	{ .name = "mutex-recursive",
+	  .title = "mutex, recursive",
+	  .ms = 5,
+	  .sample = recursive_sample },
+	{ .name = "rwlock-read", .title = "rwlock, read", .ms = 5, .sample = read_sample },
+	{ .name = "rwlock-write", .title = "rwlock, write", .ms = 5, .sample = write_sample },
+	{ .name = "spin", .title = "spin", .ms = 5, .sample = spin_sample },
+	{ .name = "semaphore", .title = "semaphore", .ms = 5, .sample = semaphore_sample },
+	{ .name = "cond", .title = "cond, a turn of two threads", .ms = 20, .sample = cond_sample },
+	{ .name = "mutex-contended",
+	  .title = "mutex, two threads contend",
+	  .ms = 30,
+	  .sample = mutex_contended_sample },
+	{ .name = "rwlock-contended",
+	  .title = "rwlock, two writers contend",
+	  .ms = 30,
+	  .sample = write_contended_sample },
+	{ .name = "spin-contended",
+	  .title = "spin, two threads contend",
+	  .ms = 30,
+	  .sample = spin_contended_sample },
+	{ .name = "fork",
+	  .title = "fork and wait, 1,000 locks held",
+	  .ms = 40,
+	  .sample = fork_sample },
+	{ .name = "fork-call",
+	  .title = "fork alone, 1,000 locks held",
+	  .ms = 40,
+	  .sample = fork_call_sample },
 	{ 0 },
 };
 
 const struct bench bench_locks = {
 	.name = "locks",
 	.unit = "time of one pair, turn or fork",
+	.measures = measures,
 	.configs = configs,
 	.cases = cases,
 };

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * The processes that `spork bench` measures, seen from both sides: a line "CASE TIMES" goes in, a line with
- * nanoseconds comes out. One that ends, or answers nothing for a minute, ends the benchmark.
+ * The processes that `spork bench` measures, seen from both sides: a line "CASE TIMES" goes in; an error number, a
+ * count and so many rows of measures come out, as the machine has numbers. The first answer, unasked, is the size
+ * of the process once it is what it has to be. One that ends, or answers nothing for a minute, ends the benchmark.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -11,15 +15,20 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #include "bench.h"
 
 #define LIMIT_MS 60000
 #define LINE_SIZE 64
+#define ROWS_MAX 65536
+
+struct answer {
+	int32_t error;
+	uint32_t count;
+};
 
 /* Ours, but for the two variables that make the difference. */
-static char **environment_make(const struct bench_config *config, const char *shim, char **made)
+static char **environment_make(const char *options, const char *shim, char **made)
 {
 	size_t count = 0, i;
 	char **result;
@@ -34,20 +43,19 @@ static char **environment_make(const struct bench_config *config, const char *sh
 		    strncmp(environ[i], "SPORK_OPTIONS=", 14))
 			result[count++] = environ[i];
 	made[0] = made[1] = NULL;
-	if (!config->options)
+	if (!options)
 		return result;
 	if (asprintf(&made[0], "LD_PRELOAD=%s", shim) < 0 ||
-	    asprintf(&made[1], "SPORK_OPTIONS=%s", config->options) < 0)
+	    asprintf(&made[1], "SPORK_OPTIONS=%s", options) < 0)
 		abort();
 	result[count++] = made[0];
 	result[count] = made[1];
 	return result;
 }
 
-static int spawn(struct bench_process *process, const char *name, char *const environment[],
+static int spawn(pid_t *pid, const char *path, const char *const argv[], char *const environment[],
 		 const int *ask, const int *answer)
 {
-	char *const argv[] = { "spork", "bench", "--payload", (char *)(uintptr_t)name, NULL };
 	posix_spawn_file_actions_t actions;
 	int error;
 
@@ -55,13 +63,48 @@ static int spawn(struct bench_process *process, const char *name, char *const en
 	    posix_spawn_file_actions_adddup2(&actions, ask[0], STDIN_FILENO) ||
 	    posix_spawn_file_actions_adddup2(&actions, answer[1], STDOUT_FILENO))
 		abort();
-	error = posix_spawn(&process->pid, "/proc/self/exe", &actions, NULL, argv, environment);
+	error = posix_spawn(pid, path, &actions, NULL, (char **)(uintptr_t)argv, environment);
 	posix_spawn_file_actions_destroy(&actions);
 	return error;
 }
 
+/* The words of a payload, or of a peer's script, after what names it. */
+static int command_spawn(struct bench_process *process, const struct bench *bench,
+			 const struct bench_peer *peer, const struct bench_setup *setup,
+			 char *const environment[], const int *ask, const int *answer)
+{
+	const struct bench_point *point = &setup->point;
+	char rss[24], mappings[12], threads[12], path[PATH_MAX] = "/proc/self/exe";
+	const char *const payload[] = {
+		"spork",
+		"bench",
+		"--payload",
+		bench->name,
+		rss,
+		mappings,
+		threads,
+		point->thp ? "1" : "0",
+		setup->child,
+		setup->shim,
+		setup->options ? setup->options : "",
+		NULL,
+	};
+	int error = peer ? -launch_find(peer->program, path) : 0;
+
+	snprintf(rss, sizeof(rss), "%llu", (unsigned long long)point->rss);
+	snprintf(mappings, sizeof(mappings), "%u", point->mappings);
+	snprintf(threads, sizeof(threads), "%u", point->threads);
+	if (!error && peer) {
+		const char *const script[] = { peer->program, peer->flag,   peer->script,
+					       rss,	      setup->child, NULL };
+
+		return spawn(&process->pid, path, script, environment, ask, answer);
+	}
+	return error ? error : spawn(&process->pid, path, payload, environment, ask, answer);
+}
+
 int bench_process_start(struct bench_process *process, const struct bench *bench,
-			const struct bench_config *config, const char *shim)
+			const struct bench_peer *peer, const struct bench_setup *setup)
 {
 	int ask[2], answer[2], error;
 	char *made[2], **environment;
@@ -72,8 +115,8 @@ int bench_process_start(struct bench_process *process, const struct bench *bench
 	}
 	/* A process that has died is told by its answer that is missing. */
 	signal(SIGPIPE, SIG_IGN);
-	environment = environment_make(config, shim, made);
-	error = spawn(process, bench->name, environment, ask, answer);
+	environment = environment_make(bench->children ? NULL : setup->options, setup->shim, made);
+	error = command_spawn(process, bench, peer, setup, environment, ask, answer);
 	free(made[0]);
 	free(made[1]);
 	free(environment);
@@ -89,42 +132,73 @@ int bench_process_start(struct bench_process *process, const struct bench *bench
 	return STATUS_FAILED;
 }
 
-/* An answer is one line, and shorter than what a pipe takes at once. */
-static bool line_read(int fd, char *line)
+static bool bytes_read(int fd, void *bytes, size_t size)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	size_t size = 0;
+	size_t have = 0;
 	ssize_t got;
 
-	while (size < LINE_SIZE - 1) {
+	while (have < size) {
 		if (poll(&ready, 1, LIMIT_MS) != 1)
 			return false;
-		got = read(fd, line + size, LINE_SIZE - 1 - size);
+		got = read(fd, (char *)bytes + have, size - have);
 		if (got <= 0)
 			return false;
-		size += (size_t)got;
-		line[size] = '\0';
-		if (line[size - 1] == '\n')
-			return true;
+		have += (size_t)got;
 	}
-	return false;
+	return true;
 }
 
-double bench_process_sample(const struct bench_process *process, unsigned which, uint64_t times)
+/* As bench_process_sample(). */
+static int answer_read(const struct bench_process *process, unsigned measures, const char *what,
+		       double **rows, unsigned *count)
+{
+	struct answer answer;
+	bool failed = !bytes_read(process->answer, &answer, sizeof(answer)) ||
+		      answer.count > ROWS_MAX;
+	size_t size = failed ? 0 : (size_t)answer.count * measures * sizeof(**rows);
+
+	*rows = malloc(size ? size : 1);
+	if (!*rows)
+		abort();
+	*count = failed ? 0 : answer.count;
+	if (!failed && !answer.error && bytes_read(process->answer, *rows, size))
+		return 0;
+	free(*rows);
+	*rows = NULL;
+	if (!failed && answer.error == ENOSYS)
+		return ENOSYS;
+	if (!failed && answer.error)
+		complain("%s could not be measured: %s", what, strerror(answer.error));
+	else
+		complain("%s: the process that was measured ended, or came to a stop", what);
+	return STATUS_FAILED;
+}
+
+double bench_process_ready(const struct bench_process *process, unsigned measures)
+{
+	double *rows, resident = -1;
+	unsigned count;
+	int status = answer_read(process, measures, "a process", &rows, &count);
+
+	if (status == ENOSYS)
+		complain("a process could not be made as large as it has to be");
+	if (!status && count)
+		resident = rows[0];
+	free(rows);
+	return resident;
+}
+
+int bench_process_sample(const struct bench_process *process, unsigned which, uint64_t times,
+			 unsigned measures, const char *what, double **rows, unsigned *count)
 {
 	char line[LINE_SIZE];
 	int length = snprintf(line, sizeof(line), "%u %llu\n", which, (unsigned long long)times);
-	double ns;
 
-	if (write(process->ask, line, (size_t)length) != length ||
-	    !line_read(process->answer, line)) {
-		complain("a process that was measured ended, or came to a stop");
-		return -1;
-	}
-	ns = strtod(line, NULL);
-	if (ns < 0)
-		complain("a process could not measure itself: %s", strerror((int)-ns));
-	return ns;
+	if (write(process->ask, line, (size_t)length) == length)
+		return answer_read(process, measures, what, rows, count);
+	complain("%s: the process that was measured ended", what);
+	return STATUS_FAILED;
 }
 
 void bench_process_end(struct bench_process *process)
@@ -136,21 +210,94 @@ void bench_process_end(struct bench_process *process)
 		;
 }
 
-int bench_payload(const struct bench *bench)
-{
-	unsigned long long times;
-	unsigned which, cases = 0;
-	char line[LINE_SIZE];
-	double ns;
+/* ---- in the process that is measured ---- */
 
+static bool answer_write(int error, const double *rows, unsigned measures, uint32_t count)
+{
+	struct answer answer = { .error = error, .count = error ? 0 : count };
+
+	fwrite(&answer, sizeof(answer), 1, stdout);
+	fwrite(rows, measures * sizeof(*rows), answer.count, stdout);
+	return !fflush(stdout);
+}
+
+static double resident_bytes(void)
+{
+	unsigned long long all, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file && fscanf(file, "%llu %llu", &all, &resident) != 2)
+		resident = 0;
+	if (file)
+		fclose(file);
+	return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* How many rows, or minus an error number. */
+static long case_run(const struct bench_case *row, uint64_t times, double *rows, unsigned measures)
+{
+	uint64_t done;
+	unsigned i;
+	int error;
+
+	for (i = 0; i < measures; i++)
+		rows[i] = NAN;
+	if (row->sample) {
+		rows[0] = row->sample(times);
+		return rows[0] < 0 ? -errno : 1;
+	}
+	if (!row->each)
+		return -ENOSYS;
+	for (done = 0; done < times && done < ROWS_MAX; done++, rows += measures) {
+		for (i = 0; i < measures; i++)
+			rows[i] = NAN;
+		error = row->each(rows);
+		if (error)
+			return -error;
+	}
+	return (long)done;
+}
+
+static void setup_read(struct bench_setup *setup, char **words)
+{
+	setup->point.rss = strtoull(words[0], NULL, 10);
+	setup->point.mappings = (unsigned)strtoul(words[1], NULL, 10);
+	setup->point.threads = (unsigned)strtoul(words[2], NULL, 10);
+	setup->point.thp = *words[3] == '1';
+	setup->child = words[4];
+	setup->shim = words[5];
+	setup->options = *words[6] ? words[6] : NULL;
+}
+
+int bench_payload(const struct bench *bench, int argc, char **argv)
+{
+	unsigned measures = bench_count_measures(bench), which, cases = 0;
+	double first[BENCH_MEASURES] = { 0 }, *rows;
+	struct bench_setup setup = { 0 };
+	unsigned long long times;
+	char line[LINE_SIZE];
+	int error = 0;
+	long count;
+
+	if (argc != BENCH_PAYLOAD_WORDS)
+		return STATUS_FAILED;
+	setup_read(&setup, argv);
+	if (bench->prepare)
+		error = bench->prepare(&setup);
+	first[0] = resident_bytes();
+	if (!answer_write(error, first, measures, 1) || error)
+		return STATUS_FAILED;
 	while (bench->cases[cases].name)
 		cases++;
+	rows = calloc((size_t)ROWS_MAX * measures, sizeof(*rows));
+	if (!rows)
+		return STATUS_FAILED;
 	while (fgets(line, sizeof(line), stdin)) {
 		if (sscanf(line, "%u %llu", &which, &times) != 2 || which >= cases)
 			return STATUS_FAILED;
-		ns = bench->cases[which].sample(times);
-		printf("%.4f\n", ns < 0 ? (double)-errno : ns);
-		if (fflush(stdout))
+		count = case_run(&bench->cases[which], times, rows, measures);
+		if (!answer_write(count < 0 ? (int)-count : 0, rows, measures,
+				  (uint32_t)(count < 0 ? 0 : count)))
 			return STATUS_FAILED;
 	}
 	/* Other threads may hold locks that exit handlers ask for. */

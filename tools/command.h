@@ -16,7 +16,7 @@
 struct option_row {
 	int id;
 	const char *name;
-	const char *argument; /* NULL: takes none */
+	const char *argument; /* NULL: takes none; completion.c tells what its words mean */
 	const char *help;
 };
 
@@ -25,6 +25,9 @@ enum {
 	OPTION_BAD = -2,
 	OPTION_LONG = 256,
 	OPTION_COLOR = OPTION_LONG,
+	OPTION_DEBUG_DIR,
+	OPTION_NO_DEMANGLE,
+	OPTION_DEBUGINFOD,
 	OPTION_OWN
 };
 
@@ -52,6 +55,8 @@ extern const struct command run_command, inspect_command, report_command, sites_
 extern const struct command *const commands[];
 
 const struct command *command_find(const char *name);
+/* One line of error: there is none of that name, and which may have been meant. STATUS_FAILED. */
+int command_complain(const char *name);
 
 /*
  * The next option's id, its argument in `optarg`; OPTION_END when optind is at the first operand;
@@ -66,8 +71,8 @@ void option_print(FILE *file, const struct option_row *row);
 void help_overview(FILE *file);
 void help_command_text(FILE *file, const struct command *command);
 
-/* The text wrapped at column 79, each line indented; the first starts at `column`. */
-void help_wrap(FILE *file, const char *text, int indent, int column);
+/* completion.c: for "bash", "zsh" or "fish". Returns 0, or -1 for another shell. */
+int completion_print(FILE *file, const char *shell);
 
 /* manual.c: mdoc source of a page ("spork", "spork-run", "spork-options", "spork-violations").
  * Returns 0, or -1 where there is no such page. */

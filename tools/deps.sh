@@ -16,6 +16,11 @@ packages() {
 		run  libc6-dev     /usr/include/features.h
 		run  libelf-dev    /usr/include/libelf.h
 		run  libdw-dev     /usr/include/elfutils/libdwfl.h
+		run  libiberty-dev /usr/include/libiberty/demangle.h
+		run  libdebuginfod1 libdebuginfod.so.1
+		run  g++           g++
+		run  dwz           dwz
+		run  xz-utils      xz
 		run  bats          bats
 		run  bats-assert   /usr/lib/bats/bats-assert/load.bash
 		run  bats-support  /usr/lib/bats/bats-support/load.bash
@@ -30,9 +35,11 @@ packages() {
 		run  at            at
 		run  busybox       busybox
 		run  cron          cron
+		run  fish          fish
 		run  gdb           gdb
 		run  ksh93u+m      ksh93
 		run  mksh          mksh
+		run  musl-tools    musl-gcc
 		run  nginx         nginx
 		run  openjdk-17-jdk-headless javac
 		run  openssh-client ssh

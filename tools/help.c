@@ -12,7 +12,11 @@
 
 #define WIDTH 79
 
+enum { OPTION_COMPLETION = OPTION_OWN };
+
 static const struct option_row options[] = {
+	{ OPTION_COMPLETION, "completion", "bash|zsh|fish",
+	  "print, instead, what completes the words of spork's commands in that shell" },
 	{ 'm', "man", "PAGE", NULL },
 	{ 0 },
 };
@@ -28,27 +32,17 @@ static const struct note exits[] = {
 	{ 0 },
 };
 
-void help_wrap(FILE *file, const char *text, int indent, int column)
+/* As wide as a terminal is, but no wider than lines are read easily. */
+static int width_of(FILE *file)
 {
-	while (*text) {
-		int length = (int)strcspn(text, " ");
+	int width = output_width(file);
 
-		if (column < indent) {
-			fprintf(file, "%*s", indent - column, "");
-			column = indent;
-		} else if (column > indent && column + 1 + length > WIDTH) {
-			fprintf(file, "\n%*s", indent, "");
-			column = indent;
-		} else if (column > indent) {
-			fputc(' ', file);
-			column++;
-		}
-		fprintf(file, "%.*s", length, text);
-		column += length;
-		text += length;
-		text += *text == ' ';
-	}
-	fputc('\n', file);
+	return width && width < WIDTH ? width : WIDTH;
+}
+
+static void wrap(FILE *file, const char *text, int indent, int column)
+{
+	output_wrap(file, text, indent, column, width_of(file));
 }
 
 void help_overview(FILE *file)
@@ -76,7 +70,7 @@ static void notes_print(FILE *file, const char *title, const struct note *notes,
 			fputc('\n', file);
 			column = 0;
 		}
-		help_wrap(file, notes->text, indent, column);
+		wrap(file, notes->text, indent, column);
 	}
 }
 
@@ -93,7 +87,7 @@ static void options_print(FILE *file, const struct command *command)
 			fprintf(file, shown->id < OPTION_LONG ? "  " : "      ");
 			option_print(file, shown);
 			fputc('\n', file);
-			help_wrap(file, shown->help, 10, 0);
+			wrap(file, shown->help, 10, 0);
 		}
 		if (!row->id)
 			return;
@@ -108,7 +102,7 @@ void help_command_text(FILE *file, const struct command *command)
 	fprintf(file, "usage: spork %s [OPTION]... %s\n", command->name, command->operands);
 	for (i = 0; command->description[i]; i++) {
 		fputc('\n', file);
-		help_wrap(file, command->description[i], 0, 0);
+		wrap(file, command->description[i], 0, 0);
 	}
 	options_print(file, command);
 	notes_print(file, "Environment", command->environment, 18);
@@ -119,14 +113,23 @@ void help_command_text(FILE *file, const struct command *command)
 static int help_main(int argc, char **argv)
 {
 	const struct command *command;
-	const char *page = NULL;
+	const char *page = NULL, *shell = NULL;
 	int option;
 
 	while ((option = option_next(&help_command, argc, argv)) != OPTION_END) {
 		if (option == OPTION_BAD)
 			return STATUS_FAILED;
-		page = optarg;
+		if (option == OPTION_COMPLETION)
+			shell = optarg;
+		else
+			page = optarg;
 	}
+	if (shell && completion_print(stdout, shell)) {
+		complain("--completion %s: use bash, zsh or fish", shell);
+		return STATUS_FAILED;
+	}
+	if (shell)
+		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 	if (page) {
 		if (!manual_print(stdout, page))
 			return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
@@ -138,11 +141,8 @@ static int help_main(int argc, char **argv)
 		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 	}
 	command = command_find(argv[optind]);
-	if (!command) {
-		complain("there is no command '%s'; 'spork help' lists what there is",
-			 argv[optind]);
-		return STATUS_FAILED;
-	}
+	if (!command)
+		return command_complain(argv[optind]);
 	help_command_text(stdout, command);
 	return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 }

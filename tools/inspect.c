@@ -25,17 +25,17 @@
 #define LOOK_US 30000
 #define ANCESTORS 8
 
-enum { OPTION_DEBUGINFOD = OPTION_OWN, OPTION_NO_STOP };
+enum { OPTION_NO_STOP = OPTION_OWN };
 
 static const struct option_row options[] = {
-	{ 'f', "format", "FORMAT", "print text (the default), json (one object a line) or dot" },
+	{ 'f', "format", "text|json|dot",
+	  "print text (the default), json (one object a line) or dot" },
 	{ 'O', "output", "FILE", "print to FILE instead of standard output" },
-	{ OPTION_COLOR, "color", "WHEN",
-	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" },
+	{ OPTION_COLOR, "color", "auto|always|never",
+	  "use colour; auto, the default: on a terminal without NO_COLOR" },
 	{ OPTION_NO_STOP, "no-stop", NULL,
 	  "stop no thread, not even for a moment; stacks may then be short" },
-	{ OPTION_DEBUGINFOD, "debuginfod", NULL,
-	  "fetch missing debug information from the servers in DEBUGINFOD_URLS" },
+	SYMBOL_OPTIONS,
 	{ 0 },
 };
 
@@ -199,11 +199,14 @@ static void words_frame(FILE *file, const struct inspect_stack *stack)
 {
 	unsigned i;
 
-	for (i = 0; i < stack->frames; i++)
-		if (stack->frame[i].place.symbol) {
-			fprintf(file, "%s()", stack->frame[i].place.symbol);
+	for (i = 0; i < stack->frames; i++) {
+		const char *symbol = stack->frame[i].place.symbol;
+
+		if (symbol) {
+			fprintf(file, "%s%s", symbol, strchr(symbol, '(') ? "" : "()");
 			return;
 		}
+	}
 	fputs("code that has no name", file);
 }
 
@@ -962,15 +965,13 @@ static int inspect_main(int argc, char **argv)
 {
 	struct inspection inspection = { 0 };
 	struct output output = { 0 };
-	bool debuginfod = false, dot = false;
+	bool dot = false;
 	int option, status = 0;
 
 	stop_threads = true;
 	while (!status && (option = option_next(&inspect_command, argc, argv)) != OPTION_END) {
 		if (option == OPTION_BAD)
 			status = STATUS_FAILED;
-		else if (option == OPTION_DEBUGINFOD)
-			debuginfod = true;
 		else if (option == OPTION_NO_STOP)
 			stop_threads = false;
 		else if (option == 'f' && !strcmp(optarg, "dot"))
@@ -980,14 +981,13 @@ static int inspect_main(int argc, char **argv)
 				 optarg);
 			status = STATUS_FAILED;
 		} else
-			status = output_option(&output, option, optarg);
+			status = display_option(&output, option, optarg);
 	}
 	if (!status)
 		status = pid_parse(argc, argv, &inspection.pid);
 	if (status)
 		return status;
-	if (!debuginfod)
-		unsetenv("DEBUGINFOD_URLS");
+	symbol_begin();
 	status = process_check(&inspection);
 	if (!status)
 		status = look(&inspection);

@@ -25,37 +25,25 @@ static const char *state_text(char state)
 	}
 }
 
-static void print_frame(const struct inspect_frame *frame, FILE *file)
+/* One of the functions at a frame. */
+static void print_frame(const struct inspect_frame *frame, const struct place *place, FILE *file)
 {
-	const struct place *place = &frame->place;
+	const struct box_frame at = { .addr = frame->pc, .offset = frame->offset };
 
-	if (place->symbol) {
-		print_clean(file, place->symbol);
-		fputc(' ', file);
-	}
-	if (place->file) {
-		print_clean(file, path_base(place->file));
-		fprintf(file, ":%d ", place->line);
-	}
-	if (place->module) {
-		fputc('(', file);
-		print_clean(file, path_base(place->module));
-		fprintf(file, "+0x%llx)", (unsigned long long)frame->offset);
-	} else {
-		fprintf(file, "0x%llx", (unsigned long long)frame->pc);
-	}
-	if (place->replaced)
-		fputs(" (deleted or replaced since)", file);
+	view_print_frame(file, &at, place);
 }
 
 static void print_stack(const struct inspect_stack *stack, FILE *file)
 {
-	unsigned i;
+	const struct place *at;
+	unsigned i, number = 0;
 
 	for (i = 0; i < stack->frames; i++) {
-		fprintf(file, "    #%u ", i);
-		print_frame(&stack->frame[i], file);
-		fputc('\n', file);
+		for (at = &stack->frame[i].place; at; at = at->outer) {
+			fprintf(file, "    #%u ", number++);
+			print_frame(&stack->frame[i], at, file);
+			fputc('\n', file);
+		}
 	}
 	if (!stack->frames)
 		fputs("    no stack could be read\n", file);
@@ -210,34 +198,17 @@ void inspect_text(const struct inspection *inspection, struct output *output)
 
 static void json_stack(struct json *json, const struct inspect_stack *stack)
 {
+	const struct place *at;
 	unsigned i;
 
 	json_key(json, "stack");
 	json_open(json, '[');
 	for (i = 0; i < stack->frames; i++) {
 		const struct inspect_frame *frame = &stack->frame[i];
+		const struct box_frame box = { .addr = frame->pc, .offset = frame->offset };
 
-		json_open(json, '{');
-		json_key(json, "addr");
-		json_hex(json, frame->pc);
-		json_key_string(json, "module", frame->place.module);
-		json_key(json, "offset");
-		if (frame->place.module)
-			json_hex(json, frame->offset);
-		else
-			json_null(json);
-		json_key_string(json, "symbol", frame->place.symbol);
-		json_key_string(json, "file", frame->place.file);
-		json_key(json, "line");
-		if (frame->place.file)
-			json_number(json, (uint64_t)frame->place.line);
-		else
-			json_null(json);
-		if (frame->place.replaced) {
-			json_key(json, "replaced");
-			json_bool(json, true);
-		}
-		json_close(json, '}');
+		for (at = &frame->place; at; at = at->outer)
+			view_json_frame(json, &box, at);
 	}
 	json_close(json, ']');
 }

@@ -135,19 +135,23 @@ static bool map_is_file(const struct proc_map *map, const struct stat *status)
 	return S_ISREG(status->st_mode) && status->st_ino == map->inode;
 }
 
-/* Some file systems number their devices otherwise in maps than in stat: the inode has to do. */
+/*
+ * The file that is mapped, although its name may be gone or another file's: map_files has it for the privileged, exe has
+ * the program for everybody. Some file systems number their devices otherwise in maps than in stat: the inode has to do.
+ */
 static int module_file(pid_t pid, const struct proc_map *map, char *path, size_t size)
 {
 	struct stat status;
 	int fd;
 
 	snprintf(path, size, "/proc/%d/root%s", (int)pid, map->path);
-	if (stat(path, &status) || !map_is_file(map, &status)) {
+	if (stat(path, &status) || !map_is_file(map, &status))
 		snprintf(path, size, "/proc/%d/map_files/%llx-%llx", (int)pid,
 			 (unsigned long long)map->start, (unsigned long long)map->end);
-		if (stat(path, &status) || !map_is_file(map, &status))
-			return -1;
-	}
+	if (stat(path, &status) || !map_is_file(map, &status))
+		snprintf(path, size, "/proc/%d/exe", (int)pid);
+	if (stat(path, &status) || !map_is_file(map, &status))
+		return -1;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0 && (fstat(fd, &status) || !map_is_file(map, &status))) {
 		close(fd);
@@ -183,12 +187,10 @@ static int find_debug(Dwfl_Module *module, void **data, const char *name, Dwarf_
 	return dwfl_build_id_find_debuginfo(module, data, name, base, file, link, sum, found);
 }
 
-static char *debug_folders; /* NULL: libdwfl's own list */
-
 static const Dwfl_Callbacks callbacks = {
 	.find_elf = find_elf,
 	.find_debuginfo = find_debug,
-	.debuginfo_path = &debug_folders,
+	.debuginfo_path = &symbol_folders,
 };
 
 static int by_name(const void *one, const void *other)
@@ -536,7 +538,7 @@ void stacks_close(struct stacks *stacks)
 	if (!stacks)
 		return;
 	opening = stacks;
-	dwfl_end(stacks->dwfl);
+	symbol_end(stacks->dwfl);
 	opening = NULL;
 	free(stacks);
 }
@@ -692,6 +694,7 @@ static int frame_add(Dwfl_Frame *dwfl_frame, void *data)
 	struct inspect_stack *stack = stacks->stack;
 	struct inspect_frame *frame;
 	Dwfl_Module *module;
+	struct place *place;
 	Dwarf_Addr pc, start;
 	bool activation, public = false;
 	uint64_t address;
@@ -717,8 +720,11 @@ static int frame_add(Dwfl_Frame *dwfl_frame, void *data)
 	symbol_look_up(module, address, &frame->place);
 	/* By the name that programs call it, not one that glibc has for it. */
 	frame->known = range_find(stacks, address, &public);
-	if (frame->known && public)
-		frame->place.symbol = frame->known->name;
+	if (!frame->known || !public)
+		return DWARF_CB_OK;
+	for (place = &frame->place; place->outer;)
+		place = place->outer;
+	place->symbol = frame->known->name;
 	return DWARF_CB_OK;
 }
 
@@ -761,9 +767,6 @@ struct place stacks_data(struct stacks *stacks, uint64_t address)
 	Dwfl_Module *module = dwfl_addrmodule(stacks->dwfl, address);
 	const struct proc_map *map = proc_map_at(stacks->maps, address);
 	struct place place = { 0 };
-	GElf_Sym symbol;
-	const char *name;
-	GElf_Off into;
 
 	opening = stacks;
 	/* What a module has of zeroed data is behind what it has of its file. */
@@ -775,11 +778,6 @@ struct place stacks_data(struct stacks *stacks, uint64_t address)
 		return place;
 	}
 	place.module = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-	name = dwfl_module_addrinfo(module, address, &into, &symbol, NULL, NULL, NULL);
-	if (name && (into < symbol.st_size || !into)) {
-		place.symbol = name;
-		place.into = into;
-		place.size = symbol.st_size;
-	}
+	symbol_data_look_up(module, address, &place);
 	return place;
 }

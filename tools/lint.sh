@@ -18,8 +18,8 @@ files() {
 	done
 }
 
-mapfile -t sources < <(files '*.c' '*.h')
-mapfile -t scripts < <(files '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/bench/run tests/bench/programs \
+mapfile -t sources < <(files '*.c' '*.cc' '*.h')
+mapfile -t scripts < <(files '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/bench/programs \
 	tests/aarch64/run tests/aarch64/init)
 mapfile -t all < <(files)
 if [ ${#sources[@]} -eq 0 ] || [ ${#scripts[@]} -eq 0 ]; then

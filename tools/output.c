@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -53,6 +54,46 @@ int output_option(struct output *output, int id, const char *argument)
 	}
 }
 
+int output_width(FILE *file)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	char *end;
+	long value;
+
+	if (columns && *columns) {
+		value = strtol(columns, &end, 10);
+		if (!*end && value > 0 && value < 10000)
+			return (int)value;
+	}
+	if (!isatty(fileno(file)) || ioctl(fileno(file), TIOCGWINSZ, &size))
+		return 0;
+	return size.ws_col;
+}
+
+void output_wrap(FILE *file, const char *text, int indent, int column, int width)
+{
+	while (*text) {
+		int length = (int)strcspn(text, " ");
+
+		if (column < indent) {
+			fprintf(file, "%*s", indent - column, "");
+			column = indent;
+		} else if (width && column > indent && column + 1 + length > width) {
+			fprintf(file, "\n%*s", indent, "");
+			column = indent;
+		} else if (column > indent) {
+			fputc(' ', file);
+			column++;
+		}
+		fprintf(file, "%.*s", length, text);
+		column += length;
+		text += length;
+		text += *text == ' ';
+	}
+	fputc('\n', file);
+}
+
 int output_open(struct output *output, FILE *fallback)
 {
 	const char *no_color = getenv("NO_COLOR");
@@ -65,6 +106,7 @@ int output_open(struct output *output, FILE *fallback)
 	output->color = output->when == COLOR_ALWAYS;
 	if (output->when == COLOR_AUTO && !(no_color && *no_color))
 		output->color = isatty(fileno(output->file));
+	output->width = output_width(output->file);
 	return 0;
 }
 
@@ -184,6 +226,36 @@ void clean(char *string)
 	}
 }
 
+void html_text(FILE *file, const char *string)
+{
+	char *copy = strdup(string), *at;
+
+	if (!copy)
+		abort();
+	/* Lines may stay. */
+	for (at = copy; (at = strchr(at, '\n')); at++)
+		*at = 1;
+	for (at = copy; *at;) {
+		size_t length = strcspn(at, "\1<>&\"'");
+		char kept = at[length];
+
+		at[length] = 0;
+		print_clean(file, at);
+		at += length;
+		if (!kept)
+			break;
+		fputs(kept == '<' ? "&lt;" :
+		      kept == '>' ? "&gt;" :
+		      kept == '&' ? "&amp;" :
+		      kept == '"' ? "&quot;" :
+		      kept == 1	  ? "\n" :
+				    "&#39;",
+		      file);
+		at++;
+	}
+	free(copy);
+}
+
 static void json_comma(struct json *json)
 {
 	if (json->comma)
@@ -252,7 +324,7 @@ void json_number(struct json *json, uint64_t value)
 void json_real(struct json *json, double value)
 {
 	json_comma(json);
-	fprintf(json->file, "%.3f", value);
+	fprintf(json->file, value < 1 && value > -1 ? "%.6f" : "%.3f", value);
 }
 
 void json_hex(struct json *json, uint64_t value)

@@ -84,6 +84,8 @@ static void json_by_tier(struct json *json, const uint64_t *by_tier)
 static void json_place(struct json *json, const struct place *place)
 {
 	json_key_string(json, "symbol", place->symbol);
+	if (place->linkage)
+		json_key_string(json, "linkage_name", place->linkage);
 	json_key_string(json, "file", place->file);
 	json_key(json, "line");
 	if (place->file)
@@ -92,37 +94,51 @@ static void json_place(struct json *json, const struct place *place)
 		json_null(json);
 }
 
-static void json_frame(const struct view *view, struct json *json, const struct box_frame *frame)
+void view_json_frame(struct json *json, const struct box_frame *frame, const struct place *place)
 {
-	struct place place = symbols_code(view->symbols, frame);
-
 	json_open(json, '{');
 	json_key(json, "addr");
 	json_hex(json, frame->addr);
-	json_key_string(json, "module", place.module);
+	json_key_string(json, "module", place->module);
 	json_key(json, "offset");
-	if (place.module)
+	if (place->module)
 		json_hex(json, frame->offset);
 	else
 		json_null(json);
-	json_place(json, &place);
-	if (place.replaced) {
+	json_place(json, place);
+	if (place->outer) {
+		json_key(json, "inlined");
+		json_bool(json, true);
+	}
+	if (place->replaced) {
 		json_key(json, "replaced");
 		json_bool(json, true);
 	}
 	json_close(json, '}');
 }
 
-/* The frames as an array, under this key. */
+static void json_frame(const struct view *view, struct json *json, const struct box_frame *frame)
+{
+	struct place place = symbols_code(view->symbols, frame);
+
+	view_json_frame(json, frame, &place);
+}
+
+/* The frames as an array, under this key; functions that are inlined have one each. */
 static void json_frames(const struct view *view, struct json *json, const char *key,
 			const struct box_frame *frame, uint32_t frames)
 {
+	const struct place *at;
+	struct place place;
 	uint32_t i;
 
 	json_key(json, key);
 	json_open(json, '[');
-	for (i = 0; i < frames; i++)
-		json_frame(view, json, &frame[i]);
+	for (i = 0; i < frames; i++) {
+		place = symbols_code(view->symbols, &frame[i]);
+		for (at = &place; at; at = at->outer)
+			view_json_frame(json, &frame[i], at);
+	}
 	json_close(json, ']');
 }
 
@@ -227,6 +243,7 @@ static void json_finding(const struct view *view, struct json *json, const struc
 static void json_site(const struct view *view, struct json *json, const struct box_site *site)
 {
 	struct place place = symbols_code(view->symbols, &site->frame[0]);
+	char *advice = advice_site(site);
 
 	record_open(json, "site");
 	json_key(json, "id");
@@ -238,8 +255,10 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_key_string(json, "state", box_site_state_name(site->state));
 	json_key_string(json, "reason", box_reason_name(site->reason));
 	json_finding(view, json, site);
+	json_key_string(json, "advice", advice);
 	json_key_number(json, "fallbacks", site->fallbacks);
 	json_key_string(json, "fallback_reason", box_reason_name(site->fallback_reason));
+	json_key_string(json, "fallback_advice", advice_reason(site->fallback_reason));
 	json_key_number(json, "spawns", site->spawns);
 	json_by_tier(json, site->by_tier);
 	json_key_number(json, "upgrades", site->upgrades);
@@ -250,6 +269,7 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_stack_writes(json, site);
 	json_stack(view, json, site->frame, site->frames);
 	record_close(json);
+	free(advice);
 }
 
 /* A lock without a symbol goes by where it was initialised; NULL: not known. */
@@ -364,29 +384,16 @@ static void json_fork(const struct view *view, struct json *json,
 static void json_written(const struct view *view, struct json *json,
 			 const struct box_violation *violation)
 {
-	bool local = violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS;
-	uint32_t at = violation->local.frame;
-	struct place place = { 0 };
+	struct place place = symbols_written(view->symbols, violation);
 
-	if (!local)
-		place = symbols_data(view->symbols, &violation->lock);
-	else if (at < violation->fork_frames && at < BOX_STACK_FRAMES)
-		place = symbols_local(view->symbols, &violation->fork[at], &violation->local,
-				      violation->leak.size);
 	json_key(json, "written");
 	json_open(json, '{');
 	json_key(json, "addr");
 	json_hex(json, violation->lock.addr);
 	json_key_number(json, "size", violation->leak.size);
 	json_key_string(json, "module", place.module);
-	json_key_string(json, "symbol", place.symbol);
 	json_key_string(json, "function", place.function);
-	json_key_string(json, "file", place.file);
-	json_key(json, "line");
-	if (place.file)
-		json_number(json, (uint64_t)place.line);
-	else
-		json_null(json);
+	json_place(json, &place);
 	json_close(json, '}');
 }
 

@@ -22,9 +22,10 @@ static const struct option_row options[] = {
 	{ OPTION_GENERATE, "gen-suppressions", NULL,
 	  "print, instead of each violation, a line for such a file that matches it" },
 	OUTPUT_OPTIONS_OF(
-		"standard output",
+		"standard output", "text|json|folded|dot|html",
 		"print text (the default), json (one object a line), folded (stacks for flame "
 		"graphs), dot (for graphviz) or html (one file for a browser)"),
+	SYMBOL_OPTIONS,
 	{ 0 },
 };
 
@@ -45,6 +46,13 @@ static const char *const description[] = {
 	"violation of that kind, with how often it was found. With --format dot the processes are drawn, "
 	"from parent to child with the tier, and the locks of lock-order violations. With --format "
 	"html there is one file that needs no network: a timeline, latencies, violations and sites.",
+	"A function that was inlined has a line of its own in a stack, before the function that it is in, which has "
+	"the address; in JSON it has the same addr and inlined, true. symbol is as people read it, linkage_name as "
+	"the linker has it, where that is another.",
+	"Names come from the files that ran, told by their build-ids, and from their debug files, wherever "
+	"gdb(1) would find them: in .debug and /usr/lib/debug, by build-id or by link. A file that was replaced or "
+	"deleted since is not asked, which is said on standard error, once for each; its debug file is, where "
+	"there is one.",
 	"A line of a --suppressions FILE is KIND:PATTERN. KIND is one of spork-violations(7), or * for all. "
 	"PATTERN is looked for in the names of the functions, modules and source files of a violation's "
 	"stacks, in the class of a hidden lock and in the name of the function called; * stands for "
@@ -54,6 +62,12 @@ static const char *const description[] = {
 	"spork-options(5), takes the same file, but knows functions by name only where they are what the "
 	"violation is about, and no source files.",
 	NULL,
+};
+
+static const struct note environment[] = {
+	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
+	{ 0 },
 };
 
 static const struct note exits[] = {
@@ -193,7 +207,7 @@ static int report_main(int argc, char **argv)
 			status = format_choose(&view, optarg, &print);
 			break;
 		default:
-			status = output_option(&output, option, optarg);
+			status = display_option(&output, option, optarg);
 		}
 	}
 	if (!status && generate && (output.json || print != report_print)) {
@@ -213,6 +227,7 @@ const struct command report_command = {
 	.operands = "BOX",
 	.options = options,
 	.description = description,
+	.environment = environment,
 	.exits = exits,
 	.examples = examples,
 	.run = report_main,

@@ -20,26 +20,29 @@ static void fold_string(FILE *file, const char *string)
 	print_clean(file, *copy ? copy : "?");
 }
 
-static void fold_frame(const struct view *view, const struct box_frame *frame)
+/* Functions that are inlined there come after those that they are inlined in. */
+static void fold_frame(FILE *file, const struct box_frame *frame, const struct place *place)
 {
-	struct place place = symbols_code(view->symbols, frame);
-	FILE *file = view->output->file;
-
+	if (place->outer)
+		fold_frame(file, frame, place->outer);
 	fputc(';', file);
-	if (place.symbol)
-		fold_string(file, place.symbol);
-	else if (place.module)
-		fold_string(file, path_base(place.module));
-	if (!place.symbol && place.module)
+	if (place->symbol)
+		fold_string(file, place->symbol);
+	else if (place->module)
+		fold_string(file, path_base(place->module));
+	if (!place->symbol && place->module)
 		fprintf(file, "+0x%llx", (unsigned long long)frame->offset);
-	else if (!place.symbol)
+	else if (!place->symbol)
 		fprintf(file, "0x%llx", (unsigned long long)frame->addr);
 }
 
 static void fold_frames(const struct view *view, const struct box_frame *frame, uint32_t frames)
 {
-	while (frames)
-		fold_frame(view, &frame[--frames]);
+	while (frames) {
+		struct place place = symbols_code(view->symbols, &frame[--frames]);
+
+		fold_frame(view->output->file, &frame[frames], &place);
+	}
 }
 
 /* Spawns that share a line. */

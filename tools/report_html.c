@@ -81,37 +81,6 @@ static unsigned long long number(uint64_t value)
 	return value;
 }
 
-/* Text from outside: neither markup nor control characters. */
-static void html_text(FILE *file, const char *string)
-{
-	char *copy = strdup(string), *at;
-
-	if (!copy)
-		abort();
-	/* Lines may stay. */
-	for (at = copy; (at = strchr(at, '\n')); at++)
-		*at = 1;
-	for (at = copy; *at;) {
-		size_t length = strcspn(at, "\1<>&\"'");
-		char kept = at[length];
-
-		at[length] = 0;
-		print_clean(file, at);
-		at += length;
-		if (!kept)
-			break;
-		fputs(kept == '<' ? "&lt;" :
-		      kept == '>' ? "&gt;" :
-		      kept == '&' ? "&amp;" :
-		      kept == '"' ? "&quot;" :
-		      kept == 1	  ? "\n" :
-				    "&#39;",
-		      file);
-		at++;
-	}
-	free(copy);
-}
-
 static uint32_t tier_class(uint32_t tier)
 {
 	return tier < BOX_TIER_COUNT ? tier : BOX_TIER_COUNT;
@@ -654,23 +623,30 @@ static void quantile_cell(FILE *file, const struct box_site *site, double quanti
 static void site_print(const struct view *view, const struct box_site *site)
 {
 	FILE *file = view->output->file;
+	const struct place *at;
+	struct place place;
 	char *text = NULL;
 	uint32_t tier, i;
+	bool first = true;
 	size_t size;
 
 	fputs("<tr><td>", file);
 	for (i = 0; i < site->frames || !i; i++) {
-		FILE *frame = open_memstream(&text, &size);
+		place = symbols_code(view->symbols, &site->frame[i]);
+		for (at = &place; at; at = at->outer) {
+			FILE *frame = open_memstream(&text, &size);
 
-		if (!frame)
-			abort();
-		view_print_code(view, frame, &site->frame[i]);
-		if (fclose(frame))
-			abort();
-		fputs(i ? "<br><span class=\"soft\">from " : "<code>", file);
-		html_text(file, text);
-		fputs(i ? "</span>" : "</code>", file);
-		free(text);
+			if (!frame)
+				abort();
+			view_print_frame(frame, &site->frame[i], at);
+			if (fclose(frame))
+				abort();
+			fputs(first ? "<code>" : "<br><span class=\"soft\">from ", file);
+			html_text(file, text);
+			fputs(first ? "</code>" : "</span>", file);
+			free(text);
+			first = false;
+		}
 	}
 	fprintf(file, "</td><td>%s</td><td>%s</td><td>", box_call_name(site->call),
 		box_site_state_name(site->state));

@@ -37,6 +37,7 @@ static const struct option_row options[] = {
 	{ 'e', "error-exitcode", "N",
 	  "exit with N when there was a violation that is no mere note" },
 	OUTPUT_OPTIONS("standard error"),
+	SYMBOL_OPTIONS,
 	{ 'q', "quiet", NULL, "print neither violations nor the summary" },
 	{ 0 },
 };
@@ -48,7 +49,7 @@ static const char *const description[] = {
 	"the time that they held their callers, the sites that were promoted or why they were "
 	"not, and the violations by kind. Standard output belongs to the command.",
 	"A COMMAND that cannot be traced (statically linked, set-user-ID, of another machine or "
-	"libc, built with AddressSanitizer) is said so on one line, and runs all the same.",
+	"libc, built with a sanitizer) is said so on one line, and runs all the same.",
 	"An existing FILE of --box is replaced when it is a box of the same user, and nothing is "
 	"run otherwise.",
 	"When the option log is set, with --set or in SPORK_OPTIONS, the shim writes its own "
@@ -63,6 +64,7 @@ static const struct note environment[] = {
 	{ "SPORK_SHIM", "The shim to preload, instead of the one that belongs to spork." },
 	{ "LD_PRELOAD", "Is kept; the shim goes before it." },
 	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
 	{ 0 },
 };
 
@@ -228,7 +230,7 @@ static int options_read(struct run *run, int argc, char **argv)
 			run->quiet = true;
 			break;
 		default:
-			status = output_option(&run->output, option, optarg);
+			status = display_option(&run->output, option, optarg);
 		}
 	}
 	if (!status && optind == argc) {
@@ -348,7 +350,7 @@ static char **environment_make(const struct run *run)
 static void traceable_say(struct run *run, const char *command)
 {
 	char why[600];
-	enum traceable verdict = elf_traceable(run->program, run->shim, why, sizeof(why));
+	enum traceable verdict = elf_traceable(run->program, why, sizeof(why));
 
 	run->preload = verdict != TRACE_HARMFUL;
 	if (verdict != TRACE_YES)

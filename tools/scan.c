@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <getopt.h>
 #include <limits.h>
@@ -278,8 +279,15 @@ static void path_scan(char *path)
 	fts_close(walk);
 }
 
+static bool has_inode(const char *path, unsigned long inode)
+{
+	struct stat status;
+
+	return !stat(path, &status) && status.st_ino == inode;
+}
+
 /* A mapped file: as mapped where we may, or by its name as the process sees it. */
-static void mapping_scan(pid_t pid, const char *range, const char *path)
+static void mapping_scan(pid_t pid, const char *range, unsigned long inode, const char *path)
 {
 	char mapped[64], through[PATH_MAX + 32];
 
@@ -292,9 +300,29 @@ static void mapping_scan(pid_t pid, const char *range, const char *path)
 		scan_error(path, "it was deleted or replaced since");
 		return;
 	}
+	/* The kernel names it from our root if it lies there: the inode tells which of the two it is. */
 	snprintf(through, sizeof(through), "/proc/%d/root%s", pid, path);
-	/* Without the right to go through its root, it is most often ours, too. */
-	file_scan(path, access(through, R_OK) ? path : through, false, true);
+	if (access(through, R_OK) || (has_inode(path, inode) && !has_inode(through, inode)))
+		snprintf(through, sizeof(through), "%s", path);
+	file_scan(path, through, false, true);
+}
+
+static bool is_same(const char *left, const char *right)
+{
+	struct stat a, b;
+
+	return !stat(left, &a) && !stat(right, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+/* Libraries are looked up where the process does it, which may be a container. */
+static void root_take(pid_t pid)
+{
+	char root[40], mounts[40];
+
+	snprintf(root, sizeof(root), "/proc/%d/root", pid);
+	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", pid);
+	if (!is_same("/", root) || !is_same("/proc/self/ns/mnt", mounts))
+		scan_needed_root(open(root, O_PATH | O_CLOEXEC | O_DIRECTORY));
 }
 
 static void pid_failed(pid_t pid, const char *why)
@@ -337,8 +365,10 @@ static void pid_scan(pid_t pid)
 	}
 	while (getline(&line, &size, maps) > 0) {
 		char range[48], rights[8], *path = strchr(line, '/');
+		unsigned long inode;
 
-		if (!path || sscanf(line, "%47s %7s", range, rights) != 2 || !strchr(rights, 'x'))
+		if (!path || sscanf(line, "%47s %7s %*s %*s %lu", range, rights, &inode) != 3 ||
+		    !strchr(rights, 'x'))
 			continue;
 		path[strcspn(path, "\n")] = '\0';
 		for (i = 0; i < count && strcmp(seen[i], path); i++)
@@ -349,7 +379,7 @@ static void pid_scan(pid_t pid)
 		if (!seen)
 			abort();
 		seen[count++] = scan_copy(path);
-		mapping_scan(pid, range, path);
+		mapping_scan(pid, range, inode, path);
 	}
 	fclose(maps);
 	free(line);
@@ -404,8 +434,11 @@ static int scan_main(int argc, char **argv)
 		scan.rows.file = open_memstream(&scan.text, &scan.size);
 	if (!scan.rows.file)
 		abort();
-	if (pid)
+	if (pid) {
+		root_take(pid);
 		pid_scan(pid);
+		scan_needed_root(-1);
+	}
 	for (; optind < argc; optind++)
 		path_scan(argv[optind]);
 	scan_print_totals(&scan.rows, &scan.totals);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `spork scan`, in files of one owner each: scan.c the command and the walk over folders, scan_elf.c the facts of
- * one file, scan_symbol.c its symbols, scan_code.c its system calls, scan_needed.c the libraries it needs,
- * scan_print.c text and JSON.
+ * `spork scan`, in files of one owner each: scan.c the command and the walk over folders, scan_image.c the bytes of
+ * one file, scan_elf.c its facts, scan_symbol.c its symbols, scan_call.c and scan_code.c its system calls,
+ * scan_needed.c the libraries it needs, scan_print.c text and JSON.
  *
  * Every file may be hostile. No size or offset in it is believed: counts are bounded by what the file holds,
  * strings by their table, and what is too large is left out and said so.
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "tool.h"
@@ -40,6 +41,8 @@ enum scan_kind { KIND_PROGRAM, KIND_LIBRARY, KIND_OBJECT, KIND_CORE, KIND_OTHER 
 	SCAN_REASON(STATIC_PIE, "static-pie", "it is statically linked (static-pie)")              \
 	SCAN_REASON(OTHER_LIBC, "other-libc", "it uses another libc")                              \
 	SCAN_REASON(ASAN, "asan", "it is built with AddressSanitizer")                             \
+	SCAN_REASON(TSAN, "tsan", "it is built with ThreadSanitizer")                              \
+	SCAN_REASON(MSAN, "msan", "it is built with MemorySanitizer")                              \
 	SCAN_REASON(SET_USER_ID, "set-user-id", "it is set-user-ID")                               \
 	SCAN_REASON(SET_GROUP_ID, "set-group-id", "it is set-group-ID")                            \
 	SCAN_REASON(CAPABILITIES, "file-capabilities", "it has file capabilities")
@@ -75,7 +78,10 @@ struct scan_file {
 	unsigned reasons;			      /* bits of enum scan_reason */
 	const char *libc;			      /* static; NULL: it shows none */
 	char *interpreter, *soname, *runpath, *rpath; /* NULL: none */
-	bool go, asan, is_libc;
+	bool go;
+	unsigned sanitizer;	 /* the bit of its reason; zero: none */
+	bool starts;		 /* has what a program's start calls, as a libc does */
+	bool is_loader, is_libc; /* glibc's; its loader is a part of it */
 	char *needed[SCAN_NEEDED];
 	unsigned needed_count;
 	struct scan_import *import;
@@ -97,6 +103,11 @@ enum scan_result { SCAN_READ, SCAN_NO_ELF, SCAN_FAILED };
  * after each of them.
  */
 enum scan_result scan_file_read(struct scan_file *file, int fd);
+/*
+ * The same without its system calls, to judge a program that is to be executed: damage of what only tools look at
+ * is no failure.
+ */
+enum scan_result scan_program_read(struct scan_file *file, int fd);
 void scan_file_free(struct scan_file *file);
 
 /* A first damage is kept: it is what the line of error says. */
@@ -118,6 +129,8 @@ const char *scan_machine_name(unsigned machine);
 /* strdup() that does not fail. */
 char *scan_copy(const char *string);
 
+/* ---- scan_image.c ---- */
+
 /* A string table: `size` bytes, the last of them a zero. */
 struct scan_strings {
 	const char *base;
@@ -130,6 +143,35 @@ static inline const char *scan_string(const struct scan_strings *strings, uint64
 	return offset < strings->size ? strings->base + offset : NULL;
 }
 
+struct scan_image {
+	int fd;
+	struct stat status;
+	uint64_t size; /* bytes of the file */
+	Elf *elf;
+	GElf_Ehdr header;
+	size_t segments;	     /* program headers that can be read */
+	Elf_Data *dynamic;	     /* NULL: none */
+	struct scan_strings strings; /* the loader's */
+};
+
+/*
+ * SCAN_NO_ELF and SCAN_FAILED (`problem` tells why): there is nothing to read. scan_image_close() after each of
+ * them. What the image hands out lives as long as it.
+ */
+enum scan_result scan_image_open(struct scan_image *image, struct scan_file *file, int fd);
+void scan_image_close(struct scan_image *image);
+/* Finds the dynamic section and its string table by the program headers. */
+void scan_image_link(struct scan_image *image, struct scan_file *file);
+/* The first entry of the dynamic section with that tag; false: none. */
+bool scan_image_dynamic(const struct scan_image *image, int64_t tag, uint64_t *value);
+/* `size` bytes that the file has at a virtual address; NULL: it has not that many there. */
+Elf_Data *scan_image_at(struct scan_image *image, uint64_t address, uint64_t size, Elf_Type type);
+/* Bytes from there to the end of the segment's part of the file; zero: it has none there. */
+uint64_t scan_image_left(struct scan_image *image, uint64_t address);
+
+/* Whether its data that are not code hold that text. */
+bool scan_image_has(struct scan_image *image, const char *text);
+
 /* The data of a section, unless it is too large or lies outside of the file. */
 Elf_Data *scan_section_data(struct scan_file *file, Elf_Scn *section, const GElf_Shdr *header);
 /* The string table that `index` names; empty where there is none. */
@@ -139,10 +181,31 @@ Elf_Scn *scan_section_find(Elf *elf, GElf_Word type, GElf_Shdr *header);
 
 /* ---- scan_symbol.c ---- */
 
-void scan_imports_read(struct scan_file *file, Elf *elf);
-/* Names the functions that the calls lie in. */
-void scan_calls_name(struct scan_file *file, Elf *elf);
+/* What the loader has, and what a linker leaves for debuggers. */
+enum scan_table { SCAN_DYNSYM, SCAN_SYMTAB };
+
+struct scan_symbols {
+	Elf_Data *data;
+	struct scan_strings strings;
+};
+
+/* False: there is no such table, or, with a problem, it lies outside of the file. */
+bool scan_symbols_open(struct scan_symbols *symbols, struct scan_file *file,
+		       struct scan_image *image, enum scan_table table);
+/* False: there are no more. `name` is NULL where it lies outside of its table. */
+bool scan_symbols_get(const struct scan_symbols *symbols, int index, GElf_Sym *symbol,
+		      const char **name);
+/* A symbol of the loader's table by its name; false: it has none. */
+bool scan_symbol_find(struct scan_file *file, struct scan_image *image, const char *wanted,
+		      GElf_Sym *symbol);
+
+void scan_imports_read(struct scan_file *file, struct scan_image *image);
 const char *scan_family_name(enum scan_family family);
+
+/* ---- scan_call.c ---- */
+
+/* The calls, and the functions that they lie in. */
+void scan_calls_read(struct scan_file *file, struct scan_image *image);
 
 /* ---- scan_code.c ---- */
 
@@ -164,6 +227,7 @@ struct scan_library {
 	struct scan_file file;
 	dev_t device;
 	ino_t inode;
+	bool used; /* by some file; others of its name were tried, for another machine say */
 	bool printed;
 	char *needed_by;       /* the file that it was found for */
 	int edge[SCAN_NEEDED]; /* by its needed: a library, or -1 */
@@ -185,6 +249,9 @@ struct scan_closure {
 
 /* Opens what is a regular file and nothing else; -errno, -EISDIR for folders, -EINVAL for other kinds. */
 int scan_open(const char *path, bool follow);
+
+/* Libraries are looked up below that folder, a descriptor that it takes, from now on; -1: from our own root. */
+void scan_needed_root(int fd);
 
 void scan_closure_read(struct scan_closure *closure, const struct scan_file *file);
 /* The hazard of a file, or with a closure of it and its libraries together. */

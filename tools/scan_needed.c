@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "scan.h"
@@ -34,14 +36,24 @@ static struct seen {
 } * seen;
 static size_t seen_count;
 
-int scan_open(const char *path, bool follow)
+/* Below which paths of libraries are looked up; -1: our own root. */
+static int below = -1;
+
+static int open_path(const char *path, int flags)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)), opened, error = 0;
+	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_IN_ROOT };
+
+	return below < 0 ? open(path, flags) :
+			   (int)syscall(SYS_openat2, below, path, &how, sizeof(how));
+}
+
+/* Opens for reading what an O_PATH descriptor, which it closes, stands for. */
+static int reopen(int fd)
+{
+	int opened, error = 0;
 	struct stat status;
 	char self[40];
 
-	if (fd < 0)
-		return -errno;
 	/* Opening a device or a FIFO may do something. This way nothing can take the file's place meanwhile. */
 	if (fstat(fd, &status))
 		error = errno;
@@ -55,6 +67,20 @@ int scan_open(const char *path, bool follow)
 		error = errno;
 	close(fd);
 	return error ? -error : opened;
+}
+
+int scan_open(const char *path, bool follow)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+
+	return fd < 0 ? -errno : reopen(fd);
+}
+
+static int library_open(const char *path)
+{
+	int fd = open_path(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : reopen(fd);
 }
 
 /* /etc/ld.so.cache in the layout that glibc has written since 2.2. */
@@ -80,7 +106,7 @@ static struct {
 static void cache_read(void)
 {
 	static const char magic[] = "glibc-ld.so.cache1.1";
-	int fd = scan_open("/etc/ld.so.cache", true);
+	int fd = library_open("/etc/ld.so.cache");
 	struct stat status;
 
 	cache.read = true;
@@ -131,7 +157,7 @@ static int library_at(const char *path, const struct scan_file *user)
 {
 	struct scan_library *new;
 	struct stat status;
-	int fd = scan_open(path, true), i;
+	int fd = library_open(path), i;
 	size_t at;
 
 	if (fd < 0)
@@ -166,6 +192,7 @@ static int library_at(const char *path, const struct scan_file *user)
 	if (i == libraries || !library[i]->file.class || library[i]->file.class != user->class ||
 	    library[i]->file.machine != user->machine)
 		return -1;
+	library[i]->used = true;
 	return i;
 }
 
@@ -201,13 +228,39 @@ static bool folder_expand(char *to, size_t size, const char *from, size_t length
 	return used;
 }
 
-/* The folder that a file lies in, as $ORIGIN has it. */
+/* The kernel names a file from our root, if it lies there; libraries are looked up from another. */
+static void base_strip(char *path)
+{
+	char self[40], base[PATH_MAX];
+	ssize_t length;
+
+	if (below < 0)
+		return;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", below);
+	length = readlink(self, base, sizeof(base));
+	if (length > 1 && !strncmp(path, base, (size_t)length) && path[length] == '/')
+		memmove(path, path + length, strlen(path + length) + 1);
+}
+
+/* The folder that a file lies in, as $ORIGIN has it: without links. */
 static void origin_of(char *origin, const char *path)
 {
-	char *real = realpath(path, NULL), *slash;
+	ssize_t length = -1;
+	char self[40], *slash;
+	int fd;
 
-	snprintf(origin, PATH_MAX, "%s", real ? real : path);
-	free(real);
+	snprintf(origin, PATH_MAX, "%s", path);
+	base_strip(origin);
+	fd = open_path(origin, O_PATH | O_CLOEXEC);
+	if (fd >= 0) {
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+		length = readlink(self, origin, PATH_MAX - 1);
+		close(fd);
+	}
+	if (length > 0) {
+		origin[length] = '\0';
+		base_strip(origin);
+	}
 	slash = strrchr(origin, '/');
 	if (slash)
 		slash[slash == origin] = '\0';
@@ -342,7 +395,7 @@ struct scan_library *scan_library_next(void)
 	int i;
 
 	for (i = 0; i < libraries; i++)
-		if (!library[i]->printed) {
+		if (!library[i]->printed && (library[i]->used || library[i]->file.problem[0])) {
 			library[i]->printed = true;
 			return library[i];
 		}
@@ -383,6 +436,20 @@ bool scan_library_printed(dev_t device, ino_t inode)
 	return known && known->printed;
 }
 
+static void cache_free(void)
+{
+	free(cache.bytes);
+	memset(&cache, 0, sizeof(cache));
+}
+
+void scan_needed_root(int fd)
+{
+	cache_free();
+	if (below >= 0)
+		close(below);
+	below = fd;
+}
+
 void scan_libraries_free(void)
 {
 	int i;
@@ -394,5 +461,5 @@ void scan_libraries_free(void)
 	}
 	free(library);
 	free(seen);
-	free(cache.bytes);
+	cache_free();
 }

@@ -7,38 +7,66 @@
 
 #include "scan.h"
 
-/* Rows are printed as they come, whatever their number, so columns have fixed widths. */
-static const char *const titles[] = { "preload", "kind", "spawn",  "exec",
-				      "thread",	 "lock", "atfork", "inline" };
+/* Rows are printed as they come, whatever their number, so columns have fixed widths: those of their titles. */
+static const char *const titles[] = { "spawn", "exec", "thread", "lock", "atfork", "inline" };
+
+#define TITLES "preload  kind     "
+#define LEAST 20	  /* columns of a path */
+#define IMPORTS_WIDTH 100 /* of their list, where nothing else tells */
+
+/* Of a path that is too long the end tells more. */
+static void path_print(struct output *output, const char *path, int column)
+{
+	size_t length = strlen(path), room;
+
+	room = output->width > column + LEAST ? (size_t)(output->width - column) : LEAST;
+	if (output->width && length > room) {
+		fputs("...", output->file);
+		path += length - room + 3;
+		/* Not from within a character. */
+		while ((*path & 0xc0) == 0x80)
+			path++;
+	}
+	print_clean(output->file, path);
+	fputc('\n', output->file);
+}
+
+static void titles_print(struct output *output)
+{
+	unsigned i;
+
+	output_style(output, STYLE_BOLD);
+	fputs(TITLES, output->file);
+	for (i = 0; i <= FAMILY_COUNT; i++)
+		fprintf(output->file, " %s", titles[i]);
+	fputs("  file\n", output->file);
+	output_style(output, STYLE_PLAIN);
+}
 
 static void row_print(struct output *output, const struct scan_file *file)
 {
+	int column = (int)strlen(TITLES) + 2;
 	static bool begun;
-	unsigned i;
 	char count[24];
+	unsigned i;
 
-	if (!begun) {
-		output_style(output, STYLE_BOLD);
-		fprintf(output->file, "%-7s  %-7s", titles[0], titles[1]);
-		for (i = 0; i <= FAMILY_COUNT; i++)
-			fprintf(output->file, "  %6s", titles[2 + i]);
-		fputs("  file\n", output->file);
-		output_style(output, STYLE_PLAIN);
-		begun = true;
-	}
+	if (!begun)
+		titles_print(output);
+	begun = true;
 	if (file->reasons)
 		output_style(output, STYLE_YELLOW);
 	fprintf(output->file, "%-7s", file->reasons ? "no" : "yes");
 	output_style(output, STYLE_PLAIN);
-	fprintf(output->file, "  %-7s", scan_kind_name(file->kind));
-	for (i = 0; i < FAMILY_COUNT; i++) {
-		snprintf(count, sizeof(count), "%u", file->family[i]);
-		fprintf(output->file, "  %6s", file->family[i] ? count : "-");
+	fprintf(output->file, "  %-9s", scan_kind_name(file->kind));
+	for (i = 0; i <= FAMILY_COUNT; i++) {
+		uint64_t value = i < FAMILY_COUNT ? file->family[i] : file->calls_found;
+
+		snprintf(count, sizeof(count), "%llu", (unsigned long long)value);
+		column +=
+			fprintf(output->file, " %*s", (int)strlen(titles[i]), value ? count : "-");
 	}
-	snprintf(count, sizeof(count), "%llu", (unsigned long long)file->calls_found);
-	fprintf(output->file, "  %6s  ", file->calls_found ? count : "-");
-	print_clean(output->file, file->path);
-	fputc('\n', output->file);
+	fputs("  ", output->file);
+	path_print(output, file->path, column);
 }
 
 static void reasons_print(FILE *to, const struct scan_file *file)
@@ -89,8 +117,31 @@ static void calls_print(FILE *to, const struct scan_file *file)
 			(unsigned long long)(file->calls_found - file->calls));
 }
 
-static void imports_print(FILE *to, const struct scan_file *file)
+static int import_length(const struct scan_import *import)
 {
+	return (int)(1 + strlen(import->symbol) +
+		     (import->version ? 1 + strlen(import->version) : 0) +
+		     (import->library ? 3 + strlen(import->library) : 0));
+}
+
+static void import_print(FILE *to, const struct scan_import *import)
+{
+	fprintf(to, " %s", import->symbol);
+	if (import->version) {
+		fputc('@', to);
+		print_clean(to, import->version);
+	}
+	if (import->library) {
+		fputs(" (", to);
+		print_clean(to, import->library);
+		fputc(')', to);
+	}
+}
+
+static void imports_print(struct output *output, const struct scan_file *file)
+{
+	int limit = output->width ? output->width : IMPORTS_WIDTH;
+	FILE *to = output->file;
 	unsigned family, i;
 
 	for (family = 0; family < FAMILY_COUNT; family++) {
@@ -103,25 +154,19 @@ static void imports_print(FILE *to, const struct scan_file *file)
 				continue;
 			if (!column)
 				column = fprintf(to, "    %s:", scan_family_name(family));
-			/* Words of a list are short; only where a line becomes too long a new one starts. */
-			if (column > 70)
+			else if (column + import_length(import) > limit)
 				column = fprintf(to, "\n       ") - 1;
-			column += fprintf(to, " %s", import->symbol);
-			if (import->version) {
-				fputc('@', to);
-				print_clean(to, import->version);
-				column += 1 + (int)strlen(import->version);
-			}
-			if (import->library) {
-				fputs(" (", to);
-				print_clean(to, import->library);
-				fputc(')', to);
-				column += 3 + (int)strlen(import->library);
-			}
+			import_print(to, import);
+			column += import_length(import);
 		}
 		if (column)
 			fputc('\n', to);
 	}
+}
+
+static void note_print(struct output *output, const char *text)
+{
+	output_wrap(output->file, text, 4, 0, output->width);
 }
 
 /* Locks are taken by nearly every library; that they are is told by its own row. */
@@ -165,17 +210,19 @@ static void text_print(struct output *output, const struct scan_file *file,
 	row_print(output, file);
 	reasons_print(to, file);
 	if (scan_closure_hazard(file, closure))
-		fputs(scan_file_hazard(file) ?
-			      "    forks and starts threads, but registers no atfork handler\n" :
-			      "    with its libraries it forks and starts threads, and nothing registers an atfork handler\n",
-		      to);
+		note_print(
+			output,
+			scan_file_hazard(file) ?
+				"forks and starts threads, but registers no atfork handler" :
+				"with its libraries it forks and starts threads, and nothing registers an atfork handler");
 	if (file->go)
-		fputs("    has code in Go, whose runtime makes processes by system calls of its own\n",
-		      to);
+		note_print(
+			output,
+			"has code in Go, whose runtime makes processes by system calls of its own");
 	if (named || scan_file_bypasses(file))
 		calls_print(to, file);
 	if (named)
-		imports_print(to, file);
+		imports_print(output, file);
 	if (closure)
 		closure_print(to, closure);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Symbols of a file: those of the shim's hooks that it imports, with versions and the library that is to have them,
- * and the functions that addresses lie in. Names and families come from the shim's own table.
+ * Symbols of a file: the loader's table and all of them, and those of the shim's hooks that the file imports, with
+ * versions and the library that is to have them. Names and families come from the shim's own table.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 #include "scan.h"
 
 #define MAX_VERSIONS 16384
+#define MAX_NEEDS ((uint64_t)64 << 10) /* bytes of the table of versions that are needed */
+#define MAX_CHAIN ((uint64_t)64 << 10) /* symbols of one hash */
 
 enum trait { TRAIT_OTHER, TRAIT_SPAWN, TRAIT_THREAD, TRAIT_LOCK, TRAIT_NONE, TRAIT_LIBC };
 
@@ -90,24 +92,149 @@ const char *scan_family_name(enum scan_family family)
 	return names[family];
 }
 
-/* What .gnu.version_r says of an index: names as offsets, so that nothing is copied before it is asked for. */
-struct versions {
-	Elf_Data *index, *needed;
-	struct scan_strings strings;
-};
+/*
+ * How many symbols the loader's table has is told by its hash tables alone. GNU's holds only what a file defines,
+ * which comes last: zero where it is empty, or cannot be read.
+ */
+static uint64_t gnu_hash_count(struct scan_image *image, uint64_t table)
+{
+	uint64_t buckets_at, chains_at, chain, last, left;
+	Elf_Data *data = scan_image_at(image, table, 16, ELF_T_WORD);
+	uint32_t head[4], i;
+	const uint32_t *word;
 
-static void versions_read(struct scan_file *file, Elf *elf, struct versions *versions)
+	if (!data)
+		return 0;
+	memcpy(head, data->d_buf, sizeof(head));
+	buckets_at = table + 16 +
+		     (uint64_t)head[2] * (image->header.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4);
+	data = scan_image_at(image, buckets_at, (uint64_t)head[0] * 4, ELF_T_WORD);
+	if (!data)
+		return 0;
+	word = data->d_buf;
+	for (last = 0, i = 0; i < head[0]; i++)
+		if (word[i] > last)
+			last = word[i];
+	if (last < head[1])
+		return 0;
+	chains_at = buckets_at + (uint64_t)head[0] * 4;
+	chain = chains_at + (last - head[1]) * 4;
+	left = scan_image_left(image, chain) / 4;
+	if (left > MAX_CHAIN)
+		left = MAX_CHAIN;
+	data = scan_image_at(image, chain, left * 4, ELF_T_WORD);
+	if (!data)
+		return 0;
+	word = data->d_buf;
+	for (i = 0; i < left; i++)
+		if (word[i] & 1)
+			return last + i + 1;
+	return 0;
+}
+
+/* The symbols end where another table starts, at the latest. */
+static uint64_t distance_count(struct scan_image *image, uint64_t symbols)
+{
+	static const int64_t tags[] = { DT_STRTAB,   DT_VERSYM, DT_VERNEED, DT_VERDEF, DT_HASH,
+					DT_GNU_HASH, DT_RELA,	DT_REL,	    DT_JMPREL };
+	uint64_t end = UINT64_MAX, at;
+	size_t i;
+
+	for (i = 0; i < sizeof(tags) / sizeof(*tags); i++)
+		if (scan_image_dynamic(image, tags[i], &at) && at > symbols && at < end)
+			end = at;
+	return end == UINT64_MAX ?
+		       0 :
+		       (end - symbols) / gelf_fsize(image->elf, ELF_T_SYM, 1, EV_CURRENT);
+}
+
+static uint64_t dynamic_count(struct scan_image *image, uint64_t symbols)
+{
+	uint64_t table, count = 0;
+	Elf_Data *data;
+
+	if (scan_image_dynamic(image, DT_GNU_HASH, &table))
+		count = gnu_hash_count(image, table);
+	if (!count && scan_image_dynamic(image, DT_HASH, &table) &&
+	    (data = scan_image_at(image, table, 8, ELF_T_WORD)))
+		count = ((const uint32_t *)data->d_buf)[1];
+	return count ? count : distance_count(image, symbols);
+}
+
+static bool dynsym_open(struct scan_symbols *symbols, struct scan_file *file,
+			struct scan_image *image)
+{
+	size_t entry = gelf_fsize(image->elf, ELF_T_SYM, 1, EV_CURRENT);
+	uint64_t at, count;
+
+	if (!scan_image_dynamic(image, DT_SYMTAB, &at) || !(count = dynamic_count(image, at)))
+		return false;
+	symbols->data = count > INT32_MAX ? NULL :
+					    scan_image_at(image, at, count * entry, ELF_T_SYM);
+	symbols->strings = image->strings;
+	if (!symbols->data)
+		scan_problem(file, "its table of symbols lies outside of the file");
+	return symbols->data;
+}
+
+bool scan_symbols_open(struct scan_symbols *symbols, struct scan_file *file,
+		       struct scan_image *image, enum scan_table table)
 {
 	GElf_Shdr header;
-	Elf_Scn *section = scan_section_find(elf, SHT_GNU_versym, &header);
+	Elf_Scn *section;
 
-	if (section)
-		versions->index = scan_section_data(file, section, &header);
-	section = scan_section_find(elf, SHT_GNU_verneed, &header);
-	if (!section)
+	if (table == SCAN_DYNSYM)
+		return dynsym_open(symbols, file, image);
+	section = scan_section_find(image->elf, SHT_SYMTAB, &header);
+	symbols->data = section ? scan_section_data(file, section, &header) : NULL;
+	if (symbols->data)
+		symbols->strings = scan_section_strings(file, image->elf, header.sh_link);
+	return symbols->data;
+}
+
+bool scan_symbols_get(const struct scan_symbols *symbols, int index, GElf_Sym *symbol,
+		      const char **name)
+{
+	if (!gelf_getsym(symbols->data, index, symbol))
+		return false;
+	*name = scan_string(&symbols->strings, symbol->st_name);
+	return true;
+}
+
+bool scan_symbol_find(struct scan_file *file, struct scan_image *image, const char *wanted,
+		      GElf_Sym *symbol)
+{
+	struct scan_symbols symbols;
+	const char *name;
+	int i;
+
+	if (!scan_symbols_open(&symbols, file, image, SCAN_DYNSYM))
+		return false;
+	for (i = 1; scan_symbols_get(&symbols, i, symbol, &name); i++)
+		if (name && !strcmp(name, wanted))
+			return true;
+	return false;
+}
+
+/* What the version tables say of an index: names as offsets, so that nothing is copied before it is asked for. */
+struct versions {
+	Elf_Data *index, *needed;
+	const struct scan_strings *strings;
+};
+
+static void versions_read(struct scan_image *image, size_t symbols, struct versions *versions)
+{
+	uint64_t at, left;
+
+	versions->strings = &image->strings;
+	if (scan_image_dynamic(image, DT_VERSYM, &at))
+		versions->index = scan_image_at(image, at, symbols * 2, ELF_T_HALF);
+	if (!scan_image_dynamic(image, DT_VERNEED, &at))
 		return;
-	versions->needed = scan_section_data(file, section, &header);
-	versions->strings = scan_section_strings(file, elf, header.sh_link);
+	/* Nothing tells its size; what follows it does no harm. */
+	left = scan_image_left(image, at);
+	versions->needed =
+		scan_image_at(image, at, left < MAX_NEEDS ? left : MAX_NEEDS, ELF_T_VNEED);
 }
 
 static bool version_find(const struct versions *versions, int symbol, const char **version,
@@ -131,8 +258,8 @@ static bool version_find(const struct versions *versions, int symbol, const char
 			    !gelf_getvernaux(versions->needed, (int)inner, &aux))
 				break;
 			if ((aux.vna_other & 0x7fff) == (index & 0x7fff)) {
-				*version = scan_string(&versions->strings, aux.vna_name);
-				*library = scan_string(&versions->strings, need.vn_file);
+				*version = scan_string(versions->strings, aux.vna_name);
+				*library = scan_string(versions->strings, need.vn_file);
 				return true;
 			}
 			if (!aux.vna_next)
@@ -182,95 +309,27 @@ static void import_add(struct scan_file *file, const struct hooked *hook,
 		file->threads = true;
 }
 
-void scan_imports_read(struct scan_file *file, Elf *elf)
+void scan_imports_read(struct scan_file *file, struct scan_image *image)
 {
 	struct versions versions = { 0 };
-	struct scan_strings strings;
+	struct scan_symbols symbols;
 	const struct hooked *hook;
-	Elf_Scn *section;
-	GElf_Shdr header;
 	GElf_Sym symbol;
-	Elf_Data *data;
 	const char *name;
 	int i;
 
-	section = scan_section_find(elf, SHT_DYNSYM, &header);
-	data = section ? scan_section_data(file, section, &header) : NULL;
-	if (!data)
+	if (!scan_symbols_open(&symbols, file, image, SCAN_DYNSYM))
 		return;
-	strings = scan_section_strings(file, elf, header.sh_link);
-	versions_read(file, elf, &versions);
-	for (i = 1; gelf_getsym(data, i, &symbol); i++) {
-		name = scan_string(&strings, symbol.st_name);
-		if (!name) {
+	versions_read(image,
+		      symbols.data->d_size / gelf_fsize(image->elf, ELF_T_SYM, 1, EV_CURRENT),
+		      &versions);
+	for (i = 1; scan_symbols_get(&symbols, i, &symbol, &name); i++) {
+		if (!name)
 			scan_problem(file, "a symbol's name lies outside of its table");
-			continue;
-		}
-		if (!strcmp(name, "__asan_init"))
-			file->asan = true;
-		if (symbol.st_shndx != SHN_UNDEF)
+		if (!name || symbol.st_shndx != SHN_UNDEF)
 			continue;
 		hook = hooked_find(name);
 		if (hook)
 			import_add(file, hook, &versions, i);
 	}
-}
-
-struct nearest {
-	uint64_t addr;
-	const char *name;
-	bool inside;
-};
-
-/* The function that holds the address, or, where sizes are missing, starts last before it. */
-static void nearest_look(struct nearest *nearest, const GElf_Sym *symbol, const char *name,
-			 uint64_t addr)
-{
-	unsigned type = GELF_ST_TYPE(symbol->st_info);
-	bool inside = symbol->st_size && addr - symbol->st_value < symbol->st_size;
-
-	if (type != STT_FUNC && type != STT_NOTYPE && type != STT_GNU_IFUNC)
-		return;
-	if (symbol->st_shndx == SHN_UNDEF || symbol->st_value > addr || !*name || *name == '$')
-		return;
-	if (!inside && (symbol->st_size || nearest->inside))
-		return;
-	if (nearest->name && nearest->inside == inside && nearest->addr >= symbol->st_value)
-		return;
-	*nearest = (struct nearest){ symbol->st_value, name, inside };
-}
-
-static void calls_name_from(struct scan_file *file, Elf *elf, GElf_Word type)
-{
-	struct nearest nearest[SCAN_CALLS] = { 0 };
-	struct scan_strings strings;
-	GElf_Shdr header;
-	GElf_Sym symbol;
-	Elf_Scn *section = scan_section_find(elf, type, &header);
-	Elf_Data *data = section ? scan_section_data(file, section, &header) : NULL;
-	const char *name;
-	unsigned call;
-	int i;
-
-	if (!data)
-		return;
-	strings = scan_section_strings(file, elf, header.sh_link);
-	for (i = 1; gelf_getsym(data, i, &symbol); i++) {
-		name = scan_string(&strings, symbol.st_name);
-		for (call = 0; name && call < file->calls; call++)
-			nearest_look(&nearest[call], &symbol, name, file->call[call].addr);
-	}
-	for (call = 0; call < file->calls; call++) {
-		if (!nearest[call].name || file->call[call].function ||
-		    strlen(nearest[call].name) >= 4096)
-			continue;
-		file->call[call].function = scan_copy(nearest[call].name);
-		file->call[call].into = file->call[call].addr - nearest[call].addr;
-	}
-}
-
-void scan_calls_name(struct scan_file *file, Elf *elf)
-{
-	calls_name_from(file, elf, SHT_SYMTAB);
-	calls_name_from(file, elf, SHT_DYNSYM);
 }

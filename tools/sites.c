@@ -12,6 +12,7 @@
 
 static const struct option_row options[] = {
 	OUTPUT_OPTIONS("standard output"),
+	SYMBOL_OPTIONS,
 	{ 0 },
 };
 
@@ -23,7 +24,14 @@ static const char *const description[] = {
 	"tier; how many children became real forks within their window (upgrades); the median "
 	"and the 99th percentile of the time that the call held its caller; and what children "
 	"write before exec, as far as that was learned.",
+	"Below a site that is not promoted, or whose forks are not all fast, \"needed\" tells what would have to change.",
 	NULL,
+};
+
+static const struct note environment[] = {
+	{ "NO_COLOR", "If set and not empty, there is no colour unless --color asks for it." },
+	{ "DEBUGINFOD_URLS", "Servers to ask, with --debuginfod only." },
+	{ 0 },
 };
 
 static const struct note exits[] = {
@@ -38,7 +46,7 @@ static const struct note examples[] = {
 };
 
 /* Strings of each row, so that columns can be as wide as they must. */
-enum { COLUMNS = 11, CELL = 80 };
+enum { COLUMNS = 11, COUNTS = 3, CELL = 80, NAME_LEAST = 12 };
 
 static const char *const titles[COLUMNS] = {
 	"site", "call",	 "state",    "spawns", "fork", "vfork",
@@ -85,22 +93,69 @@ static void row_fill(struct row *row, const struct box *box, const struct box_si
 	quantile_cell(row->cell[10], site, 0.99);
 }
 
+static bool is_word(int column)
+{
+	return column < COUNTS;
+}
+
+/* Words to the left, numbers to the right. */
 static void row_print(const struct row *row, const int *width, FILE *file)
 {
 	int i, pad;
 
 	for (i = 0; i < COLUMNS; i++) {
+		if (!width[i])
+			continue;
 		pad = width[i] - (int)strlen(row->cell[i]);
 		if (i)
 			fputs("  ", file);
-		/* Words to the left, numbers to the right. */
-		if (i > 2)
+		if (!is_word(i))
 			fprintf(file, "%*s", pad, "");
 		print_clean(file, row->cell[i]);
-		if (i <= 2)
+		if (is_word(i))
 			fprintf(file, "%*s", pad, "");
 	}
 	fputc('\n', file);
+}
+
+static int table_width(const int *width)
+{
+	int sum = -2, i;
+
+	for (i = 0; i < COLUMNS; i++)
+		sum += width[i] ? width[i] + 2 : 0;
+	return sum;
+}
+
+/* Of a name that is too long the end tells more: the place in the file. */
+static void cell_shorten(char *cell, int width)
+{
+	size_t length = strlen(cell);
+
+	if (length > (size_t)width)
+		memmove(cell, cell + length - (size_t)width, (size_t)width + 1);
+}
+
+/* Columns that say nothing give way first, then names. A width of zero: the column is not shown. */
+static void table_fit(struct row *rows, size_t count, int *width, int limit)
+{
+	bool empty;
+	size_t at;
+	int i;
+
+	for (i = COLUMNS - 1; i >= COUNTS && table_width(width) > limit; i--) {
+		for (at = 1, empty = true; at <= count && empty; at++)
+			empty = !strcmp(rows[at].cell[i], "0") || !strcmp(rows[at].cell[i], "-");
+		if (empty)
+			width[i] = 0;
+	}
+	if (table_width(width) <= limit)
+		return;
+	width[0] -= table_width(width) - limit;
+	if (width[0] < NAME_LEAST)
+		width[0] = NAME_LEAST;
+	for (at = 0; at <= count; at++)
+		cell_shorten(rows[at].cell[0], width[0]);
 }
 
 static void write_print(const struct view *view, const struct box_write *write,
@@ -121,7 +176,7 @@ static void write_print(const struct view *view, const struct box_write *write,
 		print_clean(file, place->module ? path_base(place->module) : "?");
 		fprintf(file, "+0x%llx", (unsigned long long)write->offset);
 	}
-	fputs(place->replaced ? " (replaced since)\n" : "\n", file);
+	fputc('\n', file);
 }
 
 static void reason_print(const struct view *view, const struct box_site *site)
@@ -143,23 +198,40 @@ static void reason_print(const struct view *view, const struct box_site *site)
 	fputc('\n', file);
 }
 
+static void advice_print(const struct view *view, const char *advice)
+{
+	FILE *file = view->output->file;
+
+	if (advice)
+		output_wrap(file, advice, 12, fprintf(file, "    needed: "), view->output->width);
+}
+
 static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
+	char *advice = advice_site(site);
+	const struct place *at;
 	struct place place;
 	FILE *file = view->output->file;
 	uint32_t i;
 
 	for (i = 0; i < site->frames; i++) {
-		fputs(i ? "         " : "    from ", file);
-		view_print_code(view, file, &site->frame[i]);
-		fputc('\n', file);
+		place = symbols_code(view->symbols, &site->frame[i]);
+		for (at = &place; at; at = at->outer) {
+			fputs(i || at != &place ? "         " : "    from ", file);
+			view_print_frame(file, &site->frame[i], at);
+			fputc('\n', file);
+		}
 	}
 	reason_print(view, site);
-	if (site->fallbacks)
+	advice_print(view, advice);
+	free(advice);
+	if (site->fallbacks) {
 		fprintf(file, "    %llu still by fork: %s: %s\n",
 			(unsigned long long)site->fallbacks, box_reason_name(site->fallback_reason),
 			box_reason_text(site->fallback_reason));
+		advice_print(view, advice_reason(site->fallback_reason));
+	}
 	for (i = 0; i < site->writes; i++)
 		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
 			write_print(view, &piece, &place);
@@ -194,11 +266,14 @@ static void sites_print(const struct view *view)
 			if (width[i] < (int)strlen(rows[at].cell[i]))
 				width[i] = (int)strlen(rows[at].cell[i]);
 	}
+	if (view->output->width)
+		table_fit(rows, count, width, view->output->width);
 	if (!count)
 		fputs("no sites: nothing made a process, or the shim was not loaded\n",
 		      view->output->file);
 	for (at = 0; count && at <= count; at++) {
-		output_style(view->output, at ? STYLE_PLAIN : STYLE_BOLD);
+		if (!at || sites[at - 1]->state >= BOX_SITE_REFUSED)
+			output_style(view->output, at ? STYLE_YELLOW : STYLE_BOLD);
 		row_print(&rows[at], width, view->output->file);
 		output_style(view->output, STYLE_PLAIN);
 		if (at)
@@ -216,7 +291,7 @@ static int sites_main(int argc, char **argv)
 
 	while (!status && (option = option_next(&sites_command, argc, argv)) != OPTION_END)
 		status = option == OPTION_BAD ? STATUS_FAILED :
-						output_option(&output, option, optarg);
+						display_option(&output, option, optarg);
 	if (status)
 		return status;
 	return view_show(&view, "sites", argc, argv, sites_print, view_json_sites);
@@ -228,6 +303,7 @@ const struct command sites_command = {
 	.operands = "BOX|PROFILE",
 	.options = options,
 	.description = description,
+	.environment = environment,
 	.exits = exits,
 	.examples = examples,
 	.run = sites_main,

@@ -31,15 +31,114 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
+/* The letters to change, add, drop or swap with the next to make one word of the other; both shorter than WORD. */
+enum { WORD = 32 };
+
+static unsigned distance(const char *left, const char *right)
+{
+	unsigned row[WORD + 1][WORD + 1];
+	size_t i, j;
+
+	for (i = 0; i <= strlen(left); i++)
+		row[i][0] = (unsigned)i;
+	for (j = 0; j <= strlen(right); j++)
+		row[0][j] = (unsigned)j;
+	for (i = 1; i <= strlen(left); i++)
+		for (j = 1; j <= strlen(right); j++) {
+			unsigned least = row[i - 1][j - 1] + (left[i - 1] != right[j - 1]);
+
+			if (row[i - 1][j] + 1 < least)
+				least = row[i - 1][j] + 1;
+			if (row[i][j - 1] + 1 < least)
+				least = row[i][j - 1] + 1;
+			if (i > 1 && j > 1 && left[i - 1] == right[j - 2] &&
+			    left[i - 2] == right[j - 1] && row[i - 2][j - 2] + 1 < least)
+				least = row[i - 2][j - 2] + 1;
+			row[i][j] = least;
+		}
+	return row[strlen(left)][strlen(right)];
+}
+
+/* Takes `name` for what was meant by `word` if nothing so far was closer; at most every third letter may differ. */
+static void suggestion_look(const char *word, const char *name, const char **suggestion,
+			    unsigned *least)
+{
+	unsigned away;
+
+	if (strlen(word) >= WORD || strlen(name) >= WORD)
+		return;
+	away = distance(word, name);
+	if (away < *least && away <= (strlen(word) + 2) / 3) {
+		*least = away;
+		*suggestion = name;
+	}
+}
+
+/* The long option of that name, up to a '=', that may have been meant; NULL: none is close. */
+static const char *option_suggest(const struct command *command, const char *name)
+{
+	const char *suggestion = NULL;
+	const struct option_row *row;
+	unsigned least = WORD;
+	char word[WORD];
+
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(name, "="), name);
+	for (row = command->options; row->id; row++)
+		if (row->help)
+			suggestion_look(word, row->name, &suggestion, &least);
+	suggestion_look(word, "help", &suggestion, &least);
+	return suggestion;
+}
+
+/* How many options a long one may be short for. */
+static unsigned option_count(const struct command *command, const char *name)
+{
+	size_t length = strcspn(name, "=");
+	const struct option_row *row;
+	unsigned count = 0;
+
+	for (row = command->options; row->id; row++)
+		count += !strncmp(row->name, name, length);
+	return count;
+}
+
 static int option_complain(const struct command *command, int answer, const char *word)
 {
+	const char *name = strncmp(word, "--", 2) ? NULL : word + 2, *suggestion;
+	unsigned count = name ? option_count(command, name) : 0;
+
+	suggestion = name && !count ? option_suggest(command, name) : NULL;
 	if (answer == ':')
 		complain("option '%s' needs an argument; see 'spork %s --help'", word,
 			 command->name);
+	else if (count > 1)
+		complain("option '%s' may be several; see 'spork %s --help'", word, command->name);
+	else if (count)
+		complain("option '%s' takes no argument; see 'spork %s --help'", word,
+			 command->name);
+	else if (suggestion)
+		complain("option '%s' is not known; did you mean '--%s'? See 'spork %s --help'",
+			 word, suggestion, command->name);
 	else
-		complain("option '%s' is not known, or takes no argument; see 'spork %s --help'",
-			 word, command->name);
+		complain("option '%s' is not known; see 'spork %s --help'", word, command->name);
 	return OPTION_BAD;
+}
+
+int command_complain(const char *name)
+{
+	const char *suggestion = NULL;
+	unsigned least = WORD;
+	size_t i;
+
+	for (i = 0; commands[i]; i++)
+		suggestion_look(name, commands[i]->name, &suggestion, &least);
+	if (suggestion)
+		complain(
+			"there is no command '%s'; did you mean '%s'? 'spork help' lists what there is",
+			name, suggestion);
+	else
+		complain("there is no command '%s'; 'spork help' lists what there is", name);
+	return STATUS_FAILED;
 }
 
 int option_next(const struct command *command, int argc, char **argv)
@@ -128,10 +227,8 @@ int main(int argc, char **argv)
 		return fflush(stdout) ? STATUS_FAILED : EXIT_SUCCESS;
 	}
 	command = command_find(argv[1]);
-	if (!command) {
-		complain("there is no command '%s'; 'spork help' lists what there is", argv[1]);
-		return STATUS_FAILED;
-	}
+	if (!command)
+		return command_complain(argv[1]);
 	tool_command = command->name;
 	return command->run(argc - 1, argv + 1);
 }

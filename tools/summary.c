@@ -40,31 +40,42 @@ static void print_line(FILE *file, const struct place *place)
 	fprintf(file, ":%d", place->line);
 }
 
-static void print_replaced(FILE *file, const struct place *place)
+void print_place(FILE *file, const struct place *place)
 {
-	if (!place->replaced)
+	if (place->symbol)
+		print_clean(file, place->symbol);
+	if (place->file) {
+		fputs(place->symbol ? " " : "", file);
+		print_line(file, place);
+	}
+}
+
+/* An address has one line that says where it is, of the function that is no inlined one. */
+static void print_function(FILE *file, const struct box_frame *frame, const struct place *place,
+			   bool inlined)
+{
+	bool known = place->symbol || place->file;
+
+	print_place(file, place);
+	if (inlined) {
+		fputs(known ? " (inlined)" : "? (inlined)", file);
 		return;
-	fputs(" (", file);
-	print_clean(file, path_base(place->module));
-	fputs(" replaced since)", file);
+	}
+	fputs(known ? " (" : "", file);
+	print_offset(file, place, frame);
+	fputs(known ? ")" : "", file);
 }
 
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame)
 {
 	struct place place = symbols_code(view->symbols, frame);
 
-	if (place.symbol) {
-		print_clean(file, place.symbol);
-		fputc(' ', file);
-	}
-	if (place.file) {
-		print_line(file, &place);
-		fputc(' ', file);
-	}
-	fputs(place.symbol || place.file ? "(" : "", file);
-	print_offset(file, &place, frame);
-	fputs(place.symbol || place.file ? ")" : "", file);
-	print_replaced(file, &place);
+	print_function(file, frame, &place, false);
+}
+
+void view_print_frame(FILE *file, const struct box_frame *frame, const struct place *place)
+{
+	print_function(file, frame, place, place->outer);
 }
 
 static void sink_code(struct text *text, const struct box_frame *frame)
@@ -72,6 +83,20 @@ static void sink_code(struct text *text, const struct box_frame *frame)
 	const struct sink *sink = (const struct sink *)text;
 
 	view_print_code(sink->view, sink->file, frame);
+}
+
+static uint32_t sink_lines(struct text *text, const struct box_frame *frame, uint32_t number)
+{
+	const struct sink *sink = (const struct sink *)text;
+	struct place place = symbols_code(sink->view->symbols, frame);
+	const struct place *at;
+
+	for (at = &place; at; at = at->outer) {
+		fprintf(sink->file, "    #%u ", number++);
+		view_print_frame(sink->file, frame, at);
+		fputc('\n', sink->file);
+	}
+	return number;
 }
 
 void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame)
@@ -91,7 +116,6 @@ void view_print_data(const struct view *view, FILE *file, const struct box_frame
 		}
 		fputc(')', file);
 	}
-	print_replaced(file, &place);
 }
 
 static void sink_data(struct text *text, const struct box_frame *frame)
@@ -104,19 +128,15 @@ static void sink_data(struct text *text, const struct box_frame *frame)
 static void sink_local(struct text *text, const struct box_violation *violation)
 {
 	const struct sink *sink = (const struct sink *)text;
-	uint32_t at = violation->local.frame;
-	struct place place;
+	struct place place = symbols_written(sink->view->symbols, violation);
+	const struct box_frame *frame = written_frame(violation);
 
-	if (at >= violation->fork_frames || at >= BOX_STACK_FRAMES) {
-		fprintf(sink->file, "0x%llx", (unsigned long long)violation->lock.addr);
-		return;
-	}
-	place = symbols_local(sink->view->symbols, &violation->fork[at], &violation->local,
-			      violation->leak.size);
 	if (!place.symbol) {
-		fprintf(sink->file, "0x%llx in the frame of ",
-			(unsigned long long)violation->lock.addr);
-		sink_code(text, &violation->fork[at]);
+		fprintf(sink->file, "0x%llx", (unsigned long long)violation->lock.addr);
+		if (frame) {
+			fputs(" in the frame of ", sink->file);
+			sink_code(text, frame);
+		}
 		return;
 	}
 	fputs("local '", sink->file);
@@ -125,8 +145,7 @@ static void sink_local(struct text *text, const struct box_violation *violation)
 	print_clean(sink->file, place.function ? place.function : "?");
 	if (place.file) {
 		fputc(' ', sink->file);
-		print_clean(sink->file, path_base(place.file));
-		fprintf(sink->file, ":%d", place.line);
+		print_line(sink->file, &place);
 	}
 }
 
@@ -150,9 +169,9 @@ static char *collect(const struct view *view, const struct box_violation *violat
 		     void (*writer)(struct text *, const struct box_violation *))
 {
 	struct box_violation copy = *violation;
-	struct sink sink = { { sink_put, sink_code, sink_data, sink_local, sink_summary },
-			     view,
-			     NULL };
+	struct sink sink = {
+		{ sink_put, sink_code, sink_lines, sink_data, sink_local, sink_summary }, view, NULL
+	};
 	char *report = NULL;
 	size_t size;
 
@@ -208,13 +227,7 @@ void view_print_violation(const struct view *view, const struct box_violation *v
 
 static bool dismissed(const struct view *view, const struct box_violation *violation)
 {
-	uint32_t at = violation->local.frame;
-
-	return violation->kind == BOX_VIOLATION_VFORK_WROTE_LOCALS && at < violation->fork_frames &&
-	       at < BOX_STACK_FRAMES &&
-	       symbols_local(view->symbols, &violation->fork[at], &violation->local,
-			     violation->leak.size)
-		       .unnamed;
+	return written_frame(violation) && symbols_written(view->symbols, violation).unnamed;
 }
 
 static bool suppressed(const struct view *view, uint32_t slot)
@@ -323,17 +336,21 @@ static void print_calls(FILE *file, const struct box_header *header)
 /* A wrapper around fork() serves many: what calls it tells them apart. */
 static void print_caller(const struct view *view, const struct box_site *site)
 {
+	const struct box_frame *frame = &site->frame[0];
+	struct place place = symbols_code(view->symbols, frame);
 	FILE *file = view->output->file;
-	struct place place;
 
-	if (site->frames < 2)
+	if (place.outer)
+		place = *place.outer;
+	else if (site->frames > 1)
+		place = symbols_code(view->symbols, frame = &site->frame[1]);
+	else
 		return;
-	place = symbols_code(view->symbols, &site->frame[1]);
 	fputs(" from ", file);
 	if (place.symbol)
 		print_clean(file, place.symbol);
 	else
-		print_offset(file, &place, &site->frame[1]);
+		print_offset(file, &place, frame);
 }
 
 static void print_sites(const struct view *view)
@@ -504,8 +521,8 @@ int view_show(struct view *view, const char *command, int argc, char **argv,
 		view->box = &box;
 		view->symbols = symbols_open(&box);
 		(view->output->json ? json : text)(view);
-		symbols_close(view->symbols);
 		status = output_close(view->output);
+		symbols_close(view->symbols);
 	}
 	box_free(&box);
 	return status;

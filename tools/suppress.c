@@ -133,9 +133,12 @@ static void names_add(struct names *names, const char *name, bool path)
 
 static void names_place(struct names *names, const struct place *place)
 {
-	names_add(names, place->symbol, false);
-	names_add(names, place->module, true);
-	names_add(names, place->file, true);
+	for (; place; place = place->outer) {
+		names_add(names, place->symbol, false);
+		names_add(names, place->linkage, false);
+		names_add(names, place->module, true);
+		names_add(names, place->file, true);
+	}
 }
 
 static void names_frames(struct names *names, const struct view *view,
@@ -250,7 +253,7 @@ static bool line_holds(const struct names *names, const char *line)
 	       names_match(names, &suppression);
 }
 
-/* The innermost function that is the program's own. */
+/* The innermost function that is the program's own, by a name that the shim knows as well. */
 static const char *function_of(const struct view *view, const struct box_frame *frame,
 			       uint32_t frames)
 {
@@ -259,8 +262,11 @@ static const char *function_of(const struct view *view, const struct box_frame *
 	for (i = 0; i < frames && i < BOX_STACK_FRAMES; i++) {
 		struct place place = symbols_code(view->symbols, &frame[i]);
 
+		/* The shim knows nothing of those that were inlined. */
+		while (place.outer)
+			place = *place.outer;
 		if (place.symbol && place.module && !is_plumbing(place.module))
-			return place.symbol;
+			return place.linkage ? place.linkage : place.symbol;
 	}
 	return NULL;
 }

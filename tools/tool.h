@@ -37,16 +37,18 @@ struct output {
 	enum output_color when;
 	FILE *file;
 	bool color;
+	int width; /* columns that a line may have; zero: any number */
 };
 
 /* clang-format off */
 #define OUTPUT_OPTIONS(default_stream)							\
-	OUTPUT_OPTIONS_OF(default_stream, "print text (the default) or json (one object a line)")
-#define OUTPUT_OPTIONS_OF(default_stream, formats)					\
-	{ 'f', "format", "FORMAT", formats },						\
+	OUTPUT_OPTIONS_OF(default_stream, "text|json",					\
+			  "print text (the default) or json (one object a line)")
+#define OUTPUT_OPTIONS_OF(default_stream, words, formats)				\
+	{ 'f', "format", words, formats },						\
 	{ 'O', "output", "FILE", "print to FILE instead of " default_stream },		\
-	{ OPTION_COLOR, "color", "WHEN",						\
-	  "use colour: auto (the default: on a terminal without NO_COLOR), always or never" }
+	{ OPTION_COLOR, "color", "auto|always|never",					\
+	  "use colour; auto, the default: on a terminal without NO_COLOR" }
 /* clang-format on */
 
 /* Takes an option of OUTPUT_OPTIONS; 0, or STATUS_FAILED after a line of error. */
@@ -58,6 +60,15 @@ int output_close(struct output *output);
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_RED, STYLE_YELLOW };
 /* Switches the style, where there is colour. */
 void output_style(struct output *output, enum style style);
+
+/* Of a terminal, or what COLUMNS says; zero: neither. */
+int output_width(FILE *file);
+
+/*
+ * Prints text that begins at `column` and has come from spork or is clean, wrapped at `width` (zero: not at all), with
+ * further lines indented.
+ */
+void output_wrap(FILE *file, const char *text, int indent, int column, int width);
 
 struct duration {
 	char text[24];
@@ -71,6 +82,8 @@ const char *path_base(const char *path);
 void print_clean(FILE *file, const char *string);
 /* The same, in place. */
 void clean(char *string);
+/* The same as text of HTML or SVG, without markup; lines may stay. */
+void html_text(FILE *file, const char *string);
 
 /* A JSON object or array being written; commas come by themselves. */
 struct json {
@@ -84,7 +97,7 @@ void json_end_line(struct json *json);
 void json_key(struct json *json, const char *key);
 void json_string(struct json *json, const char *string); /* NULL: null; invalid UTF-8: U+FFFD */
 void json_number(struct json *json, uint64_t value);
-void json_real(struct json *json, double value);  /* finite; three decimals */
+void json_real(struct json *json, double value);  /* finite; three decimals, six below one */
 void json_hex(struct json *json, uint64_t value); /* "0x..." */
 void json_bool(struct json *json, bool value);
 void json_null(struct json *json);
@@ -147,42 +160,71 @@ const struct box_site **box_sites_sorted(const struct box *box);
 /* Quantile of a latency histogram, nanoseconds; false: it is empty. */
 bool box_quantile(const uint32_t *latency, double quantile, uint64_t *ns);
 
-/* ---- symbol.c ---- */
+/* ---- symbol.c, symbol_module.c: names ---- */
+
+/* clang-format off */
+#define SYMBOL_OPTIONS									\
+	{ OPTION_DEBUG_DIR, "debug-dir", "DIR",						\
+	  "look for debug files in DIR too, by build-id as in DIR/.build-id; may be repeated" },	\
+	{ OPTION_NO_DEMANGLE, "no-demangle", NULL,					\
+	  "print the names of C++ and Rust as the linker has them" },			\
+	{ OPTION_DEBUGINFOD, "debuginfod", NULL,					\
+	  "fetch missing debug information from the servers in DEBUGINFOD_URLS" }
+/* clang-format on */
+
+/* Takes an option of SYMBOL_OPTIONS; 0, or STATUS_FAILED after a line of error. */
+int symbol_option(int id, const char *argument);
+/* One of these or of OUTPUT_OPTIONS. */
+int display_option(struct output *output, int id, const char *argument);
 
 struct symbols;
 
-/* What is known of an address. Strings live as long as the symbols. */
+/* What is known of an address. Strings, and `outer`, live as long as the symbols. */
 struct place {
-	const char *module; /* path; NULL: unknown */
-	const char *symbol; /* NULL: unknown */
-	const char *file;   /* NULL: unknown */
+	const char *module;  /* path; NULL: unknown */
+	const char *symbol;  /* NULL: unknown */
+	const char *linkage; /* what the linker calls it; NULL: the same */
+	const char *file;    /* NULL: unknown */
 	int line;
 	uint64_t into;	      /* data: bytes from the symbol's start */
 	uint64_t size;	      /* data: of the symbol; 0: unknown */
-	bool replaced;	      /* the file is no longer the one that ran */
+	bool replaced;	      /* the file is gone, or no longer the one that ran */
+	struct place *outer;  /* code: the function that it was inlined into; or NULL */
 	const char *function; /* of a local variable */
 	bool unnamed;	      /* no variable that its function has at that point is kept there */
 };
 
-/* The box must outlive it. */
+/* The box must outlive it. Closing it says which files there were no names for, so it comes after what is printed. */
 struct symbols *symbols_open(const struct box *box);
 void symbols_close(struct symbols *symbols);
 
-/* `frame` is a return address: what is looked up is the call before it. */
+/* `frame` is a return address: what is looked up is the call before it. The innermost function, if some are inlined. */
 struct place symbols_code(struct symbols *symbols, const struct box_frame *frame);
 struct place symbols_data(struct symbols *symbols, const struct box_frame *frame);
 
+/*
+ * What a vfork() child wrote: a variable, or, if the violation is vfork-wrote-locals, a local one, with its function and
+ * where it is declared. No symbol: not known.
+ */
+struct place symbols_written(struct symbols *symbols, const struct box_violation *violation);
+
+/* The frame that a vfork() child wrote to; NULL: not known. */
+const struct box_frame *written_frame(const struct box_violation *violation);
+
+struct Dwfl;
 struct Dwfl_Module;
 
-/* The function, file and line of an address of a libdwfl session, as far as they are known. */
-void symbol_look_up(struct Dwfl_Module *dwfl, uint64_t address, struct place *place);
-
 /*
- * The variable that some of the `size` bytes at `local->offset` belong to, in the frame of the function that the return
- * address `frame` lies in: its name, function, and where it is declared. No symbol: not known.
+ * For sessions of libdwfl that others open. symbol_begin() comes before the first, and before there are threads; a
+ * session for which one of the other two was called ends with symbol_end(). symbol_folders is what its callbacks have
+ * for debuginfo_path.
  */
-struct place symbols_local(struct symbols *symbols, const struct box_frame *frame,
-			   const struct box_local *local, uint32_t size);
+extern char *symbol_folders;
+void symbol_begin(void);
+void symbol_end(struct Dwfl *session);
+/* The functions, file and line of an address of the session, as far as they are known; a variable. */
+void symbol_look_up(struct Dwfl_Module *module, uint64_t address, struct place *place);
+void symbol_data_look_up(struct Dwfl_Module *module, uint64_t address, struct place *place);
 
 /*
  * Takes the first piece off `rest`, a range that a child wrote: what lies in one variable, or between
@@ -235,6 +277,10 @@ uint64_t view_suppressed(const struct view *view);
 uint64_t view_alarms(const struct view *view);
 
 void view_print_code(const struct view *view, FILE *file, const struct box_frame *frame);
+/* A line of a stack, for one of the functions at that address: the place or one of its `outer`. */
+void view_print_frame(FILE *file, const struct box_frame *frame, const struct place *place);
+/* A function and its line, as far as they are known. */
+void print_place(FILE *file, const struct place *place);
 void view_print_data(const struct view *view, FILE *file, const struct box_frame *frame);
 void view_print_violation(const struct view *view, const struct box_violation *violation);
 void view_print_violations(const struct view *view);
@@ -288,10 +334,19 @@ uint64_t timeline_lost(const struct box *box);
 /* ---- record.c: the same, as JSON Lines ---- */
 
 void view_json(const struct view *view);
+/* One of the functions at a frame, the place or one of its `outer`, as an object. */
+void view_json_frame(struct json *json, const struct box_frame *frame, const struct place *place);
 void view_json_sites(const struct view *view);
 void view_json_violations(const struct view *view);
 /* text_message(), to be freed. */
 char *view_message(const struct view *view, const struct box_violation *violation);
+
+/* ---- advice.c: what would be needed for a site to be promoted ---- */
+
+/* In words, without the site's own; NULL: nothing, or the reason is not known. */
+const char *advice_reason(uint32_t reason);
+/* For this site, naming the function that refused it, clean and to be freed; NULL: nothing. */
+char *advice_site(const struct box_site *site);
 
 /* ---- config.c: options of the shim ---- */
 
@@ -313,7 +368,7 @@ enum traceable {
 };
 
 /* `why` gets the reason, as in "it is statically linked". Unreadable files are TRACE_YES. */
-enum traceable elf_traceable(const char *path, const char *shim, char *why, size_t size);
+enum traceable elf_traceable(const char *path, char *why, size_t size);
 
 /* ---- live.c: violations as they happen ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * avfork [--rss BYTES] [--runs N] [--child PROGRAM]
+ * avfork [--rss MEGABYTES] [--runs N] [--child PROGRAM]
  *
  * Run under the shim; compares, in turn and in one process, what a spawn costs its caller by avfork() and by a pool
  * with libc's posix_spawn() and with a bare clone(CLONE_VM) on a stack that is kept, none of which come through the
@@ -11,12 +11,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../shim/avfork.h"
-#include "bench.h"
 
 #define WARMUP 10
 #define UNDER_WAY 4
@@ -33,6 +36,33 @@ static __typeof__(&avfork) avfork_call;
 static __typeof__(&avfork_pool_submit) submit_call;
 static struct avfork_pool *pool;
 static char *clone_stack;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* So much memory, resident in small pages. */
+static char *fill(size_t bytes)
+{
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	memset(memory, 1, bytes);
+	return memory;
+}
 
 static int execute(void *unused)
 {
@@ -180,7 +210,7 @@ int main(int argc, char **given)
 
 	for (i = 1; i + 1 < argc; i += 2)
 		if (!strcmp(given[i], "--rss"))
-			rss = bytes_of(given[i + 1]);
+			rss = strtoull(given[i + 1], NULL, 10) << 20;
 		else if (!strcmp(given[i], "--runs"))
 			runs = atoi(given[i + 1]);
 		else if (!strcmp(given[i], "--child"))

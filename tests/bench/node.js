@@ -2,7 +2,7 @@
 //
 // node node.js BYTES RUNS PROGRAM: how long child_process.spawn() blocks the event loop of a process that
 // holds so much memory, in nanoseconds: "call P50 P99 MIN", and "total ..." until 'exit' was seen. Ten
-// spawns warm up first. Run by tests/bench/run, bare and under the shim.
+// spawns warm up first. Run by tools/demo.sh, bare and under the shim.
 'use strict';
 
 const { spawn } = require('child_process');

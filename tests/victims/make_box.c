@@ -5,7 +5,7 @@
  * fed to a reader by the hundred. The records name this program itself, so that symbols, files and
  * lines are known. The tables are small, which a reader must accept.
  *
- * make_box good|empty|newer|full FILE          writes a box
+ * make_box good|empty|newer|full|reasons FILE  writes a box; reasons: with a refused site for each reason
  * make_box events COUNT FILE                   a good one with spawns, and a lock-order violation
  * make_box hostile COUNT FILE                  the same, with markup for names
  * make_box cut BOX SCRATCH COMMAND...          runs COMMAND SCRATCH on prefixes of BOX, by 64 bytes
@@ -247,7 +247,9 @@ static size_t layout(struct box_header *header)
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
 		header->table[i].offset = at;
 		header->table[i].stride = strides[i];
-		header->table[i].capacity = i == BOX_TABLE_EVENT && events > 3 ? events : 3;
+		header->table[i].capacity = i == BOX_TABLE_EVENT && events > 3 ? events :
+					    i == BOX_TABLE_SITE		       ? BOX_REASON_COUNT :
+										 3;
 		at += (size_t)header->table[i].capacity * strides[i];
 	}
 	return at;
@@ -297,6 +299,12 @@ static void make(const char *kind, const char *path)
 	}
 	if (events)
 		events_fill(box, &self);
+	if (!strcmp(kind, "reasons"))
+		for (i = 0; i < BOX_REASON_COUNT; i++) {
+			site_fill(record(box, BOX_TABLE_SITE, (uint32_t)i), &self, BOX_SITE_REFUSED,
+				  (uint32_t)i);
+			header->table[BOX_TABLE_SITE].used = BOX_REASON_COUNT;
+		}
 	if (!strcmp(kind, "hostile"))
 		hostile_fill(box, &self);
 	if (!strcmp(kind, "full")) {
