@@ -73,6 +73,7 @@ endif
 # Printed by the tool, from the tables that --help and the shim read.
 MAN_PAGES := $(addprefix $(O)/man/,spork.1 spork-run.1 spork-inspect.1 spork-report.1 spork-sites.1 spork-scan.1 spork-bench.1 \
 	spork-help.1 spork-options.5 spork-violations.7)
+MAN_WRITTEN := $(wildcard tools/man/*.[1-9])
 # The same for each shell, as its folder wants it named.
 COMPLETIONS := $(addprefix $(O)/completion/,bash/spork zsh/_spork fish/spork.fish)
 
@@ -134,10 +135,13 @@ $(O)/victims/%: tests/victims/%.cc $(O)/flags
 		$(filter-out -std=gnu11 -Wstrict-prototypes,$(VICTIM_CFLAGS)) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
+$(O)/bench/%: tests/bench/%.c $(O)/flags
+	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
+
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/target $(O)/man
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/target $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 
@@ -173,6 +177,11 @@ bench:
 	@tools/deps.sh run
 	@$(MAKE) all
 	@$(O)/spork bench $(BENCH)
+
+# Medians of calls, in nanoseconds; see tests/bench/avfork.c.
+bench-avfork:
+	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/avfork
+	@LD_PRELOAD=$$(realpath $(O)/libspork.so) $(O)/bench/avfork --child $(O)/victims/exit_static $(BENCH)
 
 bench-programs:
 	@tools/deps.sh run
@@ -218,12 +227,14 @@ lint:
 install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	$(foreach page,$(MAN_PAGES),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
+	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
 	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(call man_page,$(page)))
+	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	rm -f $(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(DESTDIR)$(call man_page,$(page)))
 	rm -f $(foreach file,$(COMPLETIONS),$(DESTDIR)$(call completion,$(file)))
 	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
 
@@ -263,7 +274,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-avfork bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

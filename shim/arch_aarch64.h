@@ -10,6 +10,8 @@
 #define ARCH_DESCRIPTOR_SIZE 1856
 #define ARCH_OLD_VERSIONS 0
 #define ARCH_RETURN_PUSHED 0
+#define ARCH_CLONE_CHILD_TID 4
+#define ARCH_CLONE_STORAGE 3
 
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {

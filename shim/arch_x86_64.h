@@ -7,6 +7,8 @@
 #define ARCH_DESCRIPTOR_SIZE 2368
 #define ARCH_OLD_VERSIONS 1
 #define ARCH_RETURN_PUSHED 1
+#define ARCH_CLONE_CHILD_TID 3
+#define ARCH_CLONE_STORAGE 4
 
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {

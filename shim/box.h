@@ -40,7 +40,10 @@
 	X(WORDEXP, "wordexp")                                                                      \
 	X(DAEMON, "daemon")                                                                        \
 	X(FORKPTY, "forkpty")                                                                      \
-	X(SYSCALL, "syscall")
+	X(SYSCALL, "syscall")                                                                      \
+	X(AVFORK, "avfork")                                                                        \
+	X(AVFORK_POPEN, "avfork_popen")                                                            \
+	X(AVFORK_SUBMIT, "avfork_submit")
 
 /* How the child got its memory. `spawn`: glibc's own shared-memory spawn. */
 #define SPORK_TIERS(X)                                                                             \

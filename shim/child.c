@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "automaton.h"
+#include "avfork_child.h"
 #include "bypass.h"
 #include "hook.h"
 #include "lock.h"
@@ -249,6 +250,11 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 
 	if (window->busy || window->kind == WINDOW_PASSED)
 		return;
+	if (window->kind == WINDOW_AVFORK) {
+		avfork_call(hook, trait_reason(hook, arguments), arguments);
+		errno = error;
+		return;
+	}
 	if (window->kind != WINDOW_SHARED && UNLIKELY(unsafe_window()))
 		unsafe_call(hook, arguments, caller.where);
 	if (window->kind == WINDOW_WATCH) {
@@ -364,6 +370,8 @@ void window_exec_begin(struct window *window)
 {
 	int error = errno;
 
+	if (window->kind == WINDOW_AVFORK)
+		return;
 	window->busy = true;
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
@@ -390,6 +398,8 @@ void window_exec_failed(struct window *window)
 {
 	int error = errno;
 
+	if (window->kind == WINDOW_AVFORK)
+		return;
 	window->busy = false;
 	if (window->kind == WINDOW_AUDIT)
 		site_exec_failed(window->site);

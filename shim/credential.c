@@ -6,6 +6,7 @@
 
 #include "child_stack.h"
 #include "hook.h"
+#include "state.h"
 #include "sys.h"
 
 #include "poison.h"
@@ -13,9 +14,13 @@
 #define CREDENTIAL(function, parameters, arguments)                                                \
 	EXPORT int function parameters                                                             \
 	{                                                                                          \
+		int result;                                                                        \
+                                                                                                   \
 		hook_enter(HOOK_##function, NULL);                                                 \
 		child_stack_settle();                                                              \
-		return REAL(function) arguments;                                                   \
+		result = REAL(function) arguments;                                                 \
+		state_changed();                                                                   \
+		return result;                                                                     \
 	}
 
 CREDENTIAL(setuid, (uid_t user), (user))

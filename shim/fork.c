@@ -27,12 +27,27 @@
 
 #include "poison.h"
 
+/* Zero: not asked for yet. A child that shares memory has another. */
+static uint32_t process CHILD_STATE;
+
+static uint32_t process_id(void)
+{
+	uint32_t pid = __atomic_load_n(&process, __ATOMIC_RELAXED);
+
+	if (LIKELY(pid) && !thread_words.window)
+		return pid;
+	pid = (uint32_t)SYS(getpid);
+	if (!thread_words.window)
+		__atomic_store_n(&process, pid, __ATOMIC_RELAXED);
+	return pid;
+}
+
 void window_record(const struct spawn_record *spawn)
 {
 	bool confined = seccomp_confined();
 	int error = errno;
 	uint64_t now = sys_now();
-	uint32_t pid = confined ? 0 : (uint32_t)SYS(getpid);
+	uint32_t pid = confined ? 0 : process_id();
 	struct box_event event = {
 		.call = (uint16_t)spawn->call,
 		.tier = (uint16_t)spawn->tier,
@@ -56,6 +71,7 @@ void window_record(const struct spawn_record *spawn)
 
 void window_locks_after_fork(void)
 {
+	RESET(process, 0);
 	window_pool_after_fork();
 	vfork_hold_after_fork();
 	atfork_after_fork();

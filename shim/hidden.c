@@ -15,6 +15,7 @@
 #include <resolv.h>
 #include <stdarg.h>
 
+#include "avfork_child.h"
 #include "hook.h"
 #include "libc_lock.h"
 #include "module.h"
@@ -165,6 +166,7 @@ void lock_quick_exit(int status) __attribute__((noreturn));
 
 void lock_exit(int status)
 {
+	avfork_exit(HOOK_exit, status);
 	HIDDEN_SCOPE(exit, true, status);
 
 	NEXT(exit, void, (int))(status);
@@ -173,6 +175,7 @@ void lock_exit(int status)
 
 void lock_quick_exit(int status)
 {
+	avfork_exit(HOOK_quick_exit, status);
 	HIDDEN_SCOPE(quick_exit, true, status);
 
 	NEXT(quick_exit, void, (int))(status);

@@ -20,6 +20,7 @@
 
 #include "bypass.h"
 #include "hook.h"
+#include "state.h"
 #include "sys.h"
 #include "window.h"
 
@@ -200,6 +201,7 @@ EXPORT long syscall(long number, ...)
 	hook_init();
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+	state_changed_by(number);
 	if (UNLIKELY(!result) && makes_process(number, value))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);
 	return result;

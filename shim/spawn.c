@@ -17,6 +17,7 @@
 #include "environment.h"
 #include "spawn.h"
 #include "spawn_child.h"
+#include "state.h"
 #include "tier.h"
 #include "unsafe.h"
 #include "window.h"
@@ -234,6 +235,7 @@ EXPORT int unshare(int flags)
 	hook_init();
 	hook_enter(HOOK_unshare, NULL);
 	result = REAL(unshare)(flags);
+	state_changed();
 	if (!result && flags & CLONE_NEWPID)
 		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;
@@ -246,6 +248,7 @@ EXPORT int setns(int fd, int type)
 	hook_init();
 	hook_enter(HOOK_setns, NULL);
 	result = REAL(setns)(fd, type);
+	state_changed();
 	if (!result)
 		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "entry.h"
 #include "environ.h"
+#include "execute.h"
 #include "seccomp.h"
 #include "tier.h"
 
@@ -234,38 +235,6 @@ static long become(const struct spawn_child *child)
 	return error < 0 ? error : 0;
 }
 
-/* One candidate after the other, as posix/execvpe.c. */
-static long execute_in(const struct spawn_child *child, const char *folders)
-{
-	char path[PATH_MAX + NAME_MAX + 2];
-	size_t name = strnlen(child->path, NAME_MAX + 1);
-	bool denied = false;
-	long error;
-
-	if (!name)
-		return -ENOENT;
-	if (name > NAME_MAX)
-		return -ENAMETOOLONG;
-	for (;;) {
-		const char *end = strchrnul(folders, ':');
-		size_t size = (size_t)(end - folders);
-
-		memcpy(path, folders, size);
-		path[size] = '/';
-		/* an empty name is the current folder's */
-		memcpy(path + size + (size > 0), child->path, name + 1);
-		error = SYS(execve, path, child->argv, child->envp);
-		if (error == -EACCES)
-			denied = true;
-		else if (error != -ENOENT && error != -ESTALE && error != -ENOTDIR &&
-			 error != -ENODEV && error != -ETIMEDOUT)
-			return error;
-		if (!*end)
-			return denied ? -EACCES : error;
-		folders = end + 1;
-	}
-}
-
 static long execute_by_shell(const struct spawn_child *child)
 {
 	const char *argv[SHELL_ARGUMENTS + 3] = { "/bin/sh", child->path };
@@ -276,12 +245,12 @@ static long execute_by_shell(const struct spawn_child *child)
 	return SYS(execve, argv[0], argv, child->envp);
 }
 
-static long execute(const struct spawn_child *child)
+static long execute_program(const struct spawn_child *child)
 {
 	long error;
 
-	if (child->how & SPAWN_SEARCH && !strchr(child->path, '/'))
-		error = execute_in(child, child->folders);
+	if (child->how & SPAWN_SEARCH)
+		error = execute(child->path, child->argv, child->envp, child->folders);
 	else
 		error = SYS(execve, child->path, child->argv, child->envp);
 	if (error == -ENOEXEC && child->how & SPAWN_SHELL)
@@ -304,7 +273,7 @@ static int child_main(void *argument)
 	}
 	if (!error) {
 		SYS(rt_sigprocmask, SIG_SETMASK, &child->mask, NULL, sizeof(child->mask));
-		error = execute(child);
+		error = execute_program(child);
 	}
 	child->error = (int)-error;
 	return 127;

@@ -325,37 +325,46 @@ static void text_wrote(struct text *text, const struct box_violation *violation)
 	}
 }
 
+/* The call that made the child, of those that make one that shares memory. */
+static const char *vfork_name(const struct box_violation *violation)
+{
+	return violation->call == BOX_CALL_AVFORK + 1 ? "avfork" : "vfork";
+}
+
 static void text_vfork(struct text *text, const struct box_violation *violation)
 {
 	size_t size = sizeof(violation->text);
 
+	if (violation->kind != BOX_VIOLATION_VFORK_SIGNAL_HANDLER) {
+		text_string(text, "The child of ");
+		text_string(text, vfork_name(violation));
+		text_string(text, "() ");
+	}
+
 	switch (violation->kind) {
 	case BOX_VIOLATION_VFORK_RETURNED:
 		text_function(text,
-			      "The child of vfork() has returned from the function that called "
+			      "has returned from the function that called "
 			      "it, and now calls ",
 			      violation->text, size);
 		break;
 	case BOX_VIOLATION_VFORK_EXIT:
-		text_function(text, "The child of vfork() calls ", violation->text, size);
+		text_function(text, "calls ", violation->text, size);
 		text_string(text, ", and gets _exit()");
 		break;
 	case BOX_VIOLATION_VFORK_THREAD:
-		text_function(text, "The child of vfork() starts a thread, by ", violation->text,
-			      size);
+		text_function(text, "starts a thread, by ", violation->text, size);
 		break;
 	case BOX_VIOLATION_VFORK_MEMORY_MAP:
-		text_function(text,
-			      "The child of vfork() changes the memory map of its parent, by ",
-			      violation->text, size);
+		text_function(text, "changes the memory map of its parent, by ", violation->text,
+			      size);
 		break;
 	case BOX_VIOLATION_VFORK_RECORD_LOCK:
-		text_function(text, "The child of vfork() uses record locks, by ", violation->text,
-			      size);
+		text_function(text, "uses record locks, by ", violation->text, size);
 		break;
 	case BOX_VIOLATION_VFORK_FD_FLAGS:
 		text_function(text,
-			      "The child of vfork() changes the flags of a file description that "
+			      "changes the flags of a file description that "
 			      "its parent shares, by ",
 			      violation->text, size);
 		break;
@@ -366,7 +375,7 @@ static void text_vfork(struct text *text, const struct box_violation *violation)
 		text_string(text, "; it is held back");
 		break;
 	default:
-		text_function(text, "The child of vfork() calls ", violation->text, size);
+		text_function(text, "calls ", violation->text, size);
 		text_string(text, ", which is not safe there");
 		break;
 	}
@@ -574,8 +583,9 @@ void text_violation(struct text *text, const struct box_violation *violation)
 		text_stack(text, &violation->origin, 1);
 	}
 	if (violation->fork_frames) {
-		text_string(text, of_vfork(violation->kind) ? "  The vfork was here:\n" :
-							      "  The fork was here:\n");
+		text_string(text, "  The ");
+		text_string(text, of_vfork(violation->kind) ? vfork_name(violation) : "fork");
+		text_string(text, " was here:\n");
 		text_stack(text, violation->fork, violation->fork_frames);
 	}
 	if (violation->stack_frames && !violation->order.locks) {

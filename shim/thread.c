@@ -33,6 +33,7 @@ __thread struct thread_words thread_words;
 
 uint32_t window_count;
 static struct spin count_lock CHILD_STATE;
+static bool all_watched;
 
 static struct thread *threads;
 
@@ -66,9 +67,21 @@ void thread_window(struct window *window)
 	thread_words.window = window;
 }
 
+void thread_watch_all(void)
+{
+	spin_lock(&count_lock);
+	if (!all_watched) {
+		all_watched = true;
+		__atomic_add_fetch(&window_count, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&stub_hot, stub_hot_slow, __ATOMIC_SEQ_CST);
+	}
+	spin_unlock(&count_lock);
+}
+
 void thread_window_forget(void)
 {
 	spin_reset(&count_lock);
+	RESET(all_watched, false);
 	RESET(thread_words.window, NULL);
 	RESET(window_count, 0);
 	RESET(stub_hot, stub_hot_next);

@@ -101,6 +101,9 @@ extern uint32_t window_count __attribute__((visibility("hidden")));
  */
 void thread_window(struct window *window);
 
+/* From now on the stubs look for a window in every thread, for as long as the process lives. */
+void thread_watch_all(void);
+
 /* In a forked child: the windows of its parent's threads stayed there. */
 void thread_window_forget(void);
 

@@ -271,8 +271,7 @@ static bool maps_memory(long number)
 	       number == SYS_mremap || number == SYS_brk || number == SYS_madvise;
 }
 
-/* BOX_VIOLATION_COUNT: it may call that. `number` is that of a raw system call. */
-static enum spork_violation forbids(enum hook hook, enum spork_reason reason, long number)
+enum spork_violation vfork_forbids(enum hook hook, enum spork_reason reason, long number)
 {
 	switch (reason) {
 	case BOX_REASON_HEAP:
@@ -325,7 +324,7 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 {
 	struct vfork_window *vfork = &window->vfork;
 	enum spork_violation forbidden =
-		forbids(hook, reason, arguments ? arguments->value[0] : -1);
+		vfork_forbids(hook, reason, arguments ? arguments->value[0] : -1);
 
 	window->busy = true;
 	check_returned(window, hook, caller);

@@ -31,6 +31,12 @@ void vfork_enter(struct window *window);
 void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		const struct hook_arguments *arguments, struct hook_caller caller);
 
+/*
+ * Which rule does a child that shares memory break by this call? BOX_VIOLATION_COUNT: none. `number` is that of a raw
+ * system call, or -1.
+ */
+enum spork_violation vfork_forbids(enum hook hook, enum spork_reason reason, long number);
+
 /* A vfork() child of the child of `outer`, which may be NULL, is about to execute. */
 void vfork_inner_executes(const struct window *outer);
 

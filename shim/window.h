@@ -52,6 +52,7 @@ enum window_kind {
 	WINDOW_PASSED, /* the same, let through: nothing is done in it */
 	WINDOW_SHARED, /* shares memory; the program called fork() */
 	WINDOW_BARE,   /* a process of its own, made without atfork handlers: bypass.h */
+	WINDOW_AVFORK, /* shares memory with a parent that runs on: avfork.c */
 };
 
 /*

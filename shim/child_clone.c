@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See child_clone.h. clone3() clears the handlers and makes the child in one step; where a sandbox knows clone() alone
+ * the child clears them, with all signals blocked, before anything else.
+ */
+#include "child_clone.h"
+
+#include <sched.h>
+
+#include "clone.h"
+#include "entry.h"
+#include "seccomp.h"
+
+#include "poison.h"
+
+/* The kernel's struct sigaction on these machines. */
+struct kernel_action {
+	sighandler_t handler;
+	unsigned long flags;
+	void *restorer;
+	sys_sigset mask;
+};
+
+static long clone_new(struct child_clone *clone, int (*function)(void *), void *argument)
+{
+	struct clone_arguments arguments = {
+		.flags = clone->flags | CLONE_CLEAR_SIGHAND,
+		.exit_signal = (unsigned)clone->exit_signal,
+		.child_tid = (uintptr_t)clone->running,
+		.parent_tid = (uintptr_t)clone->tid,
+		.stack = clone->low,
+		.stack_size = clone->high - clone->low,
+		.tls = clone->storage,
+	};
+	struct entry_clone call = {
+		.number = SYS_clone3,
+		.argument = { (uintptr_t)&arguments, sizeof(arguments) },
+	};
+
+	return entry_clone(&call, function, argument);
+}
+
+static long clone_old(struct child_clone *clone, int (*function)(void *), void *argument)
+{
+	struct entry_clone call = {
+		.number = SYS_clone,
+		.argument = { clone->flags | (unsigned)clone->exit_signal, clone->high,
+			      (uintptr_t)clone->tid },
+	};
+
+	call.argument[ARCH_CLONE_CHILD_TID] = (uintptr_t)clone->running;
+	call.argument[ARCH_CLONE_STORAGE] = clone->storage;
+	return entry_clone(&call, function, argument);
+}
+
+long child_clone(struct child_clone *clone, int (*function)(void *), void *argument)
+{
+	long pid;
+
+	clone->flags |= CLONE_VM | CLONE_CHILD_CLEARTID | (clone->tid ? CLONE_PARENT_SETTID : 0) |
+			(clone->storage ? CLONE_SETTLS : 0);
+	clone->handlers_left = seccomp_confined() || !clone3_works();
+	if (!clone->handlers_left) {
+		pid = clone_new(clone, function, argument);
+		if (pid != -ENOSYS)
+			return pid;
+		clone3_fails();
+		clone->handlers_left = true;
+	}
+	return clone_old(clone, function, argument);
+}
+
+void child_clone_begin(const struct child_clone *clone)
+{
+	struct kernel_action action;
+	int signal;
+
+	for (signal = 1; clone->handlers_left && signal <= 64; signal++) {
+		if (SYS(rt_sigaction, signal, NULL, &action, sizeof(action.mask)) ||
+		    action.handler == SIG_DFL || action.handler == SIG_IGN)
+			continue;
+		memset(&action, 0, sizeof(action));
+		SYS(rt_sigaction, signal, &action, NULL, sizeof(action.mask));
+	}
+}

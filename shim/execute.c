@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See execute.h. Which errors end the search is as in glibc's posix/execvpe.c.
+ */
+#include "execute.h"
+
+#include <limits.h>
+
+#include "sys.h"
+
+#include "poison.h"
+
+#define FOLDERS "/bin:/usr/bin"
+
+/* Is another folder worth a try? */
+static bool goes_on(long error)
+{
+	return error == -EACCES || error == -ENOENT || error == -ESTALE || error == -ENOTDIR ||
+	       error == -ENODEV || error == -ETIMEDOUT;
+}
+
+long execute(const char *file, char *const argv[], char *const envp[], const char *folders)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	size_t name = strnlen(file, PATH_MAX), folder;
+	bool denied = false;
+	const char *end;
+	long error;
+
+	if (!name)
+		return -ENOENT;
+	if (memchr(file, '/', name))
+		return SYS(execve, file, argv, envp);
+	if (name > NAME_MAX)
+		return -ENAMETOOLONG;
+	for (folders = folders ? folders : FOLDERS;; folders = end + 1) {
+		end = strchrnul(folders, ':');
+		folder = (size_t)(end - folders);
+		error = -ENOENT;
+		if (folder < PATH_MAX) {
+			memcpy(path, folders, folder);
+			path[folder] = '/';
+			/* an empty name is the current folder's */
+			memcpy(path + folder + (folder > 0), file, name + 1);
+			error = SYS(execve, path, argv, envp);
+		}
+		denied |= error == -EACCES;
+		if (!goes_on(error))
+			return error;
+		if (!*end)
+			return denied ? -EACCES : error;
+	}
+}

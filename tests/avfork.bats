@@ -1,0 +1,222 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# avfork(): children that share memory with a caller that runs on; programs and pools started by it.
+
+load helper
+
+# one_case CASE [NUMBER]
+one_case() {
+	LIMIT=${LIMIT:-30} run preload "box=none" avfork_child "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+# one_popen CASE [NUMBER]
+one_popen() {
+	run preload "box=none" avfork_popen "$@"
+	assert_equal "$status $output" "0 done"
+}
+
+# one_pool CASE [NUMBER]
+one_pool() {
+	LIMIT=${LIMIT:-60} run preload "box=none" avfork_pool "$@"
+	[ "$status" -ne 77 ] || skip "the kernel does not list children"
+	assert_equal "$status $output" "0 done"
+}
+
+@test "what the child returns is its exit status, and it may execute" {
+	one_case status 300
+}
+
+@test "errno, thread-local variables and the thread id are the child's own" {
+	one_case errno 300
+}
+
+@test "a handler of the parent never runs in the child, and the child has the caller's mask" {
+	one_case signals 2000
+}
+
+@test "two thousand children at once, whose stacks are used again" {
+	one_case flight 2000
+}
+
+@test "the memory map does not grow over ten thousand children, killed ones among them" {
+	one_case reclaim 10000
+}
+
+@test "several threads start children while others use the heap" {
+	one_case threads 1000
+}
+
+@test "a thread may end before its child" {
+	one_case thread-ends 200
+}
+
+@test "a process forked meanwhile has stacks of its own" {
+	one_case fork 50
+}
+
+@test "the child goes on when its parent ends" {
+	run preload "" avfork_child parent-ends
+	assert_equal "$status $output" "0 child goes on"
+}
+
+@test "the child goes on when its parent executes" {
+	run preload "" avfork_child parent-executes
+	assert_equal "$status $output" "0 child goes on"
+}
+
+@test "what the child changes of itself is not its parent's" {
+	cd "$BATS_TEST_TMPDIR"
+	one_case own
+}
+
+@test "so much stack as is promised; below it only the child ends" {
+	one_case stack 20
+}
+
+@test "errors: no routine, no more processes" {
+	one_case errors
+}
+
+@test "avfork() may be called in a signal handler" {
+	one_case handler 200
+}
+
+@test "the same where a filter refuses clone3()" {
+	for filter in container errno; do
+		for one in "status 50" "errno 50" "signals 200"; do
+			# shellcheck disable=SC2086 # case and number
+			run preload "" seccomp_filter $filter "$VICTIMS/avfork_child" $one
+			[ "$status" -ne 77 ] || skip "no filters here"
+			assert_equal "$status $output" "0 done"
+		done
+	done
+}
+
+# shellcheck disable=SC2154 # set by run
+@test "exit() in the child is told of and becomes _exit()" {
+	quietly "" avfork_unsafe exit
+	assert_equal "$status" 0
+	assert_equal "$output" "parent writes
+child 1: exit 4
+exit handler"
+	[[ $stderr == *"ERROR: spork: vfork-exit"*"The child of avfork() calls exit(), and gets _exit()"*"The avfork was here:"* ]]
+}
+
+@test "with strict=1 the heap and memory maps in the child are told of" {
+	quietly "strict=1" avfork_unsafe malloc
+	[[ $stderr == *"vfork-unsafe-call"*"The child of avfork() calls malloc()"* ]]
+	quietly "strict=1" avfork_unsafe map
+	[[ $stderr == *"vfork-memory-map"*"mprotect()"* ]]
+	quietly "strict=1" avfork_unsafe none
+	assert_equal "$status $stderr" "0 "
+	quietly "" avfork_unsafe none
+	assert_equal "$status $stderr" "0 "
+}
+
+@test "avfork() is counted by its name" {
+	run record -- avfork_child status 5
+	assert_success
+	run query 'summary["spawns"], summary["by_tier"]["vfork"], summary["violations"]'
+	assert_output "(10, 10, {})"
+}
+
+@test "avfork_popen() reads from a program; arguments and environment are those of the call" {
+	one_popen read 100
+	one_popen environment
+}
+
+@test "avfork_popen() writes to a program" {
+	one_popen write
+}
+
+@test "avfork_popen() tells on request why a program could not be executed" {
+	one_popen error 100
+}
+
+@test "avfork_popen() refuses bad modes and no arguments" {
+	one_popen mode
+}
+
+@test "avfork_popen() passes on more arguments than it copies" {
+	one_popen large
+}
+
+@test "avfork_popen() works with standard descriptors closed" {
+	one_popen closed
+}
+
+@test "avfork_popen() passes on mask and ignored signals, and no handler" {
+	one_popen signals
+}
+
+@test "avfork_popen() in several threads at once" {
+	one_popen many 500
+}
+
+@test "the shim is kept in the environment of what avfork_popen() starts" {
+	run preload "" avfork_popen environment
+	assert_equal "$status $output" "0 done"
+	run record -- avfork_popen write
+	assert_success
+	run query 'summary["processes"] > 1'
+	assert_output True
+}
+
+@test "a pool executes programs, which are waited for as any child" {
+	one_pool status 2000
+}
+
+@test "folder, umask, environment, signal mask and limits of a job are those of its submission" {
+	cd "$BATS_TEST_TMPDIR"
+	one_pool state 20
+}
+
+@test "a pool is refused to a process with other credentials, session or namespaces" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	one_pool refused
+}
+
+@test "a job has the descriptors that it is given, and no others" {
+	one_pool given
+}
+
+@test "children that wait hold no pipe open" {
+	one_pool open 100
+}
+
+@test "children that were killed while they waited are replaced" {
+	one_pool killed 100
+}
+
+@test "a job that is killed on its way to the program is told by waitpid(), and the pool goes on" {
+	one_pool killed-job 2000
+}
+
+@test "signals for the process group pass children by that wait" {
+	one_pool group 20
+}
+
+@test "a pool tells why a program could not be executed, and refuses what it cannot do" {
+	one_pool error 50
+}
+
+@test "a job may have more arguments than are copied" {
+	one_pool large
+}
+
+@test "several threads submit at once" {
+	one_pool threads 1000
+}
+
+@test "more jobs at once than the pool has children" {
+	one_pool burst 100
+}
+
+@test "a pool leaves no descriptor, mapping or child behind" {
+	one_pool destroy 100
+}
+
+@test "the children of a pool end with the process that made it, whoever holds its sockets" {
+	one_pool parent-ends 10
+}
