@@ -464,6 +464,36 @@ static void case_killed_job(int number)
 	destroy_call(pool);
 }
 
+static int has_pending(int pid)
+{
+	unsigned long long pending = 0;
+	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return pending != 0;
+}
+
+/* Until those that wait have seen what was sent to them. */
+static void wait_until_seen(void)
+{
+	int count, i, left = 1;
+	pid_t pid[16];
+
+	while (left) {
+		usleep(2000);
+		count = children(pid, 16);
+		for (i = 0, left = 0; i < count; i++)
+			left += has_pending(pid[i]);
+	}
+}
+
 /* What is sent to all while children wait is not the next job's. */
 static void case_group(int number)
 {
@@ -478,7 +508,7 @@ static void case_group(int number)
 	for (i = 0; i < number; i++) {
 		kill(0, SIGTERM);
 		kill(0, SIGINT);
-		usleep(2000);
+		wait_until_seen();
 		expect_exit(submit(pool, &job), 0);
 	}
 	destroy_call(pool);
