@@ -9,10 +9,10 @@
 #include "popen.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 
 #include "config.h"
 #include "environ.h"
-#include "environment.h"
 #include "hidden.h"
 #include "memory.h"
 #include "proc.h"
@@ -20,39 +20,54 @@
 #include "shell.h"
 #include "spawn.h"
 #include "spawn_child.h"
+#include "state.h"
+#include "tier.h"
 
 #include "poison.h"
 
 /* The longest argument that the kernel takes (MAX_ARG_STRLEN), and pages are no smaller. */
 #define COMMAND_MAX ((size_t)128 << 10)
 
+/* Free where `file` is NULL. Slots stay where they are, so that fclose() of any file can look without the lock. */
 struct stream {
 	FILE *file;
-	pid_t pid;
-	struct stream *next;
+	pid_t pid;     /* zero: it was opened by libc's popen() */
+	uint64_t pipe; /* inode */
 };
 
-static struct stream *streams, *unused;
+struct block {
+	struct stream stream[40];
+	struct block *next;
+};
+
+static struct block *blocks;
+static uint32_t stream_count;
 static int list_lock CHILD_STATE; /* 0: open, 1: taken, 2: and somebody may wait */
 static bool orphaned CHILD_STATE;
 
-/* Held while a process is made: no spinning. As libc's, it is not for signal handlers. */
-static void list_take(void)
+/*
+ * Held while a process is made: no spinning. Signals are blocked: libc's lock lets a handler in that uses popen() in the
+ * middle of one. The mask is for list_give().
+ */
+static sys_sigset list_take(void)
 {
+	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
 	int open = 0;
 
 	RESET(orphaned, false);
 	if (__atomic_compare_exchange_n(&list_lock, &open, 1, false, __ATOMIC_ACQUIRE,
 					__ATOMIC_RELAXED))
-		return;
+		return mask;
 	while (__atomic_exchange_n(&list_lock, 2, __ATOMIC_ACQUIRE))
 		SYS(futex, &list_lock, FUTEX_WAIT_PRIVATE, 2, NULL);
+	return mask;
 }
 
-static void list_give(void)
+static void list_give(sys_sigset mask)
 {
 	if (__atomic_exchange_n(&list_lock, 0, __ATOMIC_RELEASE) == 2)
 		SYS(futex, &list_lock, FUTEX_WAKE_PRIVATE, 1);
+	sys_sigmask(mask);
 }
 
 void popen_after_fork(void)
@@ -72,37 +87,49 @@ uintptr_t popen_orphan(void)
 	return orphaned ? (uintptr_t)&list_lock : 0;
 }
 
-static struct stream *stream_new(void)
+/* The slot of a stream, or with NULL a free one; NULL: there is none. */
+static struct stream *stream_find(const FILE *file)
 {
-	struct stream *stream = unused;
+	struct block *block;
+	size_t i;
 
-	if (stream)
-		unused = stream->next;
-	else
-		stream = memory_take(sizeof(*stream));
-	return stream;
+	for (block = __atomic_load_n(&blocks, __ATOMIC_ACQUIRE); block; block = block->next)
+		for (i = 0; i < COUNT(block->stream); i++)
+			if (__atomic_load_n(&block->stream[i].file, __ATOMIC_ACQUIRE) == file)
+				return &block->stream[i];
+	return NULL;
 }
 
-/* The process of a stream that popen() opened, which it is no more; zero: it is not one of these. */
-static pid_t stream_forget(FILE *file)
+/* The list is held, as for all that follow. A free slot, or NULL: no memory. */
+static struct stream *stream_new(void)
 {
-	struct stream **at, *stream;
-	pid_t pid = 0;
+	struct stream *stream = stream_find(NULL);
+	struct block *block;
 
-	if (!__atomic_load_n(&streams, __ATOMIC_RELAXED))
-		return 0;
-	list_take();
-	for (at = &streams; *at && (*at)->file != file; at = &(*at)->next)
-		;
-	stream = *at;
-	if (stream) {
-		pid = stream->pid;
-		*at = stream->next;
-		stream->next = unused;
-		unused = stream;
-	}
-	list_give();
-	return pid;
+	if (stream)
+		return stream;
+	block = memory_take(sizeof(*block));
+	if (!block)
+		return NULL;
+	block->next = blocks;
+	__atomic_store_n(&blocks, block, __ATOMIC_RELEASE);
+	return &block->stream[0];
+}
+
+static void stream_set(struct stream *stream, FILE *file, pid_t pid, uint64_t pipe)
+{
+	stream->pid = pid;
+	stream->pipe = pipe;
+	stream_count += file ? 1 : -1U;
+	__atomic_store_n(&stream->file, file, __ATOMIC_RELEASE);
+}
+
+/* Of what is open there; zero: nothing is. */
+static uint64_t inode(int fd)
+{
+	struct stat status;
+
+	return sys_stat(fd, "", AT_EMPTY_PATH, &status) ? status.st_ino : 0;
 }
 
 struct popen_mode {
@@ -130,70 +157,70 @@ static bool mode_parse(struct popen_mode *parsed, const char *mode)
 	return parsed->read != parsed->write;
 }
 
-static size_t list_size(void)
-{
-	const struct stream *stream;
-	size_t size = 0;
-
-	for (stream = streams; stream; stream = stream->next)
-		size++;
-	return size;
-}
-
 /*
  * May the caller go on before the shell was executed? Then its child cannot tell an error: so not before one was
- * executed in this process, and not where a reason against it can be seen. A debugger takes a child that shares memory
- * with a running parent for one that does not.
+ * executed by this process as it is, and not where a reason against it can be seen. A debugger takes a child that shares
+ * memory with a running parent for one that does not, and a kernel without tier_kernel_serves() ends both together.
  */
-static bool need_not_wait(const char *command)
+static bool need_not_wait(const char *command, uint32_t executed)
 {
-	static int traced; /* 1: yes, -1: no */
-
-	if (!traced)
-		traced = proc_status("TracerPid:") ? 1 : -1;
-	return traced < 0 && strnlen(command, COMMAND_MAX) < COMMAND_MAX &&
+	return command && executed == state_generation() && tier_kernel_serves() &&
+	       strnlen(command, COMMAND_MAX) < COMMAND_MAX && proc_status("TracerPid:") == 0 &&
 	       !SYS(faccessat, AT_FDCWD, SHELL, X_OK);
 }
 
-/* The list is held. `end` is the child's end of the pipe; `inherited` what it becomes there. */
+static void add_closes(posix_spawn_file_actions_t *actions, struct spawn_action *action, int except)
+{
+	const struct block *block;
+	size_t i;
+	int fd;
+
+	for (block = blocks; block; block = block->next)
+		for (i = 0; i < COUNT(block->stream); i++) {
+			fd = block->stream[i].file ? fileno_unlocked(block->stream[i].file) : -1;
+			if (fd >= 0 && fd != except)
+				action[actions->__used++] = spawn_action_close(fd);
+		}
+}
+
+#define ACTIONS_ON_STACK 32
+
+/* `end` is the child's end of the pipe; `inherited` what it becomes there. */
 static enum spork_reason start(const char *command, int end, int inherited,
 			       struct spawn_child *child)
 {
-	static bool executed;
+	static uint32_t executed; /* as state_generation() was */
 	struct shell_arguments arguments = shell_arguments(command);
-	struct spawn_action action[list_size() + 1];
-	posix_spawn_file_actions_t actions = { .__actions = (void *)action };
-	const struct stream *stream;
+	struct spawn_action few[ACTIONS_ON_STACK];
+	posix_spawn_file_actions_t actions = { .__actions = (void *)few };
+	uint32_t generation = state_generation();
+	size_t size = (stream_count + 1) * sizeof(few[0]);
 	enum spork_reason reason;
 
-	action[actions.__used++] = spawn_action_dup2(end, inherited);
-	for (stream = streams; stream; stream = stream->next) {
-		int fd = fileno_unlocked(stream->file);
+	if (size > sizeof(few)) {
+		long memory = SYS(mmap, NULL, size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-		if (fd >= 0 && fd != inherited)
-			action[actions.__used++] = spawn_action_close(fd);
+		if (memory < 0 && memory >= -4095)
+			return BOX_REASON_NO_MEMORY;
+		actions.__actions = (void *)memory;
 	}
+	((struct spawn_action *)actions.__actions)[actions.__used++] =
+		spawn_action_dup2(end, inherited);
+	add_closes(&actions, (struct spawn_action *)actions.__actions, inherited);
 	child->path = SHELL;
 	child->argv = (char *const *)arguments.argv;
-	child->envp = ENVIRONMENT_KEEP(environ);
 	child->actions = &actions;
-	if (__atomic_load_n(&executed, __ATOMIC_RELAXED) && need_not_wait(command))
-		return spawn_child_start(child);
-	reason = spawn_child_run(child);
-	if (!reason && !child->error)
-		__atomic_store_n(&executed, true, __ATOMIC_RELAXED);
+	if (need_not_wait(command, __atomic_load_n(&executed, __ATOMIC_RELAXED))) {
+		reason = spawn_child_start(child);
+	} else {
+		reason = spawn_child_run(child);
+		if (!reason && !child->error)
+			__atomic_store_n(&executed, generation, __ATOMIC_RELAXED);
+	}
+	if (size > sizeof(few))
+		SYS(munmap, actions.__actions, size);
 	return reason;
-}
-
-/* Libc's popen() takes over: its children do not know of these streams, and must not keep them open. */
-static void streams_close_on_exec(void)
-{
-	const struct stream *stream;
-
-	list_take();
-	for (stream = streams; stream; stream = stream->next)
-		SYS(fcntl, fileno_unlocked(stream->file), F_SETFD, FD_CLOEXEC);
-	list_give();
 }
 
 static FILE *open_stream(const char *command, const struct popen_mode *mode,
@@ -201,6 +228,7 @@ static FILE *open_stream(const char *command, const struct popen_mode *mode,
 {
 	int own = mode->read ? 0 : 1, pipe[2], error;
 	struct stream *stream;
+	sys_sigset mask;
 	FILE *file;
 	long result = SYS(pipe2, pipe, O_CLOEXEC);
 
@@ -216,25 +244,53 @@ static FILE *open_stream(const char *command, const struct popen_mode *mode,
 		errno = error;
 		return NULL;
 	}
-	list_take();
+	mask = list_take();
+	child->flags = POSIX_SPAWN_SETSIGMASK;
+	child->mask = mask;
 	stream = stream_new();
 	*reason = stream ? start(command, pipe[!own], !own, child) : BOX_REASON_NO_MEMORY;
 	if (stream && !*reason && !child->error) {
 		if (!mode->keep_closed)
 			SYS(fcntl, pipe[own], F_SETFD, 0);
-		*stream = (struct stream){ file, child->pid, streams };
-		streams = stream;
-	} else if (stream) {
-		stream->next = unused;
-		unused = stream;
+		stream_set(stream, file, child->pid, inode(pipe[own]));
 	}
-	list_give();
+	list_give(mask);
 	SYS(close, pipe[!own]);
 	if (!*reason && !child->error)
 		return file;
 	REAL(fclose)(file);
 	errno = ENOMEM; /* whatever kept the child from executing, as libc has it */
 	return NULL;
+}
+
+/*
+ * By libc's popen(), whose children do not know of the shim's streams, and must not keep them open; the shim's are to
+ * close libc's.
+ */
+static FILE *open_by_libc(const char *command, const char *mode)
+{
+	struct stream *stream;
+	const struct block *block;
+	sys_sigset mask;
+	FILE *file;
+	size_t i;
+
+	if (seccomp_confined())
+		return ENVIRON_HELD(REAL(popen)(command, mode));
+	mask = list_take();
+	for (block = blocks; block; block = block->next)
+		for (i = 0; i < COUNT(block->stream); i++)
+			if (block->stream[i].file && block->stream[i].pid)
+				SYS(fcntl, fileno_unlocked(block->stream[i].file), F_SETFD,
+				    FD_CLOEXEC);
+	list_give(mask);
+	file = ENVIRON_HELD(REAL(popen)(command, mode));
+	mask = list_take();
+	stream = file ? stream_new() : NULL;
+	if (stream)
+		stream_set(stream, file, 0, 0);
+	list_give(mask);
+	return file;
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)
@@ -252,11 +308,8 @@ EXPORT FILE *popen(const char *command, const char *mode)
 	spawn.reason = spawn_child_refuses();
 	if (!spawn.reason)
 		file = open_stream(command, &parsed, &child, &spawn.reason);
-	if (spawn.reason) {
-		if (streams && !seccomp_confined())
-			streams_close_on_exec();
-		file = ENVIRON_HELD(REAL(popen)(command, mode));
-	}
+	if (spawn.reason)
+		file = open_by_libc(command, mode);
 	spawn_end(&spawn, file ? child.pid : -1);
 	return file;
 }
@@ -278,11 +331,41 @@ static int wait_for(pid_t pid, int closed)
 	return status ? status : closed;
 }
 
-static int close_stream(FILE *file, int (*next)(FILE *))
+/*
+ * A stream of popen()'s is closed: forgets it. Its process; zero: it is libc's; -1: it is none, or, by `any`, no longer:
+ * one that libc's pclose() ended, say called by a plugin, leaves an address that any file may get.
+ */
+static pid_t stream_forget(FILE *file, bool any)
 {
-	pid_t pid = stream_forget(file);
+	struct stream *stream = file ? stream_find(file) : NULL;
+	pid_t pid = -1;
+	sys_sigset mask;
 
-	return pid ? wait_for(pid, REAL(fclose)(file)) : next(file);
+	if (!stream)
+		return -1;
+	mask = list_take();
+	if (stream->file == file) {
+		pid = stream->pid;
+		if (any && pid && inode(fileno_unlocked(file)) != stream->pipe)
+			pid = -1;
+		stream_set(stream, NULL, 0, 0);
+	}
+	list_give(mask);
+	return pid;
+}
+
+static int close_stream(FILE *file, bool any, int (*next)(FILE *))
+{
+	pid_t pid = stream_forget(file, any);
+	bool open;
+	int closed;
+
+	if (pid <= 0)
+		return next(file);
+	/* As libc: where the program has closed the descriptor itself it does not wait. */
+	open = SYS(fcntl, fileno_unlocked(file), F_GETFD) >= 0;
+	closed = REAL(fclose)(file);
+	return open ? wait_for(pid, closed) : closed;
 }
 
 EXPORT int pclose(FILE *file)
@@ -290,11 +373,11 @@ EXPORT int pclose(FILE *file)
 	hook_enter(HOOK_pclose, NULL);
 	HIDDEN_BODY(pclose, file);
 
-	return close_stream(file, REAL(pclose));
+	return close_stream(file, false, REAL(pclose));
 }
 
 EXPORT int fclose(FILE *file)
 {
 	hook_enter(HOOK_fclose, NULL);
-	return close_stream(file, REAL(fclose));
+	return close_stream(file, true, REAL(fclose));
 }

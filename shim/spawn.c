@@ -13,6 +13,7 @@
 #include <wordexp.h>
 
 #include "bypass.h"
+#include "child_stack.h"
 #include "environ.h"
 #include "environment.h"
 #include "spawn.h"
@@ -122,8 +123,9 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
 		     char *const argv[], char *const envp[])
 {
+	static char *const none[] = { NULL };
 	struct spawn_record spawn = spawn_begin(hook, call, BOX_TIER_SPAWN);
-	char *const *kept = ENVIRONMENT_KEEP(envp);
+	char *const *kept = ENVIRONMENT_KEEP(envp ? envp : none);
 	struct spawn_child child = {
 		.path = path, .how = spawn_how(hook), .argv = argv, .envp = kept
 	};
@@ -234,6 +236,7 @@ EXPORT int unshare(int flags)
 
 	hook_init();
 	hook_enter(HOOK_unshare, NULL);
+	child_stack_settle();
 	result = REAL(unshare)(flags);
 	state_changed();
 	if (!result && flags & CLONE_NEWPID)
@@ -247,6 +250,7 @@ EXPORT int setns(int fd, int type)
 
 	hook_init();
 	hook_enter(HOOK_setns, NULL);
+	child_stack_settle();
 	result = REAL(setns)(fd, type);
 	state_changed();
 	if (!result)

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "entry.h"
 #include "environ.h"
+#include "environment.h"
 #include "execute.h"
 #include "seccomp.h"
 #include "tier.h"
@@ -28,6 +29,7 @@
 /* Libc's own signals, which a program cannot handle (SIGCANCEL and SIGSETXID). */
 #define SIGNAL_CANCEL 32
 #define SIGNAL_SETXID 33
+#define INTERNAL (1ULL << (SIGNAL_CANCEL - 1) | 1ULL << (SIGNAL_SETXID - 1))
 
 /* What programs ask for that is known here. POSIX_SPAWN_SETCGROUP (glibc 2.39) is not. */
 #define FLAGS                                                                                      \
@@ -107,6 +109,7 @@ enum spork_reason spawn_child_prepare(struct spawn_child *child,
 		if (child->flags & POSIX_SPAWN_SETSIGMASK) {
 			posix_spawnattr_getsigmask(attributes, &set);
 			memcpy(&child->mask, &set, sizeof(child->mask));
+			child->mask &= ~INTERNAL;
 		}
 	}
 	child->actions = actions;
@@ -204,13 +207,14 @@ static void signal_action(int signal, sighandler_t handler)
  */
 static void reset_signals(sys_sigset reset)
 {
+	sys_sigset ignored = INTERNAL & ~reset;
 	int signal;
 
 	while ((signal = sys_signal_next(&reset)))
 		if (signal != SIGKILL && signal != SIGSTOP)
 			signal_action(signal, SIG_DFL);
-	signal_action(SIGNAL_CANCEL, SIG_IGN);
-	signal_action(SIGNAL_SETXID, SIG_IGN);
+	while ((signal = sys_signal_next(&ignored)))
+		signal_action(signal, SIG_IGN);
 }
 
 static long become(const struct spawn_child *child)
@@ -390,7 +394,8 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 	size_t left = CHILD_STACK_SIZE;
 	long pid;
 
-	child->folders = config_variable(environ, "PATH");
+	if (child->how & SPAWN_SEARCH)
+		child->folders = config_variable(environ, "PATH");
 	if (!child->folders)
 		child->folders = "/bin:/usr/bin";
 	if (!fits(child))
@@ -416,14 +421,33 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 	return BOX_REASON_NONE;
 }
 
+/* Nobody changes the environment while it is copied, with the shim in it. */
+static enum spork_reason make_with_own(struct spawn_child *child, bool waits)
+{
+	bool kept = environ_keep();
+	enum spork_reason reason;
+
+	child->envp = kept ? ENVIRONMENT_KEEP(environ) : environ;
+	reason = make(child, waits || !kept);
+	if (kept)
+		environ_unkeep();
+	child->envp = NULL;
+	return reason;
+}
+
+static enum spork_reason make_with(struct spawn_child *child, bool waits)
+{
+	return child->envp ? ENVIRON_HELD(make(child, waits)) : make_with_own(child, waits);
+}
+
 enum spork_reason spawn_child_run(struct spawn_child *child)
 {
-	return ENVIRON_HELD(make(child, true));
+	return make_with(child, true);
 }
 
 enum spork_reason spawn_child_start(struct spawn_child *child)
 {
-	return ENVIRON_HELD(make(child, false));
+	return make_with(child, false);
 }
 
 struct spawn_action spawn_action_close(int fd)

@@ -44,7 +44,7 @@ struct spawn_child {
 	const char *path;
 	unsigned how;
 	char *const *argv;
-	char *const *envp;
+	char *const *envp; /* NULL: the process's own, with the shim in it */
 	const posix_spawn_file_actions_t *actions; /* or NULL */
 	short flags;				   /* POSIX_SPAWN_... */
 	pid_t group;

@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "environ.h"
+#include "environment.h"
 #include "seccomp.h"
 #include "shell.h"
 #include "spawn.h"
@@ -28,12 +29,13 @@ struct running {
 
 static struct spin lock CHILD_STATE;
 static int callers CHILD_STATE;
+static __thread int inside; /* handlers of the program may run here, and call it, or fork */
 static struct sigaction interrupt, quit;
 
 void system_after_fork(void)
 {
 	spin_reset(&lock);
-	RESET(callers, 0);
+	RESET(callers, inside);
 }
 
 static void signals_hold(sys_sigset *mask)
@@ -42,6 +44,7 @@ static void signals_hold(sys_sigset *mask)
 	sys_sigset child = SIGNAL_BIT(SIGCHLD);
 
 	spin_lock(&lock);
+	inside++;
 	if (!callers++) {
 		REAL(sigaction)(SIGINT, &ignore, &interrupt);
 		REAL(sigaction)(SIGQUIT, &ignore, &quit);
@@ -53,6 +56,7 @@ static void signals_hold(sys_sigset *mask)
 static void signals_release(sys_sigset mask)
 {
 	spin_lock(&lock);
+	inside--;
 	if (!--callers) {
 		REAL(sigaction)(SIGINT, &interrupt, NULL);
 		REAL(sigaction)(SIGQUIT, &quit, NULL);
@@ -76,7 +80,7 @@ static void make_by_libc(struct spawn_child *child)
 	posix_spawnattr_setsigmask(&attributes, &mask);
 	posix_spawnattr_setsigdefault(&attributes, &reset);
 	child->error = REAL(posix_spawn)(&child->pid, child->path, NULL, &attributes, child->argv,
-					 child->envp);
+					 ENVIRONMENT_KEEP(environ));
 }
 
 static void kill_command(void *data)
@@ -111,7 +115,6 @@ static int run(const char *command, struct spawn_record *spawn)
 	struct spawn_child child = {
 		.path = SHELL,
 		.argv = (char *const *)arguments.argv,
-		.envp = environ,
 		.flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF,
 	};
 	struct running running;

@@ -25,11 +25,7 @@ void tier_forbid(enum spork_reason reason)
 				    __ATOMIC_RELAXED);
 }
 
-/*
- * Before 5.16 a child that shares memory and dumps core takes its parent with it (coredump: Limit
- * coredumps to a single thread group).
- */
-static bool kernel_serves(void)
+bool tier_kernel_serves(void)
 {
 	static int serves; /* 1: yes, -1: no */
 	struct utsname name;
@@ -72,7 +68,7 @@ enum spork_reason tier_process_refuses(void)
 		return BOX_REASON_IN_CHILD;
 	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;
-	if (!kernel_serves())
+	if (!tier_kernel_serves())
 		return BOX_REASON_KERNEL;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;

@@ -17,6 +17,12 @@ enum spork_reason tier_vfork_refuses(const struct site_visit *visit);
 /* Why no child of this site may, this time. */
 enum spork_reason tier_site_refuses(const struct site_visit *visit);
 
+/*
+ * Is it 5.16 or later? Before, a child that shares memory and dumps core takes its parent with it (coredump: Limit
+ * coredumps to a single thread group).
+ */
+bool tier_kernel_serves(void);
+
 /* Does the kernel hand cores to a program, which a limit of 0 does not prevent? core(5) */
 bool tier_cores_are_piped(void);
 

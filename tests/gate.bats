@@ -60,7 +60,7 @@ forks() {
 }
 
 @test "a lock that is always held is waited for three times, and no other suffers" {
-	record -- gate_forks held 20
+	record -s gate=200 -- gate_forks held 20
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "0 of 20 hung"
 	assert_equal "$(query '[v["lock"]["name"] for v in violations]')" inner
 	assert_equal "$(query '[p["limits"] for p in summary["gate"]["places"]]')" 3

@@ -115,6 +115,6 @@ interactive() {
 }
 
 @test "tcsh" {
-	# of a job's state it says when it happens to see it
-	SAME_SED='/^\[[0-9]+\]/d' runs tcsh -f tcsh.csh
+	# of a job's state it says when it happens to see it; and it tells how long something took
+	SAME_SED='/^\[[0-9]+\]/d; s/^[0-9.]+u [0-9.]+s .*/a time/' runs tcsh -f tcsh.csh
 }

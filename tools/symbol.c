@@ -81,17 +81,24 @@ static void missing_say(const struct box_module *record, const char *problem)
 		complain("%s %s: no names", record->path, problem);
 }
 
+/* Lines that are worth reading; a hostile box has as many modules as it likes. */
+#define MISSING_SAID 8
+
 void symbols_close(struct symbols *symbols)
 {
-	uint32_t i;
+	uint32_t i, missing = 0;
 
 	for (i = 0; i < BOX_CAPACITY_MODULE; i++) {
 		const struct module *module = &symbols->module[i];
 
-		if (module->state == MODULE_UNUSABLE && module->problem)
+		if (module->state == MODULE_UNUSABLE && module->problem &&
+		    ++missing <= MISSING_SAID)
 			missing_say(box_module(symbols->box, i + 1), module->problem);
 		module_close(&symbols->module[i]);
 	}
+	if (missing > MISSING_SAID)
+		complain("%u more files were deleted or replaced, or cannot be read: no names",
+			 missing - MISSING_SAID);
 	free(symbols->code);
 	free(symbols);
 }

@@ -149,6 +149,77 @@ static void many(void)
 	printf("wrong of 20 at once: %d\n", wrong);
 }
 
+static void odd(void)
+{
+	FILE *stream = popen("sleep 5", "r");
+	int result;
+
+	close(fileno(stream));
+	errno = 0;
+	result = pclose(stream);
+	printf("its descriptor was closed: %d", result);
+	printf(" %s, and nobody waits: %d\n", strerror(errno), waitpid(-1, NULL, WNOHANG));
+	for (result = 0; result < 2; result++) {
+		stream = popen(NULL, "r");
+		printf("no command: %d\n", stream ? pclose(stream) : -2);
+	}
+}
+
+static volatile sig_atomic_t inner;
+
+static void on_alarm(int signal)
+{
+	FILE *stream = popen("exit 1", "r");
+
+	(void)signal;
+	if (stream && pclose(stream) == 1 << 8)
+		inner++;
+}
+
+static void in_handler(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	int i, wrong = 0;
+	FILE *stream;
+
+	sigaction(SIGALRM, &action, NULL);
+	for (i = 0; i < 60; i++) {
+		ualarm(200, 0);
+		stream = popen("exit 2", "r");
+		wrong += !stream || pclose(stream) != 2 << 8;
+	}
+	ualarm(0, 0);
+	printf("wrong around handlers: %d, handlers %d\n", wrong, inner > 0);
+}
+
+#define STREAMS 300
+
+static void *in_small_stack(void *data)
+{
+	FILE *stream[STREAMS];
+	long i, wrong = 0;
+
+	(void)data;
+	for (i = 0; i < STREAMS; i++)
+		stream[i] = popen("cat", "w");
+	for (i = 0; i < STREAMS; i++)
+		wrong += !stream[i] || pclose(stream[i]);
+	return (void *)wrong;
+}
+
+static void small_stack(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *wrong;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 24 << 10);
+	pthread_create(&thread, &attributes, in_small_stack, NULL);
+	pthread_join(thread, &wrong);
+	printf("wrong on a small stack: %ld\n", (long)wrong);
+}
+
 static int rounds;
 static volatile int done;
 
@@ -241,5 +312,8 @@ int main(int argc, char **argv)
 	at_once();
 	errors();
 	many();
+	odd();
+	in_handler();
+	small_stack();
 	return 0;
 }
