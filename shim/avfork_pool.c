@@ -405,7 +405,7 @@ static long submit_or_start(struct avfork_pool *pool, struct seat_job *job, int 
 	return pid;
 }
 
-/* pid or -errno. While environ is held. */
+/* pid or -errno. While environ is kept. */
 static long run(struct avfork_pool *pool, const struct avfork_job *given)
 {
 	char *const *envp = given->envp ? (char *const *)given->envp : environ;
@@ -467,7 +467,7 @@ EXPORT pid_t avfork_pool_submit(struct avfork_pool *pool, const struct avfork_jo
 		errno = EINVAL;
 		return -1;
 	}
-	result = ENVIRON_HELD(run(pool, job));
+	result = ENVIRON_KEPT(run(pool, job));
 	record(pool, start_ns, result);
 	errno = result < 0 ? (int)-result : error;
 	return result < 0 ? -1 : (pid_t)result;

@@ -182,7 +182,7 @@ static FILE *popen_run(const char *const argv[], const struct popen_mode *mode, 
 		*answer = (struct answer){ .said = mode->asks ? start.number : 0 };
 	start.answer = mode->asks ? answer : NULL;
 	undo_not_alone();
-	child = ENVIRON_HELD(run(&start));
+	child = ENVIRON_KEPT(run(&start));
 	if (child > 0) {
 		if (start.answer)
 			answer->pid = (uint32_t)child;

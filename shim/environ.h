@@ -41,6 +41,22 @@ void environ_release(void);
 bool environ_keep(void);
 void environ_unkeep(void);
 
+/* The value of `call`, which runs while environ is kept, or, where that takes too long, held. */
+#define ENVIRON_KEPT(call)                                                                         \
+	({                                                                                         \
+		bool environ_kept = environ_keep();                                                \
+		__typeof__(call) kept_result;                                                      \
+                                                                                                   \
+		if (!environ_kept)                                                                 \
+			environ_hold();                                                            \
+		kept_result = (call);                                                              \
+		if (environ_kept)                                                                  \
+			environ_unkeep();                                                          \
+		else                                                                               \
+			environ_release();                                                         \
+		kept_result;                                                                       \
+	})
+
 void environ_after_fork(void);
 
 #endif

@@ -22,7 +22,7 @@
 #include "environment.h"
 #include "execute.h"
 #include "seccomp.h"
-#include "tier.h"
+#include "strings.h"
 
 #include "poison.h"
 
@@ -297,65 +297,33 @@ static bool fits(const struct spawn_child *child)
 	return true;
 }
 
-/* Upper end of what a copy leaves of the stack. */
+/* Of the stack, where the rest holds a copy. */
 #define STACK_NEEDED ((size_t)24 << 10)
 
 struct copy {
-	uintptr_t low, at; /* it grows down */
+	struct spawn_child child;
+	posix_spawn_file_actions_t actions;
+	struct spawn_action action[];
 };
 
-/* Room, 16-byte aligned; NULL: it is full. */
-static void *copy_take(struct copy *copy, size_t size)
-{
-	if (!copy->at || copy->at - copy->low < size + 16) {
-		copy->at = 0;
-		return NULL;
-	}
-	copy->at = (copy->at - size) & ~(uintptr_t)15;
-	return (void *)copy->at;
-}
-
-static void *copy_bytes(struct copy *copy, const void *bytes, size_t size)
-{
-	void *room = copy_take(copy, size);
-
-	return room ? memcpy(room, bytes, size) : NULL;
-}
-
-static char *const *copy_strings(struct copy *copy, char *const *strings)
-{
-	size_t count = 0, i;
-	char **vector;
-
-	while (strings && strings[count])
-		count++;
-	vector = copy_take(copy, (count + 1) * sizeof(*vector));
-	if (!vector)
-		return NULL;
-	for (i = 0; i < count; i++)
-		vector[i] = copy_bytes(copy, strings[i], strlen(strings[i]) + 1);
-	vector[count] = NULL;
-	return vector;
-}
-
 /* All that the child needs, at the upper end of its stack; NULL: it does not fit. */
-static struct spawn_child *copied(const struct spawn_child *child, const struct child_stack *stack,
-				  size_t *left)
+static struct spawn_child *copied(const struct spawn_child *child, const struct child_stack *stack)
 {
-	struct copy copy = { stack->low + STACK_NEEDED, stack->low + CHILD_STACK_SIZE };
-	struct spawn_child *made = copy_bytes(&copy, child, sizeof(*child));
-	posix_spawn_file_actions_t *actions = copy_take(&copy, sizeof(*actions));
+	struct copy *copy = (struct copy *)(stack->low + STACK_NEEDED);
+	size_t used = (size_t)child->actions->__used * sizeof(copy->action[0]);
+	struct strings_room room = { (char *)copy->action + used,
+				     (char *)stack->low + CHILD_STACK_SIZE };
 
-	if (!made || !actions)
+	if (used > CHILD_STACK_SIZE - STACK_NEEDED - sizeof(*copy))
 		return NULL;
-	made->argv = copy_strings(&copy, child->argv);
-	made->envp = copy_strings(&copy, child->envp);
-	*actions = *child->actions;
-	actions->__actions = copy_bytes(&copy, child->actions->__actions,
-					(size_t)actions->__used * sizeof(struct spawn_action));
-	made->actions = actions;
-	*left = copy.at - stack->low;
-	return copy.at ? made : NULL;
+	copy->child = *child;
+	copy->actions = *child->actions;
+	memcpy(copy->action, child->actions->__actions, used);
+	copy->actions.__actions = (void *)copy->action;
+	copy->child.actions = &copy->actions;
+	copy->child.argv = strings_copy(&room, child->argv);
+	copy->child.envp = copy->child.argv ? strings_copy(&room, child->envp) : NULL;
+	return copy->child.envp ? &copy->child : NULL;
 }
 
 /* pid or -errno. `waits`: the caller is suspended. */
@@ -391,7 +359,6 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 {
 	struct child_stack stack;
 	struct spawn_child *copy = NULL;
-	size_t left = CHILD_STACK_SIZE;
 	long pid;
 
 	if (child->how & SPAWN_SEARCH)
@@ -403,10 +370,10 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 	if (!child_stack_take(&stack))
 		return BOX_REASON_NO_MEMORY;
 	if (!waits)
-		copy = copied(child, &stack, &left);
+		copy = copied(child, &stack);
 	if (copy)
 		child_stack_executes_soon(&stack);
-	pid = copy ? clone_child(copy, &stack, left, false) :
+	pid = copy ? clone_child(copy, &stack, STACK_NEEDED, false) :
 		     clone_child(child, &stack, CHILD_STACK_SIZE, true);
 	if (pid > 0) {
 		child->pid = (pid_t)pid;
