@@ -340,8 +340,9 @@ void vfork_call(struct window *window, enum hook hook, enum spork_reason reason,
 		REAL(_exit)((int)arguments->value[0]);
 		__builtin_unreachable();
 	}
+	/* What another thread will give back, a forked child would wait for for ever. */
 	if (forbidden < BOX_VIOLATION_COUNT && !vfork->effects && !vfork->exec_failed &&
-	    enforces(window))
+	    enforces(window) && (reason != BOX_REASON_LOCK || window->undo.alone))
 		window_upgrade(window, reason);
 	vfork->entangled |= forbidden < BOX_VIOLATION_COUNT;
 	vfork->unmapped |= forbidden == BOX_VIOLATION_VFORK_MEMORY_MAP ||

@@ -67,10 +67,12 @@ static bool is_on_the_way(long pid)
 	return !proc_flags((uint32_t)pid, &flags) || flags & 0x40;
 }
 
+#define NAP_MOST_NS 20000000
+
 void vfork_held_wait(const struct vfork_hold *hold, long pid)
 {
 	struct pollfd end = { .fd = hold->end[0], .events = POLLIN };
-	struct timespec nap = { .tv_nsec = 2000000 };
+	long nap = 2000000;
 
 	if (hold->end[1] >= 0) {
 		__atomic_store_n(&held_end, -1, __ATOMIC_RELEASE);
@@ -78,10 +80,14 @@ void vfork_held_wait(const struct vfork_hold *hold, long pid)
 	}
 	/* The end of the pipe comes first as a rule; but children close what they find, and others may have it. */
 	while (pid > 0 && is_on_the_way(pid)) {
-		SYS(ppoll, &end, 1, &nap, NULL, 0);
+		/* the kernel counts it down */
+		struct timespec left = { .tv_nsec = nap };
+
+		SYS(ppoll, &end, 1, &left, NULL, 0);
+		nap = nap < NAP_MOST_NS ? nap * 2 : nap;
 		if (end.revents) {
 			end.fd = -1;
-			nap.tv_nsec = 300000;
+			nap = 300000;
 		}
 	}
 	if (hold->end[0] >= 0)

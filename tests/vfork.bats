@@ -408,3 +408,9 @@ twins() {
 	run spork run -q -e 42 -- "$VICTIMS/vfork_exit" status callee
 	assert_failure 42
 }
+
+@test "a lock that another thread gives back is waited for where that thread is" {
+	record -- vfork_lock_held 2>/dev/null
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "child 0: exit 0"
+	assert_equal "$(query 'sorted({v["kind"] for v in violations})')" vfork-unsafe-call
+}
