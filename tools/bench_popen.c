@@ -20,6 +20,7 @@
 
 #define WORKERS_MAX 256
 #define PERIOD_NS 100000000
+#define LOOP_NS 50000000
 #define UNDER_WAY 4 /* children at once, of a loop; and of a pool */
 
 enum { CALL, TOTAL, RATE };
@@ -265,7 +266,7 @@ static int loop(pid_t (*start)(void), double *values)
 {
 	pid_t pid[UNDER_WAY] = { 0 };
 	int error = pool_keep(start == by_avfork_pool), reaped;
-	uint64_t began = bench_now(), end = began + PERIOD_NS;
+	uint64_t began = bench_now(), end = began + LOOP_NS;
 	unsigned done = 0, at, left;
 
 	for (at = 0; !error && bench_now() < end; at = (at + 1) % UNDER_WAY) {
