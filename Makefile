@@ -135,13 +135,10 @@ $(O)/victims/%: tests/victims/%.cc $(O)/flags
 		$(filter-out -std=gnu11 -Wstrict-prototypes,$(VICTIM_CFLAGS)) -MMD -MP -MF $@.d -o $@ $< \
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
-$(O)/bench/%: tests/bench/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(COMMON) -pthread -MMD -MP -MF $@.d -o $@ $<
-
 quote = '$(subst ','\'',$(1))'
 FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
 $(O)/flags: FORCE
-	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/bench $(O)/target $(O)/man
+	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/target $(O)/man
 	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
 		printf '%s\n' $(call quote,$(FLAGS)) >$@
 
@@ -177,11 +174,6 @@ bench:
 	@tools/deps.sh run
 	@$(MAKE) all
 	@$(O)/spork bench $(BENCH)
-
-# Medians of calls, in nanoseconds; see tests/bench/avfork.c.
-bench-avfork:
-	@$(MAKE) all $(O)/victims/exit_static $(O)/bench/avfork
-	@LD_PRELOAD=$$(realpath $(O)/libspork.so) $(O)/bench/avfork --child $(O)/victims/exit_static $(BENCH)
 
 bench-programs:
 	@tools/deps.sh run
@@ -274,7 +266,7 @@ help:
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-avfork bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

@@ -210,6 +210,25 @@ debug_dir() {
 	assert_line --index 1 "#0 app::Pool<int>::hold(int const&) (app+N)"
 }
 
+@test "a box may name files of /proc and /sys: they are not opened" {
+	local path
+	session
+	rm app
+	for path in /proc/version /proc/kmsg /proc/kcore /sys/kernel/uevent_seqnum; do
+		[ -f $path ] || continue
+		"$PYTHON" - "$PWD/app" $path <<-'END'
+			import sys
+			path, other = (word.encode() for word in sys.argv[1:])
+			data = open("app.box", "rb").read()
+			assert data.count(path + b"\0") == 1
+			open("named", "wb").write(data.replace(path.ljust(200, b"\0"), other.ljust(200, b"\0")))
+		END
+		run --separate-stderr bounded "$SPORK" report named
+		assert_success
+		assert_regex "$stderr" "^spork: report: $path is made by the kernel, and was not opened: no names; "
+	done
+}
+
 @test "a file that was replaced or deleted since is not asked, which is said once" {
 	session
 	cp "$SPORK" app

@@ -394,6 +394,15 @@ marks() {
 	assert_equal "$(marks)" 0
 	run spork report "$BOX"
 	assert_line --partial "3 spawns"
+	assert_line --partial "no events: the box was made with events=0"
+	refute_output --partial "dropped"
+	run well_formed out.html
+	assert_output --partial "The box was made with events=0"
+	refute_output --partial "no room"
+	spork report -f json "$BOX" >record.jsonl
+	assert_equal "$(query 'summary["spawns"], summary["dropped"]')" "(3, 0)"
+	run --separate-stderr spork report -f folded "$BOX"
+	assert_equal "$stderr" "spork: report: the box was made with events=0: its spawns are left out"
 	spork run -q -o "$BOX" -- sh -c "$(spawns 20)"
 	assert_equal "$(marks)" 20
 	# as SPORK_OPTIONS have it, and --set before them
@@ -404,6 +413,22 @@ marks() {
 	run --separate-stderr spork run -s events=4194305 -- true
 	assert_equal "$status" 125
 	assert_regex "$stderr" "events accepts 0 to 4194304"
+}
+
+@test "--pid: a process that the box does not know is one line, one that spawned is known" {
+	local parent format
+	spork run -q -o "$BOX" -- sh -c 'echo $$ >parent; /bin/true; exit 0'
+	parent=$(cat parent)
+	for format in text json folded dot html; do
+		run --separate-stderr spork report -f $format --pid 2147483647 "$BOX"
+		assert_equal "$status" 125
+		assert_output ""
+		assert_equal "$stderr" "spork: report: --pid 2147483647: the box holds nothing of that process; \
+'spork report -f json' lists those that it has"
+		run --separate-stderr spork report -f $format --pid "$parent" "$BOX"
+		assert_success
+		assert_equal "$stderr" ""
+	done
 }
 
 @test "events: a box that is there keeps the room that it has" {

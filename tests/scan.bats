@@ -353,6 +353,24 @@ os.setxattr("able", "security.capability", struct.pack("<5I", 0x02000001, 1 << 1
 	kill "$pid" || :
 }
 
+@test "more program headers than any linker makes are refused, and segments that overlap are read once" {
+	"$VICTIMS/make_corpus_elf" made
+	scan made/segments_overlap
+	assert_equal "$status" 125
+	assert_equal "$stderr" "spork: scan: made/segments_overlap: it has 65000 program headers; more than 1024 are not read"
+	scan made/segments_read_once made/core_segments
+	assert_success
+	assert_equal "$stderr" ""
+	# as often as the file is large: 58,496 bytes
+	needs strace
+	timeout 20 strace -o trace -e trace=pread64 "$SPORK" scan made/segments_read_once >out 3>&-
+	run awk -F '= ' '/^pread64/ { bytes += $NF } END { print bytes < 1000000 }' trace
+	assert_output 1
+	chmod 700 made/segments_read_once
+	run bounded "$SPORK" run -q -- ./made/segments_read_once
+	assert [ "$status" -ne 124 ]
+}
+
 @test "what is no regular file gets one line, is never opened, and the scan goes on" {
 	mkdir -p in/sub elsewhere
 	cp "$VICTIMS/fork_exec" in/sub/program

@@ -64,8 +64,11 @@ static const char *const description[] = {
 	"calls: what the shim costs where it gains nothing: malloc() and free(), close(), and a fork() whose child uses the "
 	"heap, which keeps it a real fork.",
 	"startup: programs that do nothing, from their start to their end, without the shim and with it.",
-	"popen: popen() and system() of a shell that does nothing, avfork_popen() of a program without a shell, and how "
-	"many programs a second are started by as many threads as there are cores. With follow=0, the shell is without the shim.",
+	"popen: popen() and system() of a shell that does nothing, avfork_popen() of a program without a shell; how long "
+	"posix_spawn(), avfork(), a pool and a bare clone() with CLONE_VM on a stack that is kept hold their caller; and how "
+	"many programs a second are started, by as many threads as there are cores, and by one thread that keeps four under "
+	"way. What libc does itself is measured bare, what avfork(3) describes under the shim. With follow=0, the shell is "
+	"without the shim.",
 	"Each configuration is a process of its own. They take turns, for a few milliseconds each, and a ratio to "
 	"another process is taken within each round: the tables have the median over the rounds and, in brackets, the "
 	"10th and the 90th percentile. Where these two are further apart than 30 percent of the median, the machine was "

@@ -221,7 +221,8 @@ static void table_read(struct box *box, int fd, enum spork_table which, void **r
 		box_damaged(box, tables[which].name, "is damaged");
 		return;
 	}
-	box->dropped += table->used - used;
+	*(which == BOX_TABLE_EVENT && !table->capacity ? &box->unasked : &box->dropped) +=
+		table->used - used;
 	if (which == BOX_TABLE_EVENT && !box->with_events)
 		return;
 	if (!*records) {
@@ -314,7 +315,7 @@ int box_load(struct box *box, int fd)
 	int i;
 
 	box->partial = false;
-	box->dropped = 0;
+	box->dropped = box->unasked = 0;
 	memset(box->slots, 0, sizeof(box->slots));
 	memset(header, 0, sizeof(*header));
 	got = read_at(fd, header, sizeof(*header), 0);

@@ -9,7 +9,7 @@ set -u
 
 # The one list: set, package, and the command or file that also tells that it is there.
 packages() {
-	cat <<-'LIST'
+	cat <<-LIST
 		run  gcc           gcc
 		run  make          make
 		run  binutils      readelf
@@ -55,7 +55,7 @@ packages() {
 		long chromium      chromium
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
 		fuzz clang         clang
-		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a
+		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-$(uname -m).a
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck

@@ -23,8 +23,15 @@ static bool program_open(const char *path, int *fd)
 
 	if (stat(path, &status) || !S_ISREG(status.st_mode))
 		return false;
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	return *fd >= 0;
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (*fd < 0)
+		return false;
+	/* A script may name any file as its interpreter. */
+	if (file_kernel_made(*fd)) {
+		close(*fd);
+		return false;
+	}
+	return true;
 }
 
 /*

@@ -72,7 +72,8 @@ static const struct note environment[] = {
 
 static const struct note exits[] = {
 	{ "0", "The box was read." },
-	{ "125", "It could not be read, or the command line is wrong." },
+	{ "125",
+	  "It could not be read, has nothing of the process that --pid asks for, or the command line is wrong." },
 	{ 0 },
 };
 

@@ -106,7 +106,9 @@ static void fold_spawns(const struct view *view)
 	}
 	free(fold);
 	timeline_close(timeline);
-	if (timeline_lost(view->box))
+	if (view->box->unasked)
+		complain("the box was made with events=0: its spawns are left out");
+	else if (timeline_lost(view->box))
 		complain("%llu spawns found no room in the box and are left out",
 			 (unsigned long long)timeline_lost(view->box));
 }

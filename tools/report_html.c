@@ -95,6 +95,10 @@ static void counts_print(const struct view *view)
 		fprintf(file,
 			"<p>%llu record%s found no room in the box; the counts are exact.</p>\n",
 			html_number(view->box->dropped), plural(view->box->dropped));
+	if (view->box->unasked)
+		fputs("<p>The box was made with events=0: no spawn has an event of its own. The counts are "
+		      "exact.</p>\n",
+		      file);
 	if (hidden)
 		fprintf(file, "<p>%llu violation%s suppressed.</p>\n", html_number(hidden),
 			hidden == 1 ? " is" : "s are");

@@ -9,11 +9,9 @@
 #include <fts.h>
 #include <getopt.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -207,16 +205,14 @@ static int entry_order(const FTSENT **left, const FTSENT **right)
 	return strcmp((*left)->fts_name, (*right)->fts_name);
 }
 
-/* Files of these are made by the kernel as they are read. */
 static bool is_kernel_made(const char *path)
 {
-	struct statfs status;
+	int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool made = fd >= 0 && file_kernel_made(fd);
 
-	if (statfs(path, &status))
-		return false;
-	return status.f_type == PROC_SUPER_MAGIC || status.f_type == SYSFS_MAGIC ||
-	       status.f_type == DEBUGFS_MAGIC || status.f_type == TRACEFS_MAGIC ||
-	       status.f_type == CGROUP2_SUPER_MAGIC || status.f_type == CGROUP_SUPER_MAGIC;
+	if (fd >= 0)
+		close(fd);
+	return made;
 }
 
 static void entry_scan(FTS *walk, FTSENT *entry)

@@ -169,8 +169,11 @@ Elf_Data *scan_image_at(struct scan_image *image, uint64_t address, uint64_t siz
 /* Bytes from there to the end of the segment's part of the file; zero: it has none there. */
 uint64_t scan_image_left(struct scan_image *image, uint64_t address);
 
-/* Whether its data that are not code hold that text. */
-bool scan_image_has(struct scan_image *image, const char *text);
+/*
+ * Which of `count` texts, at most 32 of less than 64 bytes each, its data that are not code hold: bit i for texts[i].
+ * Segments may overlap: no more is read than the file has.
+ */
+uint32_t scan_image_texts(struct scan_image *image, const char *const *texts, unsigned count);
 
 /* The data of a section, unless it is too large or lies outside of the file. */
 Elf_Data *scan_section_data(struct scan_file *file, Elf_Scn *section, const GElf_Shdr *header);

@@ -206,7 +206,7 @@ static void segments_read(struct scan_file *file, struct scan_image *image, bool
 			continue;
 		if (segment.p_type == PT_INTERP)
 			interpreter_read(file, image->fd, &segment);
-		if (segment.p_type == PT_NOTE && !file->go)
+		if (segment.p_type == PT_NOTE && !file->go && file->kind != KIND_CORE)
 			file->go = is_go_note(image, &segment);
 		if (segment.p_type == PT_LOAD && file->kind != KIND_CORE &&
 		    (segment.p_offset > image->size ||
@@ -353,7 +353,7 @@ static const struct sanitizer {
  * loader, and shows by what it takes the place of, and by its messages.
  */
 static bool sanitizer_is(const struct sanitizer *sanitizer, struct scan_file *file,
-			 struct scan_image *image, bool intercepts)
+			 struct scan_image *image)
 {
 	unsigned i;
 	GElf_Sym symbol;
@@ -362,19 +362,23 @@ static bool sanitizer_is(const struct sanitizer *sanitizer, struct scan_file *fi
 		if (!strncmp(path_base(file->needed[i]), sanitizer->library,
 			     strlen(sanitizer->library)))
 			return true;
-	return scan_symbol_find(file, image, sanitizer->start, &symbol) ||
-	       (intercepts && scan_image_has(image, sanitizer->text));
+	return scan_symbol_find(file, image, sanitizer->start, &symbol);
 }
 
 static void sanitizer_read(struct scan_file *file, struct scan_image *image)
 {
+	const char *texts[SANITIZERS];
+	uint32_t found = 0;
 	GElf_Sym symbol;
-	bool intercepts = scan_symbol_find(file, image, INTERCEPTED, &symbol) &&
-			  symbol.st_shndx != SHN_UNDEF && !file->soname;
 	size_t i;
 
+	for (i = 0; i < SANITIZERS; i++)
+		texts[i] = sanitizers[i].text;
+	if (scan_symbol_find(file, image, INTERCEPTED, &symbol) && symbol.st_shndx != SHN_UNDEF &&
+	    !file->soname)
+		found = scan_image_texts(image, texts, SANITIZERS);
 	for (i = 0; i < SANITIZERS && !file->sanitizer; i++)
-		if (sanitizer_is(&sanitizers[i], file, image, intercepts))
+		if (found & 1u << i || sanitizer_is(&sanitizers[i], file, image))
 			file->sanitizer = 1u << sanitizers[i].reason;
 }
 

@@ -17,6 +17,11 @@
 #define MAX_SECTIONS 100000
 #define MAX_SIZE ((uint64_t)256 << 20) /* of what is read as a whole */
 #define MAX_DYNAMIC ((uint64_t)1 << 20)
+#define MAX_SEGMENTS                                                                               \
+	1024 /* linkers make a dozen; a file has room for millions, each to be gone through at each look-up */
+#define MAX_TEXTS ((uint64_t)1 << 30)
+#define MAX_TEXT 63
+#define CHUNK 65536
 
 /* As in a header of the file's byte order. */
 static uint64_t field(const unsigned char *bytes, size_t size, bool big)
@@ -99,6 +104,11 @@ enum scan_result scan_image_open(struct scan_image *image, struct scan_file *fil
 	}
 	if (elf_getphdrnum(image->elf, &image->segments))
 		image->segments = 0;
+	if (image->segments > MAX_SEGMENTS && image->header.e_type != ET_CORE) {
+		scan_problem(file, "it has %zu program headers; more than %d are not read",
+			     image->segments, MAX_SEGMENTS);
+		return SCAN_FAILED;
+	}
 	return SCAN_READ;
 }
 
@@ -199,20 +209,41 @@ void scan_image_link(struct scan_image *image, struct scan_file *file)
 		scan_problem(file, "its string table lies outside of the file");
 }
 
-bool scan_image_has(struct scan_image *image, const char *text)
+uint32_t scan_image_texts(struct scan_image *image, const char *const *texts, unsigned count)
 {
+	uint64_t budget = image->size < MAX_TEXTS ? image->size : MAX_TEXTS, at, left;
+	char chunk[CHUNK];
 	GElf_Phdr segment;
-	Elf_Data *data;
-	size_t i;
+	uint32_t found = 0;
+	size_t i, kept;
+	ssize_t got;
+	unsigned text;
 
 	for (i = 0; i < image->segments && gelf_getphdr(image->elf, (int)i, &segment); i++) {
 		if (segment.p_type != PT_LOAD || segment.p_flags & PF_X)
 			continue;
-		data = scan_image_at(image, segment.p_vaddr, segment.p_filesz, ELF_T_BYTE);
-		if (data && memmem(data->d_buf, data->d_size, text, strlen(text)))
-			return true;
+		at = segment.p_offset;
+		left = segment.p_filesz < budget ? segment.p_filesz : budget;
+		/* The end of one chunk is kept before the next, for a text that lies across. */
+		for (kept = 0; left && at <= INT64_MAX;
+		     left -= (uint64_t)got, at += (uint64_t)got) {
+			size_t room = sizeof(chunk) - kept;
+
+			got = pread(image->fd, chunk + kept, left < room ? left : room, (off_t)at);
+			if (got <= 0)
+				break;
+			budget -= (uint64_t)got;
+			kept += (size_t)got;
+			for (text = 0; text < count; text++)
+				if (memmem(chunk, kept, texts[text], strlen(texts[text])))
+					found |= 1u << text;
+			if (kept >= MAX_TEXT) {
+				memmove(chunk, chunk + kept - MAX_TEXT, MAX_TEXT);
+				kept = MAX_TEXT;
+			}
+		}
 	}
-	return false;
+	return found;
 }
 
 Elf_Scn *scan_section_find(Elf *elf, GElf_Word type, GElf_Shdr *header)

@@ -47,40 +47,18 @@ static int open_path(const char *path, int flags)
 			   (int)syscall(SYS_openat2, below, path, &how, sizeof(how));
 }
 
-/* Opens for reading what an O_PATH descriptor, which it closes, stands for. */
-static int reopen(int fd)
-{
-	int opened, error = 0;
-	struct stat status;
-	char self[40];
-
-	/* Opening a device or a FIFO may do something. This way nothing can take the file's place meanwhile. */
-	if (fstat(fd, &status))
-		error = errno;
-	else if (S_ISDIR(status.st_mode))
-		error = EISDIR;
-	else if (!S_ISREG(status.st_mode))
-		error = EINVAL;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	opened = error ? -1 : open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (!error && opened < 0)
-		error = errno;
-	close(fd);
-	return error ? -error : opened;
-}
-
 int scan_open(const char *path, bool follow)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
 
-	return fd < 0 ? -errno : reopen(fd);
+	return fd < 0 ? -errno : file_reopen(fd, true);
 }
 
 static int library_open(const char *path)
 {
 	int fd = open_path(path, O_PATH | O_CLOEXEC);
 
-	return fd < 0 ? -errno : reopen(fd);
+	return fd < 0 ? -errno : file_reopen(fd, false);
 }
 
 /* /etc/ld.so.cache in the layout that glibc has written since 2.2. */

@@ -451,6 +451,8 @@ static void print_counts(const struct view *view)
 	if (view->box->dropped)
 		fprintf(file, "  %llu record%s dropped: the box was full; the counts are exact\n",
 			number(view->box->dropped), plural(view->box->dropped));
+	if (view->box->unasked)
+		fputs("  no events: the box was made with events=0; the counts are exact\n", file);
 
 	view_counts(view, counts);
 	for (kind = 0; kind < BOX_VIOLATION_COUNT; kind++) {
@@ -492,10 +494,27 @@ void view_print_summary(const struct view *view)
 	print_counts(view);
 }
 
+/* A child that was forked has no record of its own before it executes, only events. */
+static bool knows_process(const struct box *box, uint32_t pid)
+{
+	uint32_t i;
+
+	for (i = 0; i < box->slots[BOX_TABLE_PROCESS]; i++)
+		if (box->process[i].ready && box->process[i].pid == pid)
+			return true;
+	for (i = 0; i < box->slots[BOX_TABLE_VIOLATION]; i++)
+		if (box->violation[i].ready && box->violation[i].pid == pid)
+			return true;
+	for (i = 0; i < box->slots[BOX_TABLE_EVENT]; i++)
+		if (box->event[i].pid == pid || box->event[i].child == pid)
+			return true;
+	return false;
+}
+
 int view_show(struct view *view, const char *command, int argc, char **argv,
 	      void (*text)(const struct view *), void (*json)(const struct view *))
 {
-	struct box box = { .with_events = view->events };
+	struct box box = { .with_events = view->events || view->pid };
 	int status;
 
 	if (optind + 1 != argc) {
@@ -504,6 +523,13 @@ int view_show(struct view *view, const char *command, int argc, char **argv,
 		return STATUS_FAILED;
 	}
 	status = box_open(&box, argv[optind]);
+	if (!status && view->pid && !knows_process(&box, view->pid)) {
+		complain(
+			"--pid %u: the box holds nothing of that process; 'spork report -f json' lists "
+			"those that it has",
+			view->pid);
+		status = STATUS_FAILED;
+	}
 	if (!status)
 		status = output_open(view->output, stdout);
 	if (!status) {

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "symbol.h"
@@ -103,18 +102,12 @@ void symbols_close(struct symbols *symbols)
 	free(symbols);
 }
 
-/* Paths come from the box: only regular files may be opened, anything else may hang or act. Or -errno. */
+/* Paths come from the box. Or -errno. */
 static int file_open(const char *path)
 {
-	struct stat status;
-	int fd;
+	int fd = open(path, O_PATH | O_CLOEXEC);
 
-	if (stat(path, &status))
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EINVAL;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : file_reopen(fd, false);
 }
 
 static bool same_build(const struct module *module, const struct box_module *record)
@@ -192,8 +185,9 @@ static void module_open(struct module *module, const struct box_module *record)
 		module_close(module);
 	} else {
 		module->problem = fd == -ENOENT || fd == -ENOTDIR ? "was deleted since" :
-				  fd == -EINVAL			  ? "is not a regular file" :
-								    "cannot be read";
+				  fd == -EINVAL || fd == -EISDIR  ? "is not a regular file" :
+				  fd == -EOPNOTSUPP ? "is made by the kernel, and was not opened" :
+						      "cannot be read";
 	}
 	if (build_open(module, record))
 		module->state = MODULE_OPEN;

@@ -27,7 +27,8 @@ static bool variable_at(Dwarf_Die *die, const struct scope *scope, int64_t *star
 	    dwarf_getlocation_addr(&attribute, scope->pc, &expression, &length, 1) != 1 ||
 	    length != 1 || expression->atom != DW_OP_fbreg)
 		return false;
-	*start = (int64_t)expression->number - (scope->pushed ? 16 : 0);
+	/* Unsigned until then: the file may say anything. */
+	*start = (int64_t)(expression->number - (scope->pushed ? 16 : 0));
 	return true;
 }
 
@@ -61,7 +62,8 @@ static bool variable_find(Dwarf_Die *die, struct scope *scope, unsigned depth)
 		scope->variables |= tag == DW_TAG_variable || tag == DW_TAG_formal_parameter;
 		if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) &&
 		    variable_at(&child, scope, &start) && scope->end > start &&
-		    scope->offset < start + (int64_t)variable_size(&child)) {
+		    (scope->offset < start ||
+		     (uint64_t)scope->offset - (uint64_t)start < variable_size(&child))) {
 			scope->found = child;
 			return true;
 		}
@@ -93,7 +95,8 @@ static bool base_known(Dwarf_Die *function, struct scope *scope)
 void local_look_up(Dwfl_Module *module, uint64_t address, const struct box_local *local,
 		   uint32_t size, struct place *place)
 {
-	struct scope scope = { .offset = local->offset, .end = local->offset + size };
+	struct scope scope = { .offset = local->offset,
+			       .end = (int64_t)((uint64_t)local->offset + size) };
 	struct module_symbols *symbols = module_symbols(module);
 	struct place function = { 0 };
 	Dwarf_Die *die;

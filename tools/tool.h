@@ -127,8 +127,9 @@ struct box {
 		[BOX_TABLE_COUNT]; /* that were read of each table; of events, those that are ready */
 	uint32_t room[BOX_TABLE_COUNT]; /* records that its memory is for */
 	uint64_t dropped;		/* records that found their table full */
-	bool partial;			/* something was missing or damaged */
-	char problem[128];		/* what, for a line of error */
+	uint64_t unasked; /* spawns without an event: the box has no table of them, as events=0 says */
+	bool partial;	  /* something was missing or damaged */
+	char problem[128]; /* what, for a line of error */
 };
 
 /*
@@ -384,6 +385,17 @@ int config_check(const char *assignment);
  * the default. Values out of range are not taken.
  */
 uint32_t config_number(const char *key, const char *outer, const char *inner);
+
+/* ---- file.c: files that others than the user name ---- */
+
+/* Is it of a file system whose files the kernel makes as they are read, such as /proc? They may hang or act. */
+bool file_kernel_made(int fd);
+
+/*
+ * Opens for reading, never to block, what an O_PATH descriptor stands for; closes that one. -errno: -EISDIR for folders,
+ * -EINVAL for what is no regular file, -EOPNOTSUPP for what is kernel-made, unless that is wanted.
+ */
+int file_reopen(int fd, bool kernel_made);
 
 /* ---- elf.c: can a program be traced? ---- */
 

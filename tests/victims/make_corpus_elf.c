@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Makes ELF files that nobody should believe: make_corpus_elf FOLDER writes FOLDER/NAME, a few hundred bytes each. The
+ * Makes ELF files that nobody should believe: make_corpus_elf FOLDER writes FOLDER/NAME, a few hundred bytes each but for some of 4 MB. The
  * fuzz target starts from them, and the tests of the tool read each. One library is sound; the others are it with one
  * thing wrong.
  */
@@ -33,9 +33,15 @@ static struct file {
 	char interpreter[32];
 	unsigned char text[sizeof(code)];
 	unsigned char note[24];
+	char intercepted[32];
+	unsigned hash[6];
 } f;
 
 static size_t size;
+
+/* What lies behind it in the file: program headers, more than any linker makes. */
+static Elf64_Phdr more[65000];
+static size_t mores;
 
 static void section(int which, unsigned type, size_t offset, size_t bytes, size_t each, int link)
 {
@@ -61,6 +67,7 @@ static void base(void)
 
 	memset(&f, 0, sizeof(f));
 	size = sizeof(f);
+	mores = 0;
 	memcpy(f.header.e_ident, ident, sizeof(ident));
 	f.header.e_type = ET_DYN;
 	f.header.e_machine = EM_X86_64;
@@ -106,6 +113,36 @@ static void base(void)
 	memcpy(f.note, "\4\0\0\0\4\0\0\0\3\0\0\0GNU\0abcd", 20);
 }
 
+/*
+ * So many segments, each of nearly the whole file, and what a sanitizer takes the place of, so that its texts are looked
+ * for in each.
+ */
+static void many(unsigned count)
+{
+	size_t whole = sizeof(f) + count * sizeof(*more), i;
+
+	mores = count;
+	f.header.e_phoff = sizeof(f);
+	f.header.e_phnum = (unsigned short)count;
+	for (i = 0; i < count; i++)
+		more[i] = (Elf64_Phdr){ .p_type = PT_LOAD,
+					.p_flags = PF_R,
+					.p_offset = i,
+					.p_vaddr = i << 32,
+					.p_filesz = whole - i,
+					.p_memsz = whole - i };
+	more[1] = f.segment[1];
+	f.dynamic[1].d_tag = DT_STRTAB;
+	f.dynamic[1].d_un.d_val = offsetof(struct file, intercepted);
+	f.dynamic[2] = (Elf64_Dyn){ DT_STRSZ, { sizeof(f.intercepted) } };
+	f.dynamic[3] = (Elf64_Dyn){ DT_SYMTAB, { offsetof(struct file, symbol) } };
+	f.dynamic[4] = (Elf64_Dyn){ DT_HASH, { offsetof(struct file, hash) } };
+	strcpy(f.intercepted + 1, "__isoc99_vsscanf");
+	f.hash[0] = 1;
+	f.hash[1] = 2;
+	f.symbol[1].st_shndx = TEXT;
+}
+
 /* ELF(name, what is wrong) */
 #define ELFS(ELF)                                                                                  \
 	ELF(good, (void)0)                                                                         \
@@ -147,6 +184,9 @@ static void base(void)
 	ELF(interpreter_endless, memset(f.interpreter, '/', sizeof(f.interpreter)))                \
 	ELF(note_huge, memset(f.note, 0xff, 12))                                                   \
 	ELF(machine_other, f.header.e_machine = 0xffff)                                            \
+	ELF(segments_overlap, many(65000))                                                         \
+	ELF(segments_read_once, many(1024))                                                        \
+	ELF(core_segments, (many(65000), f.header.e_type = ET_CORE))                               \
 	ELF(core, f.header.e_type = ET_CORE)                                                       \
 	ELF(ones, memset((char *)&f + EI_NIDENT, 0xff, sizeof(f) - EI_NIDENT))                     \
 	ELF(zeros, memset((char *)&f + EI_NIDENT, 0, sizeof(f) - EI_NIDENT))
@@ -158,7 +198,8 @@ static void file_write(const char *folder, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	file = fopen(path, "w");
-	if (!file || fwrite(&f, 1, size, file) != size || fclose(file)) {
+	if (!file || fwrite(&f, 1, size, file) != size ||
+	    fwrite(more, sizeof(*more), mores, file) != mores || fclose(file)) {
 		perror(path);
 		exit(1);
 	}
