@@ -55,6 +55,7 @@ SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 # that ld.so writes in one page (read-only relocations would take one of their own, and the tables of hooks beside them
 # have to stay writable in any case), nothing of the compiler's start files, no look-ups of what is the shim's own.
 SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,norelro -Wl,-z,now -Wl,--build-id \
+	-Wl,-soname,libspork.so -Wl,-z,nodelete \
 	-Wl,--exclude-libs,ALL -nostartfiles -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions
 TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
 	-DSPORK_DATE='"$(DATE)"'
