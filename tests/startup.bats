@@ -72,3 +72,9 @@ load helper
 		cmp before "$file"
 	done
 }
+
+@test "a child that was forked while another thread set the shim up does not wait for it at each hook" {
+	LIMIT=20 run preload "" startup_race
+	assert_equal "$status $output" "0 child 0
+done"
+}
