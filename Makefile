@@ -103,8 +103,10 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 $(O)/shim/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# Or the compiler would make calls of the loops in it: of the very functions that they are.
-$(O)/shim/string.o: private SHIM_CFLAGS += -ffreestanding -O1
+# Or the compiler would make calls of the loops in it: of the very functions that they are. For clang the first is
+# enough; of gcc the last keeps its word whatever the caller's CFLAGS ask for.
+$(O)/shim/string.o: private SHIM_CFLAGS += -ffreestanding -O1 \
+	$(if $(findstring clang,$(shell $(CC) --version)),,-fno-tree-loop-distribute-patterns)
 
 $(O)/shim/%.o: shim/%.S $(O)/flags
 	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
