@@ -65,6 +65,7 @@ load helper
 	preload "box=$PWD/empty" exit_dynamic
 	run spork report -f json empty
 	assert_equal "$(grep -c '"type":"process"' <<<"$output")" 1
+	# shellcheck disable=SC2154 # set by quietly
 	for file in short zeros; do
 		cp "$file" before
 		quietly "box=$PWD/$file" exit_dynamic

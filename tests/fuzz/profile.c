@@ -168,8 +168,8 @@ static void set_up(void)
 		abort();
 	strcpy(path, folder);
 	strcat(path, "/profile");
-	strcpy(config.profile, path);
-	strcpy(config.box, "memory");
+	config.profile = path;
+	config.box = "memory";
 	config.reaudit = 1024;
 	record_init();
 }
