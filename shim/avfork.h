@@ -3,7 +3,11 @@
  * avfork(): children that share memory with their caller, as those of vfork(), while the caller runs on.
  *
  * The functions are libspork.so's. A program links with it (-lspork), or asks dlsym(RTLD_DEFAULT, "avfork") and does
- * without where it was not preloaded. Linux on x86-64 and aarch64 with glibc. See avfork(3).
+ * without where it was not preloaded, or loads it by dlopen(). Where libc comes first in the order of search, as in that
+ * case and where only a library of the program's links with it, all calls of the program's pass the shim by: then
+ * nobody may change environ or its strings during avfork_popen() and avfork_pool_submit(), and submitting asks the
+ * kernel each time whether folder, umask, limits or identity are others, which takes 50 system calls.
+ * Linux on x86-64 and aarch64 with glibc. See avfork(3).
  */
 #ifndef AVFORK_H
 #define AVFORK_H

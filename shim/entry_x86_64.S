@@ -478,4 +478,9 @@ stub_slow:
 	.symver pthread_setaffinity_np_2_3_3, pthread_setaffinity_np@GLIBC_2.3.3, remove
 #endif
 
+/*
+ * No .note.gnu.property. Shadow stacks: functions return twice here, so ld.so has to leave them off, as it does for the
+ * want of the note. Indirect branch tracking: what else is branched to, in C and the ways into stub_check_hot, has no
+ * landing pad, and Linux has none of it for programs; the exported functions have theirs for whoever looks.
+ */
 	.section .note.GNU-stack, "", @progbits

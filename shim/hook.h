@@ -45,9 +45,10 @@ static inline __attribute__((always_inline)) void hook_enter(enum hook hook,
 
 /*
  * A process that calls nothing of interest pays for nothing: the constructor reads the options, and only the first
- * hook that needs more than its real call sets the rest up. Before that no lock is tracked and no record made.
+ * hook that needs more than its real call sets the rest up. Before that no lock is tracked and no record made. In a
+ * child that was forked, behind the shim's back, while another thread did so, nobody will: HOOK_GIVEN_UP.
  */
-enum hook_state { HOOK_NEW, HOOK_SETTING_UP, HOOK_READY };
+enum hook_state { HOOK_NEW, HOOK_SETTING_UP, HOOK_READY, HOOK_GIVEN_UP };
 extern uint32_t hook_state __attribute__((visibility("hidden")));
 
 static inline bool hook_ready(void)

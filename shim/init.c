@@ -28,7 +28,7 @@ static uintptr_t setting_up; /* the thread that does, by its thread pointer */
 
 static bool started START_STATE, given START_STATE;
 
-/* Long enough for any set-up; a child that was forked in the middle of one waits in vain. */
+/* Long enough for any set-up; a child that was forked in the middle of one waits in vain, once. */
 #define WAIT_YIELDS 10000
 
 /* What the options name, or what comes before the first hook would be missing, and said too late what is wrong. */
@@ -72,16 +72,32 @@ static void set_up(void)
 	thread_self();
 }
 
-void hook_set_up(void)
+/* Another thread sets the shim up. Not so for a hook that set_up() comes through itself. */
+static void wait_for_set_up(void)
 {
 	uintptr_t self = sys_thread_pointer();
+	uint32_t busy = HOOK_SETTING_UP;
+	int i;
+
+	for (i = 0; i < WAIT_YIELDS; i++) {
+		if (__atomic_load_n(&hook_state, __ATOMIC_ACQUIRE) != HOOK_SETTING_UP ||
+		    __atomic_load_n(&setting_up, __ATOMIC_RELAXED) == self)
+			return;
+		SYS(sched_yield);
+	}
+	/* Should the thread be there after all, it ends that state. */
+	__atomic_compare_exchange_n(&hook_state, &busy, HOOK_GIVEN_UP, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+}
+
+void hook_set_up(void)
+{
 	uint32_t fresh = HOOK_NEW;
 	sys_sigset mask;
-	int error, i;
+	int error;
 
-	if (hook_state != HOOK_NEW) {
-		for (i = 0; i < WAIT_YIELDS && !hook_ready() && setting_up != self; i++)
-			SYS(sched_yield);
+	if (__atomic_load_n(&hook_state, __ATOMIC_RELAXED) != HOOK_NEW) {
+		wait_for_set_up();
 		return;
 	}
 	error = errno;
@@ -89,9 +105,11 @@ void hook_set_up(void)
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
 	if (__atomic_compare_exchange_n(&hook_state, &fresh, HOOK_SETTING_UP, false,
 					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		setting_up = self;
+		__atomic_store_n(&setting_up, sys_thread_pointer(), __ATOMIC_RELAXED);
 		set_up();
 		__atomic_store_n(&hook_state, HOOK_READY, __ATOMIC_RELEASE);
+	} else {
+		wait_for_set_up();
 	}
 	sys_sigmask(mask);
 	errno = error;

@@ -51,11 +51,20 @@ bool module_is_shim(uintptr_t address)
 	return address >= shim_start && address < shim_end;
 }
 
-START_TEXT const struct link_map *module_after_shim(void)
+START_TEXT const struct link_map *module_shim(void)
 {
 	struct dl_find_object found;
 
-	return range_of((uintptr_t)module_is_shim, &found) ? found.dlfo_link_map->l_next : NULL;
+	return range_of((uintptr_t)module_is_shim, &found) ? found.dlfo_link_map : NULL;
+}
+
+const struct link_map *module_first(void)
+{
+	const struct link_map *map = module_shim();
+
+	while (map && map->l_prev)
+		map = map->l_prev;
+	return map;
 }
 
 static uint64_t hash_bytes(const void *bytes, size_t size)
@@ -89,19 +98,6 @@ static void headers_of(uintptr_t start, struct object *object)
 	object->count = header->e_phnum;
 }
 
-/* The first link map; the main program's. */
-static const struct link_map *first_map(void)
-{
-	struct dl_find_object found;
-	const struct link_map *map;
-
-	if (!range_of((uintptr_t)module_is_shim, &found))
-		return NULL;
-	for (map = found.dlfo_link_map; map->l_prev;)
-		map = map->l_prev;
-	return map;
-}
-
 static const struct link_map *loader_map(void)
 {
 	uintptr_t base = getauxval(AT_BASE);
@@ -129,7 +125,7 @@ static bool segment_find(uintptr_t address, struct object *object)
 
 static bool object_find(uintptr_t address, struct object *object)
 {
-	const struct link_map *program_map = first_map(), *loader = loader_map();
+	const struct link_map *program_map = module_first(), *loader = loader_map();
 	struct dl_find_object found;
 
 	object->map = program_map;
@@ -316,7 +312,7 @@ uintptr_t module_address(uint32_t index, uint64_t offset, uint64_t size)
 
 	if (address)
 		return address;
-	for (map = first_map(); map; map = map->l_next)
+	for (map = module_first(); map; map = map->l_next)
 		if (module_find((uintptr_t)map->l_ld, &module) && module.index == index)
 			break;
 	if (map)
@@ -328,7 +324,7 @@ bool module_loaded(const char *part)
 {
 	const struct link_map *map;
 
-	for (map = first_map(); map; map = map->l_next)
+	for (map = module_first(); map; map = map->l_next)
 		if (map->l_name && strstr(map->l_name, part))
 			return true;
 	return false;
@@ -336,7 +332,7 @@ bool module_loaded(const char *part)
 
 uint32_t module_program(void)
 {
-	const struct link_map *map = program ? NULL : first_map();
+	const struct link_map *map = program ? NULL : module_first();
 	struct module module;
 
 	/* Its dynamic section is an address in it. */

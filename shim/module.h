@@ -50,8 +50,9 @@ uint32_t module_program(void);
 
 bool module_is_shim(uintptr_t address);
 
-/* The first link map behind the shim's in the order of loading. */
-const struct link_map *module_after_shim(void);
+/* The link maps, in the order of loading, of the shim and of the first object, which is the program; NULL: unknown. */
+const struct link_map *module_shim(void);
+const struct link_map *module_first(void);
 
 /* A library may have been unloaded: forget what is cached. */
 void module_forget(void);

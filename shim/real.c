@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Owns real_table: for each row of hooks.def the definition that comes after the shim's in the search
- * order, so that other preloaded libraries stay in the chain.
+ * order, so that other preloaded libraries stay in the chain. Where libc comes first in that order, no call of the
+ * program's comes here, and what the shim itself calls is what the program would.
  *
  * dlsym would do it, but it takes the loader's lock, allocates when it finds nothing, and leaves its
  * error for the program's next dlerror(); and the first to ask may be malloc, called by ld.so before any
@@ -197,18 +198,39 @@ static START_TEXT void *object_lookup(const struct object *object, const char *n
 	return (void *)value;
 }
 
-/* The definition after the shim's, or NULL. */
-static START_TEXT void *next_lookup(const char *name, const char *version)
+/* The first definition from this object on, the shim's own aside, or NULL. */
+static START_TEXT void *lookup(const struct link_map *map, const char *name, const char *version)
 {
-	const struct link_map *map;
+	const struct link_map *shim = module_shim();
 	struct object object;
 	void *found = NULL;
 
-	for (map = module_after_shim(); map && !found; map = map->l_next) {
+	for (; map && !found; map = map->l_next) {
+		if (map == shim)
+			continue;
 		object_read(map, &object);
 		found = object_lookup(&object, name, version);
 	}
 	return found;
+}
+
+/* Does the program's search find libc before the shim? It is so where a library needs the shim, or loads it. */
+static enum { ORDER_UNKNOWN, SHIM_FIRST, LIBC_FIRST } search_order START_STATE;
+
+START_TEXT bool real_is_passed_by(void)
+{
+	if (search_order == ORDER_UNKNOWN)
+		search_order = lookup(module_shim(), START_STRING("gnu_get_libc_version"),
+				      START_STRING("")) ?
+				       SHIM_FIRST :
+				       LIBC_FIRST;
+	return search_order == LIBC_FIRST;
+}
+
+/* The definition after the shim's, or, where the shim comes too late to be in a chain, the program's; or NULL. */
+static START_TEXT void *next_lookup(const char *name, const char *version)
+{
+	return lookup(real_is_passed_by() ? module_first() : module_shim(), name, version);
 }
 
 START_TEXT const void *real_address(const char *symbol)

@@ -45,6 +45,12 @@ void real_without_bodies(void);
 /* The symbol of a row. */
 const char *real_name(enum hook hook);
 
+/*
+ * Does libc come before the shim in the search order, so that the program's calls do not come through the hooks? May
+ * run anywhere.
+ */
+bool real_is_passed_by(void);
+
 /* The address of a variable or function of libc; NULL: there is none of that name. May run anywhere. */
 const void *real_address(const char *symbol);
 

@@ -7,6 +7,7 @@
  */
 #include "record.h"
 
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -93,7 +94,22 @@ static struct box_header *map(int fd)
 	return at < 0 && at > -4096 ? NULL : (struct box_header *)at;
 }
 
-/* An existing box is used only if it is ours in every respect; how many events it has room for is its own affair. */
+#define NO_FILE "cannot be opened or created"
+#define NO_BOX "is not a box of this version of spork"
+
+/* An existing file is used only if it is ours in every respect. NULL: it is. */
+static const char *problem_with(int fd, struct stat *status)
+{
+	if (!sys_stat(fd, "", AT_EMPTY_PATH, status) || !S_ISREG(status->st_mode))
+		return NO_BOX;
+	if (status->st_uid != (uid_t)SYS(geteuid))
+		return "belongs to another user";
+	if (status->st_mode & (S_IWGRP | S_IWOTH))
+		return "can be written by others";
+	return NULL;
+}
+
+/* How many events a box has room for is its own affair. */
 static struct box_header *attach(int fd, const char **problem)
 {
 	uint64_t at = offsetof(struct box_header, table[BOX_TABLE_EVENT].capacity);
@@ -104,18 +120,12 @@ static struct box_header *attach(int fd, const char **problem)
 	if (SYS(pread64, fd, &events, sizeof(events), at) == sizeof(events) &&
 	    events <= BOX_CAPACITY_EVENT_MOST)
 		lay_out(events);
-	*problem = "is not a box of this version of spork";
-	if (!sys_stat(fd, "", AT_EMPTY_PATH, &status) || !S_ISREG(status.st_mode) ||
-	    (uint64_t)status.st_size != box_size)
+	*problem = problem_with(fd, &status);
+	if (*problem)
 		return NULL;
-	if (status.st_uid != (uid_t)SYS(geteuid)) {
-		*problem = "belongs to another user";
+	*problem = NO_BOX;
+	if ((uint64_t)status.st_size != box_size)
 		return NULL;
-	}
-	if (status.st_mode & (S_IWGRP | S_IWOTH)) {
-		*problem = "can be written by others";
-		return NULL;
-	}
 	header = map(fd);
 	if (!header) {
 		*problem = "cannot be mapped";
@@ -130,22 +140,72 @@ static struct box_header *attach(int fd, const char **problem)
 	return header;
 }
 
+/* Leaves the file empty if it fails. */
 static struct box_header *create(int fd, const char **problem)
 {
 	struct box_header *header;
 
 	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
 	if (SYS(fallocate, fd, 0, 0, box_size)) {
+		SYS(ftruncate, fd, 0);
 		*problem = "has no room on its disk";
 		return NULL;
 	}
 	header = map(fd);
 	if (!header) {
+		SYS(ftruncate, fd, 0);
 		*problem = "cannot be mapped";
 		return NULL;
 	}
 	stamp(header);
 	return header;
+}
+
+static bool is_finished(int fd)
+{
+	uint64_t magic;
+
+	return SYS(pread64, fd, &magic, sizeof(magic), offsetof(struct box_header, magic)) ==
+		       sizeof(magic) &&
+	       magic;
+}
+
+/* So long, in milliseconds, a process may take to make the box that others wait for. */
+#define MAKE_LIMIT 2000
+
+/*
+ * Processes that start together find a file that one of them has just created. Whoever has its lock makes a box of it if
+ * it is still empty: what a process leaves that is killed over it, the next one takes up. Where a network file system
+ * has no locks, that is for the process that created the file. NULL: see `problem`.
+ */
+static struct box_header *take(int fd, const char *path, bool created, const char **problem)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct box_header *header;
+	struct stat status;
+	int tries;
+	long error;
+
+	for (tries = 0; tries < MAKE_LIMIT && !is_finished(fd); tries++) {
+		error = SYS(flock, fd, LOCK_EX | LOCK_NB);
+		*problem = problem_with(fd, &status);
+		if (*problem)
+			return NULL;
+		if (error == -EWOULDBLOCK || (error && !created)) {
+			SYS(nanosleep, &pause, NULL);
+			continue;
+		}
+		if (status.st_size)
+			break;
+		*problem = NO_FILE;
+		header = status.st_nlink ? create(fd, problem) : NULL;
+		if (!header && created)
+			SYS(unlinkat, AT_FDCWD, path, 0);
+		/* A child that another thread has forked meanwhile would keep it. */
+		SYS(flock, fd, LOCK_UN);
+		return header;
+	}
+	return attach(fd, problem);
 }
 
 /*
@@ -156,10 +216,10 @@ static struct box_header *create(int fd, const char **problem)
 
 static struct box_header *open_path(const char *path)
 {
-	const char *problem = "cannot be opened or created";
+	const char *problem = NO_FILE;
 	struct box_header *header = NULL;
 	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0, tries = 0;
-	bool made = false;
+	bool created = false;
 	long fd;
 
 	/* Most find one, and to ask for a new one first costs more; of two that ask at once one finds the other's. */
@@ -169,17 +229,12 @@ static struct box_header *open_path(const char *path)
 			break;
 		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			 0600);
-		made = fd >= 0;
+		created = fd >= 0;
 	} while (fd == -EEXIST && tries++ < OPEN_TRIES);
-	if (made) {
-		header = create((int)fd, &problem);
-		if (!header)
-			SYS(unlinkat, AT_FDCWD, path, 0);
-	} else if (fd >= 0) {
-		header = attach((int)fd, &problem);
-	}
-	if (fd >= 0)
+	if (fd >= 0) {
+		header = take((int)fd, path, created, &problem);
 		SYS(close, fd);
+	}
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
 	if (!header && nofollow) {
 		report_problem("box", path, problem, "recording in memory instead");

@@ -16,8 +16,11 @@
 
 static uint32_t generation = 1;
 
+/* Where the hooks are passed by, all may have changed since the last call. */
 uint32_t state_generation(void)
 {
+	if (UNLIKELY(real_is_passed_by()))
+		state_changed();
 	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
 }
 

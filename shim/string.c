@@ -13,26 +13,32 @@
 #define MUCH 64
 
 static __typeof__(memcpy) *libc_copy;
+static __typeof__(memmove) *libc_move;
 static __typeof__(memset) *libc_set;
 static __typeof__(memcmp) *libc_compare;
 
 void string_init(void)
 {
 	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_address("memcpy");
+	libc_move = (__typeof__(libc_move))(uintptr_t)real_address("memmove");
 	libc_set = (__typeof__(libc_set))(uintptr_t)real_address("memset");
 	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_address("memcmp");
 }
 
-START_TEXT void *memcpy(void *restrict to, const void *restrict from, size_t size)
+/* Also where the two overlap, if it goes to a lower address. */
+static START_TEXT void *copy_forward(void *to, const void *from, size_t size)
 {
 	const unsigned char *source = from;
 	unsigned char *target = to;
 
-	if (size >= MUCH && libc_copy)
-		return libc_copy(to, from, size);
 	while (size--)
 		*target++ = *source++;
 	return to;
+}
+
+START_TEXT void *memcpy(void *restrict to, const void *restrict from, size_t size)
+{
+	return size >= MUCH && libc_copy ? libc_copy(to, from, size) : copy_forward(to, from, size);
 }
 
 void *memmove(void *to, const void *from, size_t size)
@@ -40,8 +46,10 @@ void *memmove(void *to, const void *from, size_t size)
 	const unsigned char *source = from;
 	unsigned char *target = to;
 
+	if (size >= MUCH && libc_move)
+		return libc_move(to, from, size);
 	if ((uintptr_t)target - (uintptr_t)source >= size)
-		return memcpy(to, from, size);
+		return copy_forward(to, from, size);
 	while (size--)
 		target[size] = source[size];
 	return to;

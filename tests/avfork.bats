@@ -220,3 +220,61 @@ exit handler"
 @test "the children of a pool end with the process that made it, whoever holds its sockets" {
 	one_pool parent-ends 10
 }
+
+@test "a library that is loaded late, after libc, has all of it" {
+	local -x AVFORK_LIBRARY=$SHIM SPORK_OPTIONS=box=none case
+	for case in "child status 100" "child signals 200" "child threads 200" "child fork 20" "popen read 20" \
+		"popen environment" "popen error 20" "pool status 200" "pool state 5" "pool threads 100"; do
+		echo "$case"
+		# shellcheck disable=SC2086 # a case and its number
+		LIMIT=60 run victim avfork_$case
+		[ "$status" -eq 77 ] || assert_equal "$status $output" "0 done"
+	done
+}
+
+@test "a program may link with it, or with a library that does, or ask the library for fork()" {
+	cd "$BATS_TEST_TMPDIR"
+	cat >plugin.c <<-'EOF'
+		#include <avfork.h>
+		#include <sys/wait.h>
+		#include <unistd.h>
+		static int run(void *argument) { return *(int *)argument; }
+		int plugin(void)
+		{
+			int code = 7, status;
+			pid_t pid = avfork(run, &code);
+			return waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == code ? 5 : 1;
+		}
+	EOF
+	echo 'int plugin(void); int main(void) { return plugin(); }' >main.c
+	cat >late.c <<-'EOF'
+		#include <dlfcn.h>
+		#include <sys/wait.h>
+		#include <unistd.h>
+		int main(int argc, char **argv)
+		{
+			void *library = dlopen(argv[argc - 1], RTLD_NOW);
+			pid_t pid = ((pid_t(*)(void))dlsym(library, "fork"))();
+			int status;
+			if (!pid)
+				_exit(5);
+			dlclose(library);
+			return waitpid(pid, &status, 0) == pid ? WEXITSTATUS(status) : 1;
+		}
+	EOF
+	compile() { "${CC:-gcc}" -I"$ROOT/shim" "$@" -Wl,-rpath,"$PWD:${SHIM%/*}" -L. -L"${SHIM%/*}"; }
+	compile -shared -fPIC -o libplugin.so plugin.c -lspork
+	compile -o behind main.c -lplugin
+	compile -o linked main.c plugin.c -lspork
+	compile -o late late.c
+	for program in ./behind ./linked "./late $SHIM"; do
+		echo "$program"
+		# shellcheck disable=SC2086 # a program and its argument
+		run bounded $program
+		assert_equal "$status $output" "5 "
+	done
+	# one library, not two, where it is preloaded as well
+	run bounded env LD_PRELOAD="$SHIM" ./linked
+	assert_equal "$status $output" "5 "
+	readelf -d linked | grep -q 'NEEDED.*\[libspork.so\]'
+}

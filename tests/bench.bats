@@ -192,6 +192,8 @@ children() {
 	kill -9 $tool
 	wait $tool || true
 	assert_line --regexp '^Threads:[[:space:]]6$'
+	# the tool ignores SIGPIPE, what it measures does not
+	assert_line --regexp '^SigIgn:[[:space:]]+[0-9a-f]{12}[02468ace][0-9a-f]{3}$'
 	assert_line --regexp '^VmRSS:[[:space:]]+(3[2-9]|4[0-9]|5[0-9])[0-9]{3} kB'
 	for ((tries = 0; tries < 400; tries++)); do
 		[ -e "/proc/$child" ] || break

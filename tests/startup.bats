@@ -39,3 +39,43 @@ load helper
 	run spork report -f json "$BATS_TEST_TMPDIR/a.box"
 	assert_equal "$(grep -c '"type":"process"' <<<"$output")" 2
 }
+
+@test "programs that start together record in one box" {
+	cd "$BATS_TEST_TMPDIR"
+	for round in {1..40}; do
+		for _ in {1..4}; do
+			preload "box=$PWD/$round.box" exit_dynamic 2>>said &
+		done
+		wait
+	done
+	run cat said
+	assert_output ""
+	for round in 1 20 40; do
+		run spork report -f json "$round.box"
+		assert_equal "$(grep -c '"type":"process"' <<<"$output")" 4
+	done
+	assert_equal "$(stat -c %a 1.box)" 600
+}
+
+@test "an empty file becomes a box, as one that its maker was killed over; others are left alone" {
+	cd "$BATS_TEST_TMPDIR"
+	: >empty
+	printf x >short
+	head -c 65536 /dev/zero >zeros
+	preload "box=$PWD/empty" exit_dynamic
+	run spork report -f json empty
+	assert_equal "$(grep -c '"type":"process"' <<<"$output")" 1
+	# shellcheck disable=SC2154 # set by quietly
+	for file in short zeros; do
+		cp "$file" before
+		quietly "box=$PWD/$file" exit_dynamic
+		assert_regex "$stderr" "is not a box of this version of spork"
+		cmp before "$file"
+	done
+}
+
+@test "a child that was forked while another thread set the shim up does not wait for it at each hook" {
+	LIMIT=20 run preload "" startup_race
+	assert_equal "$status $output" "0 child 0
+done"
+}

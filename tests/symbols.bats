@@ -120,3 +120,42 @@ multiversioned() {
 	done
 	assert_equal "$faults" ""
 }
+
+@test "memory that overlaps is moved by libc's memmove(), not by its memcpy()" {
+	cat >"$BATS_TEST_TMPDIR/move.c" <<-'EOF'
+		#include <string.h>
+		void string_init(void);
+		static void *backwards(void *to, const void *from, size_t size)
+		{
+			while (size--)
+				((volatile char *)to)[size] = ((const char *)from)[size];
+			return to;
+		}
+		static void *move(void *to, const void *from, size_t size)
+		{
+			for (size_t i = 0; i < size; i++)
+				((volatile char *)to)[i] = ((const char *)from)[i];
+			return to;
+		}
+		const void *real_address(const char *name)
+		{
+			return !strcmp(name, "memcpy") ? backwards : !strcmp(name, "memmove") ? move : (void *)0;
+		}
+		int main(void)
+		{
+			char text[300];
+			string_init();
+			for (int i = 0; i < 300; i++)
+				text[i] = (char)i;
+			memmove(text, text + 1, 299);
+			for (int i = 0; i < 299; i++)
+				if (text[i] != (char)(i + 1))
+					return 1;
+			return 0;
+		}
+	EOF
+	"${CC:-gcc}" -w -D_GNU_SOURCE -ffreestanding -iquote "$ROOT/shim" -o "$BATS_TEST_TMPDIR/move" \
+		"$BATS_TEST_TMPDIR/move.c" "$ROOT/shim/string.c"
+	run bounded "$BATS_TEST_TMPDIR/move"
+	assert_equal "$status $output" "0 "
+}

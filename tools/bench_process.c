@@ -57,13 +57,23 @@ static int spawn(pid_t *pid, const char *path, const char *const argv[], char *c
 		 const int *ask, const int *answer)
 {
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t reset;
 	int error;
 
+	/* As a shell would start it: that the signal is ignored is our own affair. */
+	sigemptyset(&reset);
+	sigaddset(&reset, SIGPIPE);
 	if (posix_spawn_file_actions_init(&actions) ||
 	    posix_spawn_file_actions_adddup2(&actions, ask[0], STDIN_FILENO) ||
-	    posix_spawn_file_actions_adddup2(&actions, answer[1], STDOUT_FILENO))
+	    posix_spawn_file_actions_adddup2(&actions, answer[1], STDOUT_FILENO) ||
+	    posix_spawnattr_init(&attributes) ||
+	    posix_spawnattr_setsigdefault(&attributes, &reset) ||
+	    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF))
 		abort();
-	error = posix_spawn(pid, path, &actions, NULL, (char **)(uintptr_t)argv, environment);
+	error = posix_spawn(pid, path, &actions, &attributes, (char **)(uintptr_t)argv,
+			    environment);
+	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return error;
 }
