@@ -39,6 +39,13 @@ drawn() {
 	done
 }
 
+@test "a name with a semicolon in it" {
+	cp "$VICTIMS/hang_lock" "a; b"
+	VICTIMS=. start bare "a; b" two
+	run -2 spork inspect "$PID"
+	assert_line --regexp "^  thread [0-9]+ 'a; b' waits for "
+}
+
 @test "DOT is what graphviz draws: who waits, who holds, and who is not here" {
 	command -v dot >/dev/null || skip "no graphviz here"
 	drawn three deadlock

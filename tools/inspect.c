@@ -50,7 +50,8 @@ static const char *const description[] = {
 	"which may yet end well, vfork-stall, a thread that stands still until its vfork() child "
 	"executes a program or ends, and join, one that waits for the end of another.",
 	"Threads are stopped for a moment each, one after the other, as a debugger does; a call such "
-	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores, "
+	"as epoll_wait() may return EINTR in them. Where an ancestor runs the same program, its thread "
+	"that held an orphaned lock is stopped like that, too. Nothing else in any process is changed. Semaphores, "
 	"spin locks and locks held by readers keep no owner, so a cycle through one is seen only with "
 	"the shim, or if all threads of the process wait.",
 	NULL,
@@ -347,6 +348,7 @@ static int look(struct inspection *inspection)
 	}
 	threads_add(inspection, pid);
 	children_add(inspection);
+	threads_number(inspection);
 	stacks_read(inspection);
 	waits_read(inspection);
 	if (!inspection->threads || !proc_status(pid, pid, &status) ||
@@ -360,6 +362,8 @@ static void inspection_free(struct inspection *inspection)
 	size_t i;
 
 	verdicts_free(inspection);
+	relatives_close(inspection);
+	threads_forget(inspection);
 	shim_free(inspection);
 	for (i = 0; i < inspection->threads; i++) {
 		free(inspection->thread[i].stack.frame);

@@ -237,6 +237,7 @@ struct left {
 	uint32_t holder;     /* as its process numbered it */
 	char name[BOX_NAME]; /* empty: not known */
 	bool ended;	     /* it ended with the lock */
+	bool unseen;	     /* that it ended follows from its not being there */
 };
 
 struct inspect_thread {
@@ -254,6 +255,7 @@ struct inspect_thread {
 	struct inspect_thread *on; /* who must do something first; NULL: nobody that is known */
 	bool steady;		   /* it waited all the time that was looked */
 	bool doomed;		   /* nothing that is known can make it go on */
+	bool judged, deadly;	   /* a verdict is about it; one that is deadly */
 };
 
 const char *wait_name(enum wait_type type);
@@ -262,9 +264,6 @@ const char *wait_name(enum wait_type type);
 void wait_read(struct inspect_thread *thread, struct stacks *stacks, const struct proc_maps *maps);
 /* Whether it still waits as it did: the same call, and the lock in the same state. */
 bool wait_same(const struct inspect_thread *thread);
-
-/* Does it spin for what it waits for, by this stack of a later moment? */
-bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
 
 /* Does it spin for what it waits for, by this stack of a later moment? */
 bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
@@ -287,13 +286,13 @@ enum verdict_kind {
 
 struct verdict {
 	enum verdict_kind kind;
-	char *message;			/* lines */
+	char *message;			/* lines, separated by '\n'; names in it are clean */
 	struct inspect_thread **thread; /* that it is about */
 	size_t threads;
 	/* Of an orphan: */
-	const struct left *left;       /* what the shim knows of it, or NULL */
-	struct inspect_thread *holder; /* in another process, or NULL */
-	pid_t holder_process;	       /* where it comes from; zero: not known */
+	const struct left *left;	     /* what the shim knows of it, or NULL */
+	const struct inspect_thread *holder; /* in another process, or NULL */
+	pid_t holder_process; /* that this process was forked from; zero: not known */
 };
 
 struct inspection {
@@ -303,18 +302,37 @@ struct inspection {
 	struct stacks *stacks;
 	struct inspect_thread *thread;
 	size_t threads, room;
+	struct inspect_thread *main; /* NULL: it has ended, and others go on */
 	struct verdict *verdict;
 	size_t verdicts;
 	struct left *left; /* as far as the shim knows */
 	size_t lefts;
+	struct numbered *numbered, *later; /* of inspect_thread.c */
+	size_t laters;
+	bool later_read;
+	struct relative *relative; /* of inspect_relative.c */
+	size_t relatives;
 	bool shim;		 /* its memory shows what the shim knows */
 	bool stop;		 /* threads may be stopped for a moment */
 	const struct view *view; /* of its box; NULL: it has none */
 	const char *note;	 /* what could not be done; NULL: nothing */
 };
 
-/* A thread by what it is called inside; NULL: there is none. */
+/* ---- inspect_thread.c: threads by what they are called inside ---- */
+
+/* When all are there; before the first question. */
+void threads_number(struct inspection *inspection);
+/* NULL: there is none. */
 struct inspect_thread *thread_find(const struct inspection *inspection, uint32_t inner);
+/*
+ * The same, or one that was made since the threads were listed. Those are listed at the first question: ask it after all
+ * has been read that a thread may have noted its id in.
+ */
+bool thread_exists(struct inspection *inspection, uint32_t inner);
+void threads_forget(struct inspection *inspection);
+
+/* ---- inspect_verdict.c ---- */
+
 /* Will it wait until somebody does something? */
 bool thread_stuck(const struct inspect_thread *thread);
 
@@ -322,8 +340,6 @@ const char *verdict_name(enum verdict_kind kind);
 bool verdict_deadly(enum verdict_kind kind);
 /* Is there one that is? */
 bool verdicts_deadly(const struct inspection *inspection);
-/* The threads' own part of it. */
-bool thread_deadly(const struct inspection *inspection, const struct inspect_thread *thread);
 /* Pointers into the array hold until the next is added. `message` is the caller's to fill in. */
 struct verdict *verdict_add(struct inspection *inspection, enum verdict_kind kind,
 			    struct inspect_thread **threads, size_t count);
@@ -354,11 +370,22 @@ size_t graph_inside(const struct inspection *inspection, const struct inspect_th
 
 /* ---- inspect_orphan.c: locks whose holder is not here ---- */
 
-/* A verdict, if the thread waits for such a lock. */
-void orphan_look(struct inspection *inspection, struct inspect_thread *thread);
-/* The same, for what the shim has said in the box. */
-void orphan_look_box(struct inspection *inspection);
-void orphan_free(struct verdict *verdict);
+/* A verdict for each such lock, about all threads that wait for it and are in no deadly one yet. */
+void orphans_find(struct inspection *inspection);
+
+/* ---- inspect_relative.c: processes that this one may be forked from ---- */
+
+/*
+ * The thread of this id in the nearest ancestor that runs the same program, stopped for a moment if threads may be;
+ * NULL: there is none. `forked`: this process has that ancestor's memory, as fork() leaves it. It lives as long as the
+ * inspection.
+ */
+struct inspect_thread *relative_thread(struct inspection *inspection, uint32_t inner, bool *forked);
+/* The nearest such ancestor; zero: none lives. */
+pid_t relative_forked(struct inspection *inspection);
+/* What an ancestor is called, as the process chose it. */
+const char *relative_name(const struct inspection *inspection, pid_t pid);
+void relatives_close(struct inspection *inspection);
 
 /* ---- inspect_words.c: names of threads and locks, cleaned ---- */
 
