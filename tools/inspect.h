@@ -118,8 +118,7 @@ uint32_t known_thread_id(const struct known_ranges *ranges, uint64_t descriptor)
 /* After the last of them, before the first question. */
 void known_sort(struct known_ranges *ranges);
 /* `public`: the address is in that function itself, not in one that it ends in. NULL: none. */
-const struct known_call *known_at(const struct known_ranges *ranges, uint64_t address,
-				  bool *public);
+const struct known_call *known_at(struct known_ranges *ranges, uint64_t address, bool *public);
 
 /* ---- inspect_snapshot.c: registers ---- */
 
