@@ -79,6 +79,29 @@ drawn() {
 	done
 }
 
+@test "a library of libc's name that is full of jumps" {
+	local function
+
+	{
+		printf '.text\n.globl target\n.protected target\ntarget:\n.cfi_startproc\nret\n.cfi_endproc\n'
+		for function in pthread_{mutex_{,timed,clock}lock,rwlock_{rd,wr,timedrd,timedwr}lock,cond_{,timed}wait,join,once} \
+			mtx_{,timed}lock sem_{,timed}wait cnd_wait call_once; do
+			printf '.globl %s\n.type %s,@function\n%s:\n' "$function" "$function" "$function"
+			printf '.rept 3270\n.byte 0xe9\n.long target-.-4\n.endr\n.size %s,.-%s\n' "$function" "$function"
+		done
+		printf '.altmacro\n.macro named number\n.globl z\\number\nz\\number:\n.endm\n'
+		printf '.set at,0\n.rept 150000\nnamed %%at\n.set at,at+1\n.endr\nnop\n'
+	} >jumps.s
+	cc -shared -nostdlib -o libc.so.6 jumps.s 2>err || fail "$(cat err)"
+	"$PYTHON" -c 'import ctypes, time; ctypes.CDLL("./libc.so.6"); print("here", flush=True); time.sleep(60)' >said 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+	until [ -s said ]; do sleep 0.1; done
+	run timeout 10 "$SPORK" inspect "$PID"
+	assert_equal "$status" 0
+	assert_line "no deadlock found"
+}
+
 @test "a process that is stopped, or has a debugger" {
 	start bare hang_lock two
 	found 2 deadlock
