@@ -175,6 +175,31 @@ drawn() {
 	assert_equal "$(sort -u <<<"$output" | grep TracerPid)" "$(printf 'TracerPid:\t0')"
 }
 
+@test "no thread is left stopped or traced while spork is stopped from the terminal" {
+	local i pid tries
+
+	start bare hang_lock pool 200
+	for i in {10..39}; do
+		# a group of its own, not orphaned: the kernel drops a terminal's stop signals to one that is
+		"$PYTHON" -c 'import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])' \
+			"$SPORK" inspect "$PID" >/dev/null 2>&1 3>&- &
+		pid=$!
+		STARTED=("$pid" "${STARTED[@]}")
+		sleep "0.0$i"
+		kill -TSTP "$pid"
+		tries=0
+		until [[ $(ps -o stat= -p "$pid") == [TZ]* || $tries -eq 100 ]]; do
+			tries=$((tries + 1))
+			sleep 0.01
+		done
+		run grep -hE '^(State|TracerPid)' "/proc/$PID/task"/*/status
+		refute_line --partial "tracing"
+		assert_equal "$(sort -u <<<"$output" | grep TracerPid)" "$(printf 'TracerPid:\t0')"
+		kill -KILL "$pid"
+		wait "$pid" || :
+	done
+}
+
 # refused WORDS ARGS...: one line of error, and 125
 refused() {
 	run --separate-stderr spork inspect "${@:2}"

@@ -236,6 +236,7 @@ static void waits_read(struct inspection *inspection)
 	struct proc_status status;
 	size_t i;
 
+	snapshot_settle();
 	settle(inspection);
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
@@ -392,6 +393,7 @@ static int show(struct inspection *inspection, struct output *output, printer *p
 		inspection->view = &view;
 	}
 	verdicts_find(inspection);
+	snapshot_settle();
 	print(inspection, output);
 	status = output_close(output);
 	if (!status && verdicts_deadly(inspection))

@@ -145,6 +145,11 @@ struct snapshot {
 void snapshot_clear(struct snapshot *snapshot);
 /* Of a thread that is stopped for it. 0, or the -errno of why it could not be. */
 int snapshot_stop(struct snapshot *snapshot, pid_t tid);
+/*
+ * Lets go of threads that stopped too late. Waits a little for those that did not yet: for what takes long, such as
+ * printing, spork should not be a tracer. Of one that still has not stopped it is until it ends.
+ */
+void snapshot_settle(void);
 /* From what the kernel tells of a thread's call. False: it tells nothing. */
 bool snapshot_call(struct snapshot *snapshot, const struct proc_call *call);
 /* Of a frame, of which only this is known. */
