@@ -272,3 +272,37 @@ time.sleep(20)' >zombie 3>&- &
 	kill -0 "$PID" 2>/dev/null || skip "no 32-bit programs here"
 	refused "is a 32-bit program" "$PID"
 }
+
+# in_shared_memory OTHER: looks at $PID, which waits, until it is told whose memory it shares; nothing is wrong
+in_shared_memory() {
+	local tries=0
+
+	until look && [ "$(query 'of("thread")[0]["wait"]["type"] if of("thread")[0]["wait"] else None')" != None ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] || fail "$(cat record.jsonl)"
+		sleep 0.1
+	done
+	assert_equal "$(what_was_found)" "0 "
+	assert_regex "$(query 'of("process")[0]["note"]')" "shares its memory with process $1, "
+}
+
+@test "what is held or given back in the same memory by another process is no orphan, and nobody waits for ever" {
+	start bare hang_shared vfork
+	found 0 vfork-stall
+	OTHER=$PID
+	PID=$(pgrep -P "$OTHER")
+	STARTED=("$PID" "${STARTED[@]}")
+	in_shared_memory "$OTHER"
+	stop
+	start bare hang_shared clone
+	OTHER=$(pgrep -P "$PID")
+	STARTED=("$OTHER" "${STARTED[@]}")
+	in_shared_memory "$OTHER"
+}
+
+@test "/proc of another pid namespace" {
+	unshare -pf true 2>/dev/null || skip "no right to make a namespace"
+	run unshare -pf "$SPORK" inspect $$
+	assert_failure 125
+	assert_output --partial "/proc belongs to another pid namespace"
+}

@@ -140,6 +140,45 @@ static void children_add(struct inspection *inspection)
 	}
 }
 
+static bool is_looked_at(const struct inspection *inspection, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < inspection->threads; i++)
+		if (inspection->thread[i].process == pid)
+			return true;
+	return false;
+}
+
+/*
+ * A parent or child in the same memory, as vfork() and clone(CLONE_VM) make them: it may give back what is waited for
+ * here, and have what nobody here has.
+ */
+static void sharing_find(struct inspection *inspection)
+{
+	pid_t *pids, pid = inspection->pid, parent = inspection->status.parent;
+	size_t i, j, count;
+
+	if (parent > 0 && proc_same_memory(parent, pid))
+		inspection->sharing = parent;
+	for (i = 0; i < inspection->threads && !inspection->sharing; i++) {
+		if (inspection->thread[i].process != pid)
+			continue;
+		pids = proc_children(pid, inspection->thread[i].tid, &count);
+		for (j = 0; j < count && !inspection->sharing; j++)
+			if (proc_same_memory(pids[j], pid) && !is_looked_at(inspection, pids[j]))
+				inspection->sharing = pids[j];
+		free(pids);
+	}
+	if (!inspection->sharing)
+		return;
+	snprintf(inspection->sharing_note, sizeof(inspection->sharing_note),
+		 "it shares its memory with process %d, %s: what is waited for here may be there",
+		 (int)inspection->sharing,
+		 inspection->sharing == parent ? "its parent" : "its child");
+	inspection->note = inspection->sharing_note;
+}
+
 static void stacks_read(struct inspection *inspection)
 {
 	struct inspect_thread *thread;
@@ -265,6 +304,11 @@ static int process_check(struct inspection *inspection)
 	char path[64];
 	int fd, error;
 
+	if (!proc_is_ours()) {
+		complain(
+			"/proc belongs to another pid namespace: its ids are not those of this one; mount one of this one's");
+		return STATUS_FAILED;
+	}
 	if (!proc_status(pid, pid, &inspection->status)) {
 		complain("process %d: %s", (int)pid,
 			 kill(pid, 0) && errno == ESRCH ? "there is no such process" :
@@ -349,6 +393,7 @@ static int look(struct inspection *inspection)
 	}
 	threads_add(inspection, pid);
 	children_add(inspection);
+	sharing_find(inspection);
 	threads_number(inspection);
 	stacks_read(inspection);
 	waits_read(inspection);

@@ -47,6 +47,9 @@ pid_t *proc_threads(pid_t pid, size_t *count);
 /* Processes that this thread has made and that live; to be freed, or NULL. */
 pid_t *proc_children(pid_t pid, pid_t tid, size_t *count);
 
+/* Does /proc show this process by the id that it has for itself? */
+bool proc_is_ours(void);
+
 /* Whether two processes share their memory. */
 bool proc_same_memory(pid_t one, pid_t other);
 
@@ -316,6 +319,8 @@ struct inspection {
 	bool later_read;
 	struct relative *relative; /* of inspect_relative.c */
 	size_t relatives;
+	pid_t sharing; /* a process that runs on in the same memory, which is not looked at; zero: none */
+	char sharing_note[160];
 	bool shim;		 /* its memory shows what the shim knows */
 	bool stop;		 /* threads may be stopped for a moment */
 	const struct view *view; /* of its box; NULL: it has none */

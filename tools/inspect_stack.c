@@ -351,9 +351,12 @@ struct place stacks_data(struct stacks *stacks, uint64_t address)
 	struct place place = { 0 };
 
 	opening = stacks;
+	/* [stack], [heap]; libdwfl takes what lies behind the last module for a part of that. */
+	if (map && map->path && *map->path == '[')
+		module = NULL;
 	/* What a module has of zeroed data is behind what it has of its file. */
-	if (!module && map && !map->path && map > stacks->maps->map && map[-1].end == map->start &&
-	    map[-1].path)
+	else if (!module && map && !map->path && map > stacks->maps->map &&
+		 map[-1].end == map->start && map[-1].path)
 		module = dwfl_addrmodule(stacks->dwfl, map[-1].start);
 	if (!module) {
 		place.module = map ? map->path : NULL;

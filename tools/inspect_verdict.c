@@ -206,8 +206,14 @@ static void all_look(struct inspection *inspection)
 	}
 	/* A handler may post a semaphore; it may not signal a condition. */
 	condition = inspection->threads == 1 && inspection->thread->wait.type == WAIT_CONDITION;
-	if (verdicts_deadly(inspection) || (!condition && caught_signals(inspection->pid)))
+	if (verdicts_deadly(inspection))
 		return;
+	if (!condition && caught_signals(inspection->pid)) {
+		if (!inspection->note)
+			inspection->note =
+				"all threads wait, and only a handler of a signal could let one of them go on";
+		return;
+	}
 	list = calloc(inspection->threads, sizeof(*list));
 	if (!list)
 		abort();
@@ -282,8 +288,10 @@ void verdicts_find(struct inspection *inspection)
 	size_t i;
 
 	cycles_find(inspection);
-	orphans_find(inspection);
-	all_look(inspection);
+	if (!inspection->sharing) {
+		orphans_find(inspection);
+		all_look(inspection);
+	}
 	for (i = 0; i < inspection->threads; i++)
 		stall_look(inspection, &inspection->thread[i]);
 }
