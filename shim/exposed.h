@@ -15,7 +15,7 @@
 
 #define SPORK_EXPOSED_MAGIC                                                                        \
 	0x58454b524f5053ULL /* "SPORKEX", little endian; zero until all else is there */
-#define SPORK_EXPOSED_VERSION 1
+#define SPORK_EXPOSED_VERSION 2
 #define EXPOSED_ALIGN 64
 
 enum held_kind {
@@ -63,13 +63,23 @@ struct origin {
 #define ORIGIN_FREED 1
 #define ORIGIN_USE_SHIFT 60
 
+/*
+ * What the record of a process's first thread had for its id when pthread_create() was called for the first time: in a
+ * forked child that of the parent's thread, which the locks that it held at the fork have noted. In a process of another
+ * id it is the parent's, and does not count: there that record still has it.
+ */
+struct exposed_first {
+	uint32_t pid, tid;
+};
+
 struct exposed {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t size;	     /* of this */
 	uint64_t threads;    /* where the pointer to the first record is */
 	uint64_t generation; /* where the uint32_t is that `used` of this process's threads equals */
-	uint64_t orphans;    /* where the pointer to the table is */
+	uint64_t first_thread; /* where the struct exposed_first is */
+	uint64_t orphans;      /* where the pointer to the table is */
 	uint64_t orphan_count;
 	uint64_t orphan_pending; /* where the generation is of threads whose locks are still to get there */
 	uint64_t origins; /* where the pointer to the table is; its slots are in no order */

@@ -385,6 +385,22 @@ static void *thread_start(void *data)
 	return result;
 }
 
+static struct exposed_first first_thread;
+
+/* A forked child's record still has its parent's id, which nobody could ask for until now: it has no other thread. */
+static void first_thread_refresh(void)
+{
+	struct thread *self = thread_words.self;
+	uint32_t tid = (uint32_t)SYS(gettid), pid = (uint32_t)SYS(getpid);
+
+	if (first_thread.pid != pid) {
+		first_thread.tid = self ? self->tid : tid;
+		__atomic_store_n(&first_thread.pid, pid, __ATOMIC_RELEASE);
+	}
+	if (self)
+		self->tid = tid;
+}
+
 /*
  * The thread's record is made here and handed over. Memory of malloc's, which the new thread would free, gives that
  * thread an arena, with all that costs the program at each fork, even where it never allocates.
@@ -400,9 +416,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)
 		gate_prepare();
-	/* A forked child's record still has its parent's, which nobody could ask for until now. */
-	if (thread_words.self)
-		thread_words.self->tid = (uint32_t)SYS(gettid);
+	first_thread_refresh();
 	record = thread_claim();
 	if (!record)
 		return REAL(pthread_create)(thread, attributes, routine, argument);
@@ -420,6 +434,7 @@ void thread_expose(struct exposed *exposed)
 {
 	exposed->threads = (uintptr_t)&threads;
 	exposed->generation = (uintptr_t)&thread_generation;
+	exposed->first_thread = (uintptr_t)&first_thread;
 	exposed->thread.size = sizeof(struct thread);
 	exposed->thread.used = offsetof(struct thread, used);
 	exposed->thread.tid = offsetof(struct thread, tid);

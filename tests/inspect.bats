@@ -65,6 +65,35 @@ load inspect
 	assert_output --partial "has no such thread any more"
 }
 
+@test "an orphaned mutex that a pool of threads waits for: one verdict, with all of them" {
+	local mode
+
+	for mode in bare gate=0; do
+		start "$mode" hang_lock orphan-pool 100
+		found 2 orphan
+		assert_equal "$(query 'len(of("verdict")[0]["threads"])')" 100
+		assert_equal "$(query 'of("verdict")[0]["holder"]["name"]')" worker
+		run query 'of("verdict")[0]["message"]'
+		assert_output --partial "; 99 more threads wait for that lock"
+		stop
+	done
+}
+
+@test "an ancestor of the same program that has executed it again is not who forked" {
+	start bare hang_lock orphan-exec
+	found 2 orphan
+	assert_equal "$(query 'of("verdict")[0]["forked_from"]')" None
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "an ancestor of this one that runs the same program"
+}
+
+@test "a mutex of a thread whose end nobody saw" {
+	both unseen 2 orphan
+	run query 'of("verdict")[0]["message"]'
+	assert_output --partial "which has ended"
+	both unseen-other 2 orphan
+}
+
 @test "a hidden lock of libc, orphaned" {
 	both hidden 2 orphan
 	assert_equal "$(waits hidden)" timezone

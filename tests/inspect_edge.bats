@@ -39,6 +39,13 @@ drawn() {
 	done
 }
 
+@test "a name with a semicolon in it" {
+	cp "$VICTIMS/hang_lock" "a; b"
+	VICTIMS=. start bare "a; b" two
+	run -2 spork inspect "$PID"
+	assert_line --regexp "^  thread [0-9]+ 'a; b' waits for "
+}
+
 @test "DOT is what graphviz draws: who waits, who holds, and who is not here" {
 	command -v dot >/dev/null || skip "no graphviz here"
 	drawn three deadlock
@@ -70,6 +77,29 @@ drawn() {
 		[[ $output != *$'\033'* ]] || fail "$way: an escape sequence came through"
 		stop
 	done
+}
+
+@test "a library of libc's name that is full of jumps" {
+	local function
+
+	{
+		printf '.text\n.globl target\n.protected target\ntarget:\n.cfi_startproc\nret\n.cfi_endproc\n'
+		for function in pthread_{mutex_{,timed,clock}lock,rwlock_{rd,wr,timedrd,timedwr}lock,cond_{,timed}wait,join,once} \
+			mtx_{,timed}lock sem_{,timed}wait cnd_wait call_once; do
+			printf '.globl %s\n.type %s,@function\n%s:\n' "$function" "$function" "$function"
+			printf '.rept 3270\n.byte 0xe9\n.long target-.-4\n.endr\n.size %s,.-%s\n' "$function" "$function"
+		done
+		printf '.altmacro\n.macro named number\n.globl z\\number\nz\\number:\n.endm\n'
+		printf '.set at,0\n.rept 150000\nnamed %%at\n.set at,at+1\n.endr\nnop\n'
+	} >jumps.s
+	cc -shared -nostdlib -o libc.so.6 jumps.s 2>err || fail "$(cat err)"
+	"$PYTHON" -c 'import ctypes, time; ctypes.CDLL("./libc.so.6"); print("here", flush=True); time.sleep(60)' >said 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+	until [ -s said ]; do sleep 0.1; done
+	run timeout 10 "$SPORK" inspect "$PID"
+	assert_equal "$status" 0
+	assert_line "no deadlock found"
 }
 
 @test "a process that is stopped, or has a debugger" {
@@ -145,6 +175,31 @@ drawn() {
 	assert_equal "$(sort -u <<<"$output" | grep TracerPid)" "$(printf 'TracerPid:\t0')"
 }
 
+@test "no thread is left stopped or traced while spork is stopped from the terminal" {
+	local i pid tries
+
+	start bare hang_lock pool 200
+	for i in {10..39}; do
+		# a group of its own, not orphaned: the kernel drops a terminal's stop signals to one that is
+		"$PYTHON" -c 'import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])' \
+			"$SPORK" inspect "$PID" >/dev/null 2>&1 3>&- &
+		pid=$!
+		STARTED=("$pid" "${STARTED[@]}")
+		sleep "0.0$i"
+		kill -TSTP "$pid"
+		tries=0
+		until [[ $(ps -o stat= -p "$pid") == [TZ]* || $tries -eq 100 ]]; do
+			tries=$((tries + 1))
+			sleep 0.01
+		done
+		run grep -hE '^(State|TracerPid)' "/proc/$PID/task"/*/status
+		refute_line --partial "tracing"
+		assert_equal "$(sort -u <<<"$output" | grep TracerPid)" "$(printf 'TracerPid:\t0')"
+		kill -KILL "$pid"
+		wait "$pid" || :
+	done
+}
+
 # refused WORDS ARGS...: one line of error, and 125
 refused() {
 	run --separate-stderr spork inspect "${@:2}"
@@ -216,4 +271,38 @@ time.sleep(20)' >zombie 3>&- &
 	sleep 0.2
 	kill -0 "$PID" 2>/dev/null || skip "no 32-bit programs here"
 	refused "is a 32-bit program" "$PID"
+}
+
+# in_shared_memory OTHER: looks at $PID, which waits, until it is told whose memory it shares; nothing is wrong
+in_shared_memory() {
+	local tries=0
+
+	until look && [ "$(query 'of("thread")[0]["wait"]["type"] if of("thread")[0]["wait"] else None')" != None ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] || fail "$(cat record.jsonl)"
+		sleep 0.1
+	done
+	assert_equal "$(what_was_found)" "0 "
+	assert_regex "$(query 'of("process")[0]["note"]')" "shares its memory with process $1, "
+}
+
+@test "what is held or given back in the same memory by another process is no orphan, and nobody waits for ever" {
+	start bare hang_shared vfork
+	found 0 vfork-stall
+	OTHER=$PID
+	PID=$(pgrep -P "$OTHER")
+	STARTED=("$PID" "${STARTED[@]}")
+	in_shared_memory "$OTHER"
+	stop
+	start bare hang_shared clone
+	OTHER=$(pgrep -P "$PID")
+	STARTED=("$OTHER" "${STARTED[@]}")
+	in_shared_memory "$OTHER"
+}
+
+@test "/proc of another pid namespace" {
+	unshare -pf true 2>/dev/null || skip "no right to make a namespace"
+	run unshare -pf "$SPORK" inspect $$
+	assert_failure 125
+	assert_output --partial "/proc belongs to another pid namespace"
 }

@@ -50,7 +50,8 @@ static const char *const description[] = {
 	"which may yet end well, vfork-stall, a thread that stands still until its vfork() child "
 	"executes a program or ends, and join, one that waits for the end of another.",
 	"Threads are stopped for a moment each, one after the other, as a debugger does; a call such "
-	"as epoll_wait() may return EINTR in them. Nothing else in the process is changed. Semaphores, "
+	"as epoll_wait() may return EINTR in them. Where an ancestor runs the same program, its thread "
+	"that held an orphaned lock is stopped like that, too. Nothing else in any process is changed. Semaphores, "
 	"spin locks and locks held by readers keep no owner, so a cycle through one is seen only with "
 	"the shim, or if all threads of the process wait.",
 	NULL,
@@ -137,6 +138,45 @@ static void children_add(struct inspection *inspection)
 		}
 		free(pids);
 	}
+}
+
+static bool is_looked_at(const struct inspection *inspection, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < inspection->threads; i++)
+		if (inspection->thread[i].process == pid)
+			return true;
+	return false;
+}
+
+/*
+ * A parent or child in the same memory, as vfork() and clone(CLONE_VM) make them: it may give back what is waited for
+ * here, and have what nobody here has.
+ */
+static void sharing_find(struct inspection *inspection)
+{
+	pid_t *pids, pid = inspection->pid, parent = inspection->status.parent;
+	size_t i, j, count;
+
+	if (parent > 0 && proc_same_memory(parent, pid))
+		inspection->sharing = parent;
+	for (i = 0; i < inspection->threads && !inspection->sharing; i++) {
+		if (inspection->thread[i].process != pid)
+			continue;
+		pids = proc_children(pid, inspection->thread[i].tid, &count);
+		for (j = 0; j < count && !inspection->sharing; j++)
+			if (proc_same_memory(pids[j], pid) && !is_looked_at(inspection, pids[j]))
+				inspection->sharing = pids[j];
+		free(pids);
+	}
+	if (!inspection->sharing)
+		return;
+	snprintf(inspection->sharing_note, sizeof(inspection->sharing_note),
+		 "it shares its memory with process %d, %s: what is waited for here may be there",
+		 (int)inspection->sharing,
+		 inspection->sharing == parent ? "its parent" : "its child");
+	inspection->note = inspection->sharing_note;
 }
 
 static void stacks_read(struct inspection *inspection)
@@ -235,6 +275,7 @@ static void waits_read(struct inspection *inspection)
 	struct proc_status status;
 	size_t i;
 
+	snapshot_settle();
 	settle(inspection);
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
@@ -263,6 +304,11 @@ static int process_check(struct inspection *inspection)
 	char path[64];
 	int fd, error;
 
+	if (!proc_is_ours()) {
+		complain(
+			"/proc belongs to another pid namespace: its ids are not those of this one; mount one of this one's");
+		return STATUS_FAILED;
+	}
 	if (!proc_status(pid, pid, &inspection->status)) {
 		complain("process %d: %s", (int)pid,
 			 kill(pid, 0) && errno == ESRCH ? "there is no such process" :
@@ -347,6 +393,8 @@ static int look(struct inspection *inspection)
 	}
 	threads_add(inspection, pid);
 	children_add(inspection);
+	sharing_find(inspection);
+	threads_number(inspection);
 	stacks_read(inspection);
 	waits_read(inspection);
 	if (!inspection->threads || !proc_status(pid, pid, &status) ||
@@ -360,6 +408,8 @@ static void inspection_free(struct inspection *inspection)
 	size_t i;
 
 	verdicts_free(inspection);
+	relatives_close(inspection);
+	threads_forget(inspection);
 	shim_free(inspection);
 	for (i = 0; i < inspection->threads; i++) {
 		free(inspection->thread[i].stack.frame);
@@ -388,6 +438,7 @@ static int show(struct inspection *inspection, struct output *output, printer *p
 		inspection->view = &view;
 	}
 	verdicts_find(inspection);
+	snapshot_settle();
 	print(inspection, output);
 	status = output_close(output);
 	if (!status && verdicts_deadly(inspection))

@@ -47,6 +47,9 @@ pid_t *proc_threads(pid_t pid, size_t *count);
 /* Processes that this thread has made and that live; to be freed, or NULL. */
 pid_t *proc_children(pid_t pid, pid_t tid, size_t *count);
 
+/* Does /proc show this process by the id that it has for itself? */
+bool proc_is_ours(void);
+
 /* Whether two processes share their memory. */
 bool proc_same_memory(pid_t one, pid_t other);
 
@@ -118,8 +121,7 @@ uint32_t known_thread_id(const struct known_ranges *ranges, uint64_t descriptor)
 /* After the last of them, before the first question. */
 void known_sort(struct known_ranges *ranges);
 /* `public`: the address is in that function itself, not in one that it ends in. NULL: none. */
-const struct known_call *known_at(const struct known_ranges *ranges, uint64_t address,
-				  bool *public);
+const struct known_call *known_at(struct known_ranges *ranges, uint64_t address, bool *public);
 
 /* ---- inspect_snapshot.c: registers ---- */
 
@@ -146,6 +148,11 @@ struct snapshot {
 void snapshot_clear(struct snapshot *snapshot);
 /* Of a thread that is stopped for it. 0, or the -errno of why it could not be. */
 int snapshot_stop(struct snapshot *snapshot, pid_t tid);
+/*
+ * Lets go of threads that stopped too late. Waits a little for those that did not yet: for what takes long, such as
+ * printing, spork should not be a tracer. Of one that still has not stopped it is until it ends.
+ */
+void snapshot_settle(void);
 /* From what the kernel tells of a thread's call. False: it tells nothing. */
 bool snapshot_call(struct snapshot *snapshot, const struct proc_call *call);
 /* Of a frame, of which only this is known. */
@@ -237,6 +244,7 @@ struct left {
 	uint32_t holder;     /* as its process numbered it */
 	char name[BOX_NAME]; /* empty: not known */
 	bool ended;	     /* it ended with the lock */
+	bool unseen;	     /* that it ended follows from its not being there */
 };
 
 struct inspect_thread {
@@ -254,6 +262,7 @@ struct inspect_thread {
 	struct inspect_thread *on; /* who must do something first; NULL: nobody that is known */
 	bool steady;		   /* it waited all the time that was looked */
 	bool doomed;		   /* nothing that is known can make it go on */
+	bool judged, deadly;	   /* a verdict is about it; one that is deadly */
 };
 
 const char *wait_name(enum wait_type type);
@@ -262,9 +271,6 @@ const char *wait_name(enum wait_type type);
 void wait_read(struct inspect_thread *thread, struct stacks *stacks, const struct proc_maps *maps);
 /* Whether it still waits as it did: the same call, and the lock in the same state. */
 bool wait_same(const struct inspect_thread *thread);
-
-/* Does it spin for what it waits for, by this stack of a later moment? */
-bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
 
 /* Does it spin for what it waits for, by this stack of a later moment? */
 bool wait_spins(const struct inspect_thread *thread, const struct inspect_stack *stack);
@@ -287,13 +293,13 @@ enum verdict_kind {
 
 struct verdict {
 	enum verdict_kind kind;
-	char *message;			/* lines */
+	char *message;			/* lines, separated by '\n'; names in it are clean */
 	struct inspect_thread **thread; /* that it is about */
 	size_t threads;
 	/* Of an orphan: */
-	const struct left *left;       /* what the shim knows of it, or NULL */
-	struct inspect_thread *holder; /* in another process, or NULL */
-	pid_t holder_process;	       /* where it comes from; zero: not known */
+	const struct left *left;	     /* what the shim knows of it, or NULL */
+	const struct inspect_thread *holder; /* in another process, or NULL */
+	pid_t holder_process; /* that this process was forked from; zero: not known */
 };
 
 struct inspection {
@@ -303,18 +309,39 @@ struct inspection {
 	struct stacks *stacks;
 	struct inspect_thread *thread;
 	size_t threads, room;
+	struct inspect_thread *main; /* NULL: it has ended, and others go on */
 	struct verdict *verdict;
 	size_t verdicts;
 	struct left *left; /* as far as the shim knows */
 	size_t lefts;
+	struct numbered *numbered, *later; /* of inspect_thread.c */
+	size_t laters;
+	bool later_read;
+	struct relative *relative; /* of inspect_relative.c */
+	size_t relatives;
+	pid_t sharing; /* a process that runs on in the same memory, which is not looked at; zero: none */
+	char sharing_note[160];
 	bool shim;		 /* its memory shows what the shim knows */
 	bool stop;		 /* threads may be stopped for a moment */
 	const struct view *view; /* of its box; NULL: it has none */
 	const char *note;	 /* what could not be done; NULL: nothing */
 };
 
-/* A thread by what it is called inside; NULL: there is none. */
+/* ---- inspect_thread.c: threads by what they are called inside ---- */
+
+/* When all are there; before the first question. */
+void threads_number(struct inspection *inspection);
+/* NULL: there is none. */
 struct inspect_thread *thread_find(const struct inspection *inspection, uint32_t inner);
+/*
+ * The same, or one that was made since the threads were listed. Those are listed at the first question: ask it after all
+ * has been read that a thread may have noted its id in.
+ */
+bool thread_exists(struct inspection *inspection, uint32_t inner);
+void threads_forget(struct inspection *inspection);
+
+/* ---- inspect_verdict.c ---- */
+
 /* Will it wait until somebody does something? */
 bool thread_stuck(const struct inspect_thread *thread);
 
@@ -322,8 +349,6 @@ const char *verdict_name(enum verdict_kind kind);
 bool verdict_deadly(enum verdict_kind kind);
 /* Is there one that is? */
 bool verdicts_deadly(const struct inspection *inspection);
-/* The threads' own part of it. */
-bool thread_deadly(const struct inspection *inspection, const struct inspect_thread *thread);
 /* Pointers into the array hold until the next is added. `message` is the caller's to fill in. */
 struct verdict *verdict_add(struct inspection *inspection, enum verdict_kind kind,
 			    struct inspect_thread **threads, size_t count);
@@ -354,11 +379,22 @@ size_t graph_inside(const struct inspection *inspection, const struct inspect_th
 
 /* ---- inspect_orphan.c: locks whose holder is not here ---- */
 
-/* A verdict, if the thread waits for such a lock. */
-void orphan_look(struct inspection *inspection, struct inspect_thread *thread);
-/* The same, for what the shim has said in the box. */
-void orphan_look_box(struct inspection *inspection);
-void orphan_free(struct verdict *verdict);
+/* A verdict for each such lock, about all threads that wait for it and are in no deadly one yet. */
+void orphans_find(struct inspection *inspection);
+
+/* ---- inspect_relative.c: processes that this one may be forked from ---- */
+
+/*
+ * The thread of this id in the nearest ancestor that runs the same program, stopped for a moment if threads may be;
+ * NULL: there is none. `forked`: this process has that ancestor's memory, as fork() leaves it. It lives as long as the
+ * inspection.
+ */
+struct inspect_thread *relative_thread(struct inspection *inspection, uint32_t inner, bool *forked);
+/* The nearest such ancestor; zero: none lives. */
+pid_t relative_forked(struct inspection *inspection);
+/* What an ancestor is called, as the process chose it. */
+const char *relative_name(const struct inspection *inspection, pid_t pid);
+void relatives_close(struct inspection *inspection);
 
 /* ---- inspect_words.c: names of threads and locks, cleaned ---- */
 

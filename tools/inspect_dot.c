@@ -118,7 +118,7 @@ void inspect_dot(const struct inspection *inspection, struct output *output)
 		(int)inspection->pid);
 	for (i = 0; i < inspection->threads; i++) {
 		thread = &inspection->thread[i];
-		color = thread_deadly(inspection, thread) ? "red" : "black";
+		color = thread->deadly ? "red" : "black";
 		dot_thread(file, thread, color);
 		dot_holdings(file, thread, color);
 		dot_wait(file, thread, color);

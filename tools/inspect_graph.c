@@ -9,19 +9,6 @@
 
 #include "inspect.h"
 
-struct inspect_thread *thread_find(const struct inspection *inspection, uint32_t inner)
-{
-	size_t i;
-
-	for (i = 0; inner && i < inspection->threads; i++)
-		if ((uint32_t)inspection->thread[i].status.inner == inner)
-			return &inspection->thread[i];
-	for (i = 0; inner && i < inspection->threads; i++)
-		if (inspection->thread[i].alias == inner)
-			return &inspection->thread[i];
-	return NULL;
-}
-
 bool thread_stuck(const struct inspect_thread *thread)
 {
 	return thread->wait.type != WAIT_NONE && thread->wait.type != WAIT_FUTEX &&
@@ -87,15 +74,37 @@ static const struct held_by *index_first(const struct index *index, uint64_t loc
 
 static void holder_add(struct inspect_thread *thread, struct inspect_thread *holder)
 {
-	size_t i;
+	size_t room = thread->holders ? 2 * thread->holders : 1;
 
-	for (i = 0; i < thread->holders; i++)
-		if (thread->holder[i] == holder)
-			return;
-	thread->holder = realloc(thread->holder, (thread->holders + 1) * sizeof(*thread->holder));
-	if (!thread->holder)
-		abort();
+	/* Full at each power of two. */
+	if (!(thread->holders & (thread->holders - 1))) {
+		thread->holder = realloc(thread->holder, room * sizeof(*thread->holder));
+		if (!thread->holder)
+			abort();
+	}
 	thread->holder[thread->holders++] = holder;
+}
+
+static int by_address(const void *one, const void *other)
+{
+	const struct inspect_thread *a = *(struct inspect_thread *const *)one,
+				    *b = *(struct inspect_thread *const *)other;
+
+	return a < b ? -1 : a > b;
+}
+
+/* One that holds a lock several times is one holder. */
+static void holders_unite(struct inspect_thread *thread)
+{
+	size_t i, kept = 0;
+
+	if (thread->holders < 2)
+		return;
+	qsort(thread->holder, thread->holders, sizeof(*thread->holder), by_address);
+	for (i = 0; i < thread->holders; i++)
+		if (!kept || thread->holder[kept - 1] != thread->holder[i])
+			thread->holder[kept++] = thread->holder[i];
+	thread->holders = kept;
 }
 
 static bool shares(const uint8_t *some, const uint8_t *others)
@@ -162,6 +171,7 @@ static void holders_find(struct inspection *inspection, const struct index *inde
 	for (row = index_first(index, wait->lock); row < end && row->lock == wait->lock; row++)
 		if (row->type == wait->type)
 			holder_add(thread, row->thread);
+	holders_unite(thread);
 }
 
 /* What somebody waits for the holder holds, if the shim has not told so. */

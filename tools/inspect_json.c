@@ -2,6 +2,7 @@
 /*
  * `spork inspect` as JSON Lines: session, process, verdicts, violations of the box, threads.
  */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "inspect.h"
@@ -165,6 +166,27 @@ static void json_wait(struct json *json, const struct inspect_thread *thread)
 	json_close(json, '}');
 }
 
+/* Its lines in one. */
+static void json_message(struct json *json, const char *message)
+{
+	const char *at;
+	char *line;
+	size_t size;
+	FILE *file = open_memstream(&line, &size);
+
+	if (!file)
+		abort();
+	for (at = message; *at; at++)
+		if (*at == '\n')
+			fputs("; ", file);
+		else
+			fputc(*at, file);
+	if (fclose(file))
+		abort();
+	json_key_string(json, "message", line);
+	free(line);
+}
+
 static void json_verdict(struct json *json, const struct inspection *inspection,
 			 const struct verdict *verdict)
 {
@@ -175,7 +197,7 @@ static void json_verdict(struct json *json, const struct inspection *inspection,
 	json_key_string(json, "kind", verdict_name(verdict->kind));
 	json_key_string(json, "severity", verdict_deadly(verdict->kind) ? "error" : "note");
 	json_key_number(json, "pid", (uint64_t)inspection->pid);
-	json_key_string(json, "message", verdict->message);
+	json_message(json, verdict->message);
 	json_key(json, "threads");
 	json_open(json, '[');
 	for (i = 0; i < verdict->threads; i++)

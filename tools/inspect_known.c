@@ -221,67 +221,143 @@ static uint64_t function_end(const struct functions *functions, uint64_t start)
 	return function ? function->end : 0;
 }
 
-/* A function in which another ends by a jump, and is on no stack from then on. */
-static void jump_add(struct known_ranges *ranges, Dwfl_Module *module,
-		     const struct functions *functions, const struct known_call *call,
-		     GElf_Addr target)
-{
-	struct known_range *range;
-	GElf_Sym symbol;
-	GElf_Off into;
-	uint64_t end;
-	size_t i;
-
-	for (i = 0; i < ranges->count; i++) {
-		range = &ranges->range[i];
-		if (target < range->start || target >= range->end)
-			continue;
-		/* Where functions of two kinds come, nothing is known. */
-		if (range->jumped && range->call &&
-		    (range->call->wait != call->wait || range->call->takes[0] != call->takes[0]))
-			range->call = NULL;
-		return;
-	}
-	end = function_end(functions, target);
-	/* Public ones are called for other purposes as well. */
-	if (!end || ranges->count == RANGES ||
-	    (dwfl_module_addrinfo(module, target, &into, &symbol, NULL, NULL, NULL) && !into &&
-	     GELF_ST_BIND(symbol.st_info) != STB_LOCAL))
-		return;
-	ranges->range[ranges->count++] = (struct known_range){ target, end, call, true };
-}
+/* Where code goes on after a jump out of a function. */
+struct jump {
+	uint64_t target;
+	const struct known_call *call; /* from */
+};
 
 #define CODE (16U << 10)
+#define JUMPS 1024 /* of a function; glibc's have fewer than a hundred */
+
+/* What of a module is needed to tell which jumps count; each list sorted. */
+struct jumps {
+	struct jump *jump;
+	size_t count;
+	uint64_t *public; /* addresses of symbols that are not local */
+	size_t publics;
+	struct functions functions;
+};
+
+static int by_target(const void *one, const void *other)
+{
+	const struct jump *a = one, *b = other;
+
+	if (a->target != b->target)
+		return a->target < b->target ? -1 : 1;
+	return a->call < b->call ? -1 : a->call > b->call;
+}
+
+static int by_address(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+
+	return a < b ? -1 : a > b;
+}
 
 /* What looks like a jump and is none does not lead to where a function starts. */
-static void jumps_add(struct known_ranges *ranges, Dwfl_Module *module,
-		      const struct functions *functions, const struct known_range *range)
+static void jumps_collect(struct jumps *jumps, pid_t pid, const struct known_range *range)
 {
 	static uint8_t code[CODE];
-	const struct known_call *call = range->call;
-	uint64_t start = range->start, end = range->end;
-	size_t size = end - start < CODE ? end - start : CODE, i;
+	uint64_t start = range->start, length = range->end - start, into;
+	size_t size = length < CODE ? length : CODE, last = jumps->count + JUMPS, i;
 	int32_t word;
 
-	size = proc_memory_some(ranges->pid, start, code, size);
+	size = proc_memory_some(pid, start, code, size);
 #if defined(__x86_64__)
-	for (i = 0; i + 5 <= size; i++) {
+	for (i = 0; i + 5 <= size && jumps->count < last; i++) {
 		if (code[i] != 0xe9)
 			continue;
 		memcpy(&word, code + i + 1, sizeof(word));
-		if (start + i + 5 + (int64_t)word - start >= end - start)
-			jump_add(ranges, module, functions, call, start + i + 5 + (int64_t)word);
-	}
+		into = i + 5 + (uint64_t)(int64_t)word;
 #else
-	for (i = 0; i + 4 <= size; i += 4) {
+	for (i = 0; i + 4 <= size && jumps->count < last; i += 4) {
 		memcpy(&word, code + i, sizeof(word));
 		if (((uint32_t)word & 0xfc000000) != 0x14000000)
 			continue;
 		word = (int32_t)((uint32_t)word << 6) >> 4;
-		if (i + (int64_t)word >= end - start)
-			jump_add(ranges, module, functions, call, start + i + (int64_t)word);
-	}
+		into = i + (uint64_t)(int64_t)word;
 #endif
+		if (into >= length)
+			jumps->jump[jumps->count++] = (struct jump){ start + into, range->call };
+	}
+}
+
+/* The one of `count` sorted ranges, none in another, that has the address; NULL: none. */
+static struct known_range *range_at(struct known_range *range, size_t count, uint64_t address)
+{
+	size_t low = 0, high = count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (address < range[middle].start)
+			high = middle;
+		else if (address >= range[middle].end)
+			low = middle + 1;
+		else
+			return &range[middle];
+	}
+	return NULL;
+}
+
+static bool same_kind(const struct known_call *one, const struct known_call *other)
+{
+	return one->wait == other->wait && one->takes[0] == other->takes[0];
+}
+
+/* Where functions of two kinds come, nothing is known. */
+static void jump_meet(struct known_range *range, const struct known_call *call)
+{
+	if (range && range->call && !same_kind(range->call, call))
+		range->call = NULL;
+}
+
+/*
+ * Functions in which those of the ranges from `first` on end by a jump, and are on no stack from then on. Public ones are
+ * called for other purposes as well.
+ */
+static void jumps_add(struct known_ranges *ranges, const struct jumps *jumps, size_t first)
+{
+	struct known_range *own = ranges->range + first, *jumped = ranges->range + ranges->count;
+	size_t owns = ranges->count - first, added = 0, i;
+	const struct jump *jump;
+	uint64_t end;
+
+	for (i = 0; i < jumps->count; i++) {
+		jump = &jumps->jump[i];
+		if ((added && jumped[added - 1].start == jump->target) ||
+		    range_at(own, owns, jump->target) || ranges->count == RANGES)
+			continue;
+		end = function_end(&jumps->functions, jump->target);
+		if (!end || (jumps->publics && bsearch(&jump->target, jumps->public, jumps->publics,
+						       sizeof(*jumps->public), by_address)))
+			continue;
+		jumped[added++] = (struct known_range){ jump->target, end, jump->call, true };
+		ranges->count++;
+	}
+	for (i = 0; i < jumps->count; i++)
+		if (!range_at(own, owns, jumps->jump[i].target))
+			jump_meet(range_at(jumped, added, jumps->jump[i].target),
+				  jumps->jump[i].call);
+}
+
+static void module_jumps_add(struct known_ranges *ranges, Dwfl_Module *module, struct jumps *jumps,
+			     size_t first)
+{
+	size_t count = ranges->count - first, i;
+
+	qsort(jumps->public, jumps->publics, sizeof(*jumps->public), by_address);
+	qsort(ranges->range + first, count, sizeof(*ranges->range), by_start);
+	jumps->jump = calloc(count * JUMPS, sizeof(*jumps->jump));
+	if (!jumps->jump)
+		abort();
+	for (i = first; i < first + count; i++)
+		jumps_collect(jumps, ranges->pid, &ranges->range[i]);
+	qsort(jumps->jump, jumps->count, sizeof(*jumps->jump), by_target);
+	functions_read(&jumps->functions, module);
+	jumps_add(ranges, jumps, first);
+	free(jumps->functions.function);
+	free(jumps->jump);
 }
 
 /* By the addresses of the public symbols: what a frame is called depends on which of its names is found. */
@@ -290,21 +366,27 @@ void known_add(struct known_ranges *ranges, struct Dwfl_Module *module)
 	static const struct known_call *sorted[CALLS];
 	int symbols = dwfl_module_getsymtab(module), i;
 	const struct known_call **row;
+	struct jumps jumps = { 0 };
 	GElf_Addr address;
 	const char *name;
 	char base[64];
 	GElf_Sym symbol;
-	size_t at, first = ranges->count, last;
-	struct functions functions;
+	size_t at, first = ranges->count;
 
 	for (at = 0; at < CALLS; at++)
 		sorted[at] = &calls[at];
 	qsort(sorted, CALLS, sizeof(*sorted), by_name);
-	for (i = 1; i < symbols && ranges->count < RANGES; i++) {
+	if (symbols > 0)
+		jumps.public = calloc((size_t)symbols, sizeof(*jumps.public));
+	for (i = 1; jumps.public && i < symbols && ranges->count < RANGES; i++) {
 		name = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-		if (name && !strncmp(name, ID_FIELD, sizeof(ID_FIELD) - 1))
+		if (!name || symbol.st_shndx == SHN_UNDEF)
+			continue;
+		if (GELF_ST_BIND(symbol.st_info) != STB_LOCAL)
+			jumps.public[jumps.publics++] = address;
+		if (!strncmp(name, ID_FIELD, sizeof(ID_FIELD) - 1))
 			ranges->id_field = address;
-		if (!name || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || !symbol.st_size)
+		if (GELF_ST_TYPE(symbol.st_info) != STT_FUNC || !symbol.st_size)
 			continue;
 		/* A symbol table has versions in the names. */
 		snprintf(base, sizeof(base), "%.*s", (int)strcspn(name, "@"), name);
@@ -314,29 +396,17 @@ void known_add(struct known_ranges *ranges, struct Dwfl_Module *module)
 				(struct known_range){ address, address + symbol.st_size, *row,
 						      false };
 	}
-	last = ranges->count;
-	functions_read(&functions, module);
-	for (at = first; at < last; at++)
-		jumps_add(ranges, module, &functions, &ranges->range[at]);
-	free(functions.function);
+	if (ranges->count > first)
+		module_jumps_add(ranges, module, &jumps, first);
+	free(jumps.public);
 }
 
-const struct known_call *known_at(const struct known_ranges *ranges, uint64_t address, bool *public)
+const struct known_call *known_at(struct known_ranges *ranges, uint64_t address, bool *public)
 {
-	size_t low = 0, high = ranges->count, middle;
+	const struct known_range *range = range_at(ranges->range, ranges->count, address);
 
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		if (address < ranges->range[middle].start)
-			high = middle;
-		else if (address >= ranges->range[middle].end)
-			low = middle + 1;
-		else {
-			*public = !ranges->range[middle].jumped;
-			return ranges->range[middle].call;
-		}
-	}
-	return NULL;
+	*public = range && !range->jumped;
+	return range ? range->call : NULL;
 }
 
 void known_sort(struct known_ranges *ranges)

@@ -5,136 +5,90 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "inspect.h"
 
-#define ANCESTORS 8
-
-static bool same_program(pid_t one, pid_t other)
-{
-	struct stat first, second;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)one);
-	if (stat(path, &first))
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)other);
-	return !stat(path, &second) && first.st_ino == second.st_ino &&
-	       first.st_dev == second.st_dev;
-}
-
-/* What was opened of other processes, for as long as their stacks are printed. */
-struct relative {
-	struct inspect_thread thread;
-	struct proc_maps maps;
-	struct stacks *stacks;
+/* A thread that waits for such a lock, and how that is known. */
+struct waiter {
+	struct inspect_thread *thread;
+	const struct left *left; /* what the shim knows in the process's memory, or NULL */
+	const struct box_violation *violation; /* what it has said in the box, or NULL */
 };
 
-/* The thread in a process, by what it is called inside; NULL: there is none. */
-static struct relative *relative_thread(pid_t pid, uint32_t inner, bool stop)
-{
-	struct relative *relative = NULL;
-	struct inspect_thread *thread;
-	struct proc_status status;
-	pid_t *tids;
-	size_t count, i;
+struct waiters {
+	struct waiter *waiter;
+	size_t count;
+};
 
-	tids = proc_threads(pid, &count);
-	for (i = 0; i < count && !relative; i++) {
-		if (!proc_status(pid, tids[i], &status) || (uint32_t)status.inner != inner)
-			continue;
-		relative = calloc(1, sizeof(*relative));
-		if (!relative)
-			abort();
-		thread = &relative->thread;
-		thread->process = pid;
-		thread->tid = tids[i];
-		thread->status = status;
-		thread->wait.trait = "";
-		proc_call(pid, tids[i], &thread->call);
-		if (proc_maps_read(&relative->maps, pid))
-			continue;
-		relative->stacks = stacks_open(pid, &relative->maps);
-		if (relative->stacks)
-			stacks_take(relative->stacks, thread->tid, &thread->call,
-				    stop && status.state != 'D', &thread->stack);
-	}
-	free(tids);
-	return relative;
+/* By id, and zero where it is not known. */
+static uint32_t waiter_holder(const struct waiter *waiter)
+{
+	return waiter->violation ? waiter->violation->holder_tid :
+	       waiter->left	 ? waiter->left->holder :
+				   waiter->thread->wait.owner;
 }
 
-void orphan_free(struct verdict *verdict)
+/* Those that wait for the same lock come together, in the order of the threads. */
+static int by_lock(const void *one, const void *other)
 {
-	struct relative *relative = (struct relative *)verdict->holder;
+	const struct waiter *first = one, *second = other;
+	const struct wait *a = &first->thread->wait, *b = &second->thread->wait;
+	uint64_t left = a->lock ? a->lock : a->futex, right = b->lock ? b->lock : b->futex;
+	uint32_t holder = waiter_holder(first), other_holder = waiter_holder(second);
 
-	if (!relative)
-		return;
-	free(relative->thread.stack.frame);
-	stacks_close(relative->stacks);
-	proc_maps_free(&relative->maps);
-	free(relative);
+	if (a->type != b->type)
+		return a->type < b->type ? -1 : 1;
+	if (left != right)
+		return left < right ? -1 : 1;
+	if (holder != other_holder)
+		return holder < other_holder ? -1 : 1;
+	/* Of two whose locks are not known nothing is said. */
+	return left ? 0 : first->thread < second->thread ? -1 : first->thread > second->thread;
+}
+
+static int by_lock_and_thread(const void *one, const void *other)
+{
+	const struct inspect_thread *first = ((const struct waiter *)one)->thread,
+				    *second = ((const struct waiter *)other)->thread;
+	int order = by_lock(one, other);
+
+	return order ? order : first < second ? -1 : first > second;
 }
 
 /* Who held it: the nearest ancestor of the same program that has a thread of this id. */
-static void words_holder(FILE *file, const struct inspection *inspection, struct verdict *verdict,
+static void words_holder(FILE *file, struct inspection *inspection, struct verdict *verdict,
 			 uint32_t owner)
 {
-	struct proc_status status = inspection->status;
-	struct relative *relative;
-	int level;
-	pid_t pid;
+	const struct inspect_thread *holder;
+	pid_t from = relative_forked(inspection);
+	bool forked = false;
 
-	for (level = 0; level < ANCESTORS && status.parent > 1; level++) {
-		pid = status.parent;
-		if (!same_program(pid, inspection->pid) || !proc_status(pid, pid, &status))
-			break;
-		if (!verdict->holder_process)
-			verdict->holder_process = pid;
-		if (!owner)
-			break;
-		relative = relative_thread(pid, owner, inspection->stop);
-		if (!relative)
-			continue;
-		verdict->holder_process = pid;
-		verdict->holder = &relative->thread;
-		fputs("; it is ", file);
-		words_thread(file, &relative->thread);
-		fprintf(file, " of process %d '", (int)pid);
-		print_clean(file, status.name);
-		fputs("', from which this one was forked", file);
-		return;
-	}
-	if (owner > (uint32_t)inspection->status.inner)
+	verdict->holder_process = from;
+	verdict->holder = holder = relative_thread(inspection, owner, &forked);
+	if (holder) {
+		if (forked)
+			verdict->holder_process = holder->process;
+		fputs("\nit is ", file);
+		words_thread(file, holder);
+		fprintf(file, " of process %d '", (int)holder->process);
+		print_clean(file, relative_name(inspection, holder->process));
+		fputs(forked ? "', from which this one was forked" :
+			       "', an ancestor of this one that runs the same program",
+		      file);
+	} else if (owner > (uint32_t)inspection->status.inner) {
 		/* Ids go up: those of threads that were there at the fork are below the child's. */
-		fputs("; it seems to have ended without giving it back", file);
-	else if (verdict->holder_process && owner)
+		fputs("\nit seems to have ended without giving it back", file);
+	} else if (from && owner) {
 		fprintf(file,
-			"; process %d, from which this one was forked, has no such thread any more",
-			(int)verdict->holder_process);
-	else if (verdict->holder_process)
-		fprintf(file, "; this process was forked from process %d",
-			(int)verdict->holder_process);
-	else
-		fputs("; the process from which this one was forked has ended", file);
-}
-
-/* A thread that was made since the list was read has a name there. */
-static bool thread_exists(const struct inspection *inspection, uint32_t inner)
-{
-	struct proc_status status;
-	bool exists = false;
-	size_t count, i;
-	pid_t *tids;
-
-	if (thread_find(inspection, inner))
-		return true;
-	tids = proc_threads(inspection->pid, &count);
-	for (i = 0; i < count && !exists; i++)
-		exists = proc_status(inspection->pid, tids[i], &status) &&
-			 (uint32_t)status.inner == inner;
-	free(tids);
-	return exists;
+			"\nprocess %d, from which this one was forked, has no such thread any more",
+			(int)from);
+	} else if (from) {
+		fprintf(file, "\nthis process was forked from process %d", (int)from);
+	} else {
+		fputs("\nthe process from which this one was forked has ended, or has executed a "
+		      "program since",
+		      file);
+	}
 }
 
 /* What the shim knows of the lock that the thread waits for. */
@@ -160,7 +114,7 @@ static const struct left *left_of(const struct inspection *inspection, const str
 }
 
 /* Can a thread of this process not be the one that has it? */
-static bool nobody_here(const struct inspection *inspection, const struct inspect_thread *thread,
+static bool nobody_here(struct inspection *inspection, const struct inspect_thread *thread,
 			const struct left *left)
 {
 	const struct wait *wait = &thread->wait;
@@ -188,77 +142,122 @@ static bool nobody_here(const struct inspection *inspection, const struct inspec
 	}
 }
 
-void orphan_look(struct inspection *inspection, struct inspect_thread *thread)
+/* What the lock itself tells of its holder; that it is an orphan is not known of all. */
+static void words_owner(FILE *file, struct inspection *inspection, struct verdict *verdict,
+			const struct wait *wait)
 {
-	const struct wait *wait = &thread->wait;
-	const struct left *left;
-	struct verdict *verdict;
-	size_t size;
-	FILE *file;
-
-	if (!thread_stuck(thread) || wait->shared)
-		return;
-	left = left_of(inspection, wait);
-	if (!nobody_here(inspection, thread, left))
-		return;
-	verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
-	verdict->left = left;
-	file = open_memstream(&verdict->message, &size);
-	if (!file)
-		abort();
-	words_wait(file, thread);
-	if (left) {
-		words_left(file, left);
-	} else if (wait->owner) {
+	if (wait->owner) {
 		fprintf(file, ", held by a thread %u that this process does not have", wait->owner);
 	} else if (wait->type == WAIT_RWLOCK || wait->type == WAIT_SPIN) {
 		fprintf(file, ", which is held%s, and this is the only thread",
 			wait->type == WAIT_RWLOCK ? " for reading" : "");
 		/* By whom is not noted: it may be itself. */
-		if (!same_program(inspection->status.parent, inspection->pid))
+		if (!relative_forked(inspection))
 			verdict->kind = VERDICT_SELF;
 	} else {
 		fputs(", held by no thread that this process has", file);
 	}
+}
+
+static void words_violation(FILE *file, const struct box_violation *violation)
+{
+	fprintf(file, ", held when the process was forked by thread %u '", violation->holder_tid);
+	print_clean(file, violation->holder_name);
+	fputs("' (the shim saw it)", file);
+}
+
+/* Of a lock, with all that wait for it. */
+static void orphan_found(struct inspection *inspection, const struct waiter *waiter, size_t count)
+{
+	struct inspect_thread **threads = calloc(count, sizeof(*threads));
+	const struct left *left = waiter->left;
+	struct verdict *verdict;
+	size_t size, i;
+	FILE *file;
+
+	if (!threads)
+		abort();
+	for (i = 0; i < count; i++)
+		threads[i] = waiter[i].thread;
+	verdict = verdict_add(inspection, VERDICT_ORPHAN, threads, count);
+	free(threads);
+	verdict->left = left;
+	file = open_memstream(&verdict->message, &size);
+	if (!file)
+		abort();
+	words_wait(file, waiter->thread);
+	if (waiter->violation)
+		words_violation(file, waiter->violation);
+	else if (left)
+		words_left(file, left);
+	else
+		words_owner(file, inspection, verdict, &waiter->thread->wait);
 	/* Of one that ended here there is no more to tell. */
 	if (verdict->kind == VERDICT_ORPHAN &&
 	    !(left && left->ended && left->holder > (uint32_t)inspection->status.inner))
-		words_holder(file, inspection, verdict, left ? left->holder : wait->owner);
+		words_holder(file, inspection, verdict, waiter_holder(waiter));
+	if (count > 1)
+		fprintf(file, "\n%zu more thread%s wait%s for that lock", count - 1,
+			plural(count - 1), count == 2 ? "s" : "");
 	if (fclose(file))
 		abort();
 }
 
-void orphan_look_box(struct inspection *inspection)
+static void waiters_read(struct inspection *inspection, struct waiters *waiters)
+{
+	struct inspect_thread *thread;
+	const struct left *left;
+	size_t i;
+
+	for (i = 0; i < inspection->threads; i++) {
+		thread = &inspection->thread[i];
+		if (thread->deadly || !thread_stuck(thread) || thread->wait.shared)
+			continue;
+		left = left_of(inspection, &thread->wait);
+		if (nobody_here(inspection, thread, left))
+			waiters->waiter[waiters->count++] = (struct waiter){ thread, left, NULL };
+	}
+}
+
+/* What the shim has said in the box of threads of which nothing else is known. */
+static void waiters_read_box(struct inspection *inspection, struct waiters *waiters)
 {
 	const struct view *view = inspection->view;
 	const struct box_violation *violation;
 	struct inspect_thread *thread;
-	struct verdict *verdict;
-	size_t size;
-	FILE *file;
 	uint32_t i;
 
+	for (i = 0; i < waiters->count; i++)
+		waiters->waiter[i].thread->deadly = true;
 	for (i = 0; view && i < view->box->slots[BOX_TABLE_VIOLATION]; i++) {
 		violation = &view->box->violation[i];
 		if (!view_violation(view, i) || violation->kind != BOX_VIOLATION_ORPHAN_DEADLOCK ||
 		    violation->remedy != BOX_REMEDY_NONE)
 			continue;
 		thread = thread_find(inspection, violation->tid);
-		if (!thread || !thread->steady || thread->wait.timed ||
-		    thread_deadly(inspection, thread) ||
+		if (!thread || !thread->steady || thread->wait.timed || thread->deadly ||
 		    (thread->wait.type != WAIT_HIDDEN && thread->wait.lock != violation->lock.addr))
 			continue;
-		verdict = verdict_add(inspection, VERDICT_ORPHAN, &thread, 1);
-		file = open_memstream(&verdict->message, &size);
-		if (!file)
-			abort();
-		words_wait(file, thread);
-		fprintf(file, ", held when the process was forked by thread %u '",
-			violation->holder_tid);
-		print_clean(file, violation->holder_name);
-		fputs("' (the shim saw it)", file);
-		words_holder(file, inspection, verdict, violation->holder_tid);
-		if (fclose(file))
-			abort();
+		thread->deadly = true;
+		waiters->waiter[waiters->count++] = (struct waiter){ thread, NULL, violation };
 	}
+}
+
+void orphans_find(struct inspection *inspection)
+{
+	struct waiters waiters = { calloc(inspection->threads + 1, sizeof(struct waiter)), 0 };
+	size_t i, end;
+
+	if (!waiters.waiter)
+		abort();
+	waiters_read(inspection, &waiters);
+	waiters_read_box(inspection, &waiters);
+	qsort(waiters.waiter, waiters.count, sizeof(*waiters.waiter), by_lock_and_thread);
+	for (i = 0; i < waiters.count; i = end) {
+		for (end = i + 1;
+		     end < waiters.count && !by_lock(&waiters.waiter[i], &waiters.waiter[end]);)
+			end++;
+		orphan_found(inspection, &waiters.waiter[i], end - i);
+	}
+	free(waiters.waiter);
 }

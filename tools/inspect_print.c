@@ -164,16 +164,13 @@ static bool same_stack(const struct inspect_thread *one, const struct inspect_th
 	return true;
 }
 
-/* Message lines are separated by "; ". */
 static void print_message(const char *message, FILE *file)
 {
 	const char *at = message, *end;
 
-	while ((end = strstr(at, "; "))) {
-		fputs("  ", file);
-		fwrite(at, 1, (size_t)(end - at), file);
-		fputs(";\n", file);
-		at = end + 2;
+	while ((end = strchr(at, '\n'))) {
+		fprintf(file, "  %.*s;\n", (int)(end - at), at);
+		at = end + 1;
 	}
 	fprintf(file, "  %s\n", at);
 }
@@ -195,7 +192,7 @@ static void print_verdict(const struct inspection *inspection, const struct verd
 	}
 	if (verdict->holder) {
 		fprintf(file, "  that thread is now at (process %d):\n",
-			(int)verdict->holder_process);
+			(int)verdict->holder->process);
 		print_stack(&verdict->holder->stack, file);
 	}
 }

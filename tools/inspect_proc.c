@@ -176,6 +176,13 @@ pid_t *proc_children(pid_t pid, pid_t tid, size_t *count)
 	return pids;
 }
 
+bool proc_is_ours(void)
+{
+	char id[32] = "";
+
+	return readlink("/proc/self", id, sizeof(id) - 1) <= 0 || atoi(id) == getpid();
+}
+
 bool proc_same_memory(pid_t one, pid_t other)
 {
 	return syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0) == 0;

@@ -25,6 +25,9 @@ struct shim {
 	size_t origins;
 	size_t holdings;
 	uint32_t entries; /* that were read */
+	/* Of records of this process's threads: one is the main thread's, and one has an id that it does not have. */
+	bool own;
+	uint32_t other;
 };
 
 static bool module_is_shim(const struct proc_map *map)
@@ -261,61 +264,124 @@ static void left_add(struct shim *shim, const struct held *held, uint32_t holder
 	acquired_keep(&left->holding, held);
 }
 
-static void thread_left(struct shim *shim, const char *record, uint32_t tid, bool ended)
+static void thread_left(struct shim *shim, const char *record, uint32_t tid, bool ended,
+			bool unseen)
 {
+	struct inspection *inspection = shim->inspection;
+	size_t before = inspection->lefts;
 	uint32_t count, i;
 	struct held *held = entries_read(shim, record, &count);
 
 	for (i = 0; held && i < count; i++)
 		left_add(shim, &held[i], tid, ended ? record + shim->exposed.thread.name : NULL,
-			 ended);
+			 ended || unseen);
 	free(held);
+	for (; before < inspection->lefts; before++)
+		inspection->left[before].unseen = unseen;
 }
 
-/* The record of a forked child's first thread has the id that it had in the parent. */
-static struct inspect_thread *record_thread(const struct inspection *inspection, uint32_t tid)
-{
-	struct inspect_thread *thread = thread_find(inspection, tid);
-	size_t i;
+/* What a record says of its thread. */
+struct record {
+	char bytes[RECORD_SIZE];
+	uint32_t used, tid;
+	bool ended;
+};
 
-	for (i = 0; !thread && i < inspection->threads; i++)
-		if (inspection->thread[i].tid == inspection->pid && !inspection->thread[i].alias) {
-			thread = &inspection->thread[i];
-			thread->alias = tid;
-		}
-	return thread;
-}
-
-static void record_look(struct shim *shim, const char *record)
+static void record_parse(const struct shim *shim, struct record *record)
 {
 	const struct exposed *exposed = &shim->exposed;
-	struct inspect_thread *thread;
-	uint32_t used, tid;
-	bool ended = record[exposed->thread.ended];
 
-	memcpy(&used, record + exposed->thread.used, sizeof(used));
-	memcpy(&tid, record + exposed->thread.tid, sizeof(tid));
-	if (used == shim->generation && tid && !ended) {
-		thread = record_thread(shim->inspection, tid);
-		if (thread)
-			thread_holds(shim, thread, record);
-	} else if (used && (used == shim->generation || used == shim->pending)) {
-		thread_left(shim, record, tid, ended);
-	}
+	memcpy(&record->used, record->bytes + exposed->thread.used, sizeof(record->used));
+	memcpy(&record->tid, record->bytes + exposed->thread.tid, sizeof(record->tid));
+	record->ended = record->bytes[exposed->thread.ended];
 }
 
-static void records_read(struct shim *shim)
+/*
+ * A thread of this process that it does not have has ended unseen. Of a record that was there at a fork which the shim
+ * did not see only that is known: ids go up, and those of threads that were made here are above the process's.
+ */
+static void record_look(struct shim *shim, const struct record *record)
+{
+	const bool ours = record->used == shim->generation;
+	struct inspection *inspection = shim->inspection;
+	struct inspect_thread *thread = NULL;
+	bool unseen = false;
+
+	if (!record->used || (!ours && record->used != shim->pending))
+		return;
+	if (ours && record->tid && !record->ended) {
+		thread = thread_find(inspection, record->tid);
+		unseen = !thread && record->tid > (uint32_t)inspection->status.inner;
+	}
+	if (thread)
+		thread_holds(shim, thread, record->bytes);
+	else
+		thread_left(shim, record->bytes, record->tid, record->ended, unseen);
+}
+
+typedef void record_function(struct shim *, const struct record *);
+
+static void records_read(struct shim *shim, record_function *look)
 {
 	uint64_t at = word_at(shim, shim->exposed.threads);
-	char record[RECORD_SIZE];
+	struct record record;
 	unsigned i;
 
 	for (i = 0; at && i < RECORDS; i++) {
-		if (!proc_memory(shim->inspection->pid, at, record, shim->exposed.thread.size))
+		if (!proc_memory(shim->inspection->pid, at, record.bytes,
+				 shim->exposed.thread.size))
 			break;
-		record_look(shim, record);
-		memcpy(&at, record + shim->exposed.thread.next, sizeof(at));
+		record_parse(shim, &record);
+		look(shim, &record);
+		memcpy(&at, record.bytes + shim->exposed.thread.next, sizeof(at));
 	}
+}
+
+static void alias_look(struct shim *shim, const struct record *record)
+{
+	if (record->used != shim->generation || !record->tid || record->ended)
+		return;
+	if (record->tid == (uint32_t)shim->inspection->status.inner)
+		shim->own = true;
+	else if (!thread_find(shim->inspection, record->tid))
+		shim->other = record->tid;
+}
+
+/*
+ * The id that the main thread's locks may have noted besides its own. As long as a forked child made no thread, its
+ * only record is that thread's, and has it; then the shim has kept it.
+ */
+static void alias_find(struct shim *shim)
+{
+	struct inspection *inspection = shim->inspection;
+	struct exposed_first first = { 0 };
+	uint32_t inner = (uint32_t)inspection->status.inner;
+
+	if (!inspection->main ||
+	    !proc_memory(inspection->pid, shim->exposed.first_thread, &first, sizeof(first)))
+		return;
+	if (first.pid != inner) {
+		records_read(shim, alias_look);
+		first.tid = shim->own ? 0 : shim->other;
+	}
+	if (first.tid != inner)
+		inspection->main->alias = first.tid;
+}
+
+/* A record may have been read of a thread that was made after those of the process were listed. */
+static void lefts_check(struct inspection *inspection)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < inspection->lefts; i++) {
+		struct left *left = &inspection->left[i];
+
+		if (left->unseen && thread_exists(inspection, left->holder))
+			free(left->holding.acquired.frame);
+		else
+			inspection->left[kept++] = *left;
+	}
+	inspection->lefts = kept;
 }
 
 /* An orphan's entry of a hidden lock has the function where others have the handler. */
@@ -353,8 +419,10 @@ void shim_read(struct inspection *inspection)
 	shim.generation = half_at(&shim, shim.exposed.generation);
 	shim.pending = half_at(&shim, shim.exposed.orphan_pending);
 	origins_read(&shim);
-	records_read(&shim);
+	alias_find(&shim);
+	records_read(&shim, record_look);
 	orphans_read(&shim);
+	lefts_check(inspection);
 	free(shim.origin);
 }
 

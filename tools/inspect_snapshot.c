@@ -112,59 +112,118 @@ void snapshot_frame(struct snapshot *snapshot, uint64_t pc, uint64_t stack, uint
 	register_put(snapshot, FRAME_POINTER, frame_pointer);
 }
 
-/* Waits for the stop that was asked for, not for ever. The signal to hand on when it is let go, or -1. */
-static int stop_wait(pid_t tid)
-{
-	int tries, status;
-	pid_t got;
+#define LATE 64
 
-	for (tries = 0; tries < STOP_TRIES; tries++) {
-		got = waitpid(tid, &status, __WALL | WNOHANG);
-		if (got == tid)
-			break;
-		if (got < 0 && errno != EINTR)
-			return -1;
-		if (tries > 2)
+/* Threads that did not stop in time, and stop when they can: spork is still their tracer. */
+static pid_t late[LATE];
+static unsigned lates;
+
+enum stop { STOP_NOT_YET, STOP_HERE, STOP_GONE };
+
+/* `signal` is to be handed on when the thread is let go. */
+static enum stop stop_poll(pid_t tid, int *signal)
+{
+	int status;
+	pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+
+	if (!got || (got < 0 && errno == EINTR))
+		return STOP_NOT_YET;
+	if (got != tid || !WIFSTOPPED(status))
+		return STOP_GONE;
+	*signal = status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
+	return STOP_HERE;
+}
+
+static enum stop stop_wait(pid_t tid, int *signal)
+{
+	enum stop stop = STOP_NOT_YET;
+	int tries;
+
+	for (tries = 0; tries < STOP_TRIES && !stop; tries++) {
+		stop = stop_poll(tid, signal);
+		if (!stop && tries > 2)
 			usleep(250);
-		else
+		else if (!stop)
 			sched_yield();
 	}
-	if (tries == STOP_TRIES || !WIFSTOPPED(status))
-		return -1;
-	return status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
+	return stop;
+}
+
+static void detach(pid_t tid, int signal)
+{
+	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal);
+}
+
+static void late_look(void)
+{
+	unsigned i, kept = 0;
+	enum stop stop;
+	int signal = 0;
+
+	for (i = 0; i < lates; i++) {
+		stop = stop_poll(late[i], &signal);
+		if (stop == STOP_HERE)
+			detach(late[i], signal);
+		else if (stop == STOP_NOT_YET)
+			late[kept++] = late[i];
+	}
+	lates = kept;
 }
 
 static int stop_and_copy(struct snapshot *snapshot, pid_t tid)
 {
-	int signal;
+	enum stop stop;
+	int signal = 0;
 
+	/* Only as many are asked as can be remembered. */
+	if (lates == LATE)
+		return -ETIMEDOUT;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
 		return -errno;
-	/* One that does not stop is let go when spork ends. */
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
-		return -errno;
-	signal = stop_wait(tid);
-	if (signal < 0)
+	stop = ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ? STOP_GONE : stop_wait(tid, &signal);
+	if (stop == STOP_NOT_YET)
+		late[lates++] = tid;
+	if (stop != STOP_HERE)
 		return -ETIMEDOUT;
 	if (registers_read(snapshot, tid))
 		snapshot->copied =
 			proc_memory_some(tid, snapshot->top, snapshot->copy, SNAPSHOT_SIZE);
-	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal);
+	detach(tid, signal);
 	return 0;
+}
+
+/* What would end spork or stop it waits until no thread is stopped. */
+static void signals_block(sigset_t *before)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, before);
 }
 
 int snapshot_stop(struct snapshot *snapshot, pid_t tid)
 {
-	sigset_t ends, before;
+	sigset_t before;
 	int error;
 
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGHUP);
-	sigaddset(&ends, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &ends, &before);
+	signals_block(&before);
+	late_look();
 	error = stop_and_copy(snapshot, tid);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return error;
+}
+
+void snapshot_settle(void)
+{
+	int tries;
+
+	late_look();
+	for (tries = 0; tries < STOP_TRIES && lates; tries++) {
+		usleep(250);
+		late_look();
+	}
 }

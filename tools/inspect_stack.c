@@ -133,20 +133,6 @@ static int module_look_static(Dwfl_Module *module, void **data, const char *name
 	return DWARF_CB_ABORT;
 }
 
-static bool same_mount(pid_t pid)
-{
-	struct stat here, there;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
-	if (stat("/", &here) || stat(path, &there) || here.st_ino != there.st_ino ||
-	    here.st_dev != there.st_dev)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
-	return !stat("/proc/self/ns/mnt", &here) && !stat(path, &there) &&
-	       here.st_ino == there.st_ino;
-}
-
 /*
  * libdwfl's view of the process.
  */
@@ -221,7 +207,7 @@ struct stacks *stacks_open(pid_t pid, const struct proc_maps *maps)
 		return NULL;
 	stacks->pid = pid;
 	stacks->maps = maps;
-	stacks->same_mount = same_mount(pid);
+	stacks->same_mount = path_root_shared(pid);
 	stacks->dwfl = dwfl_begin(&callbacks);
 	stacks->ranges = known_open(pid);
 	if (!stacks->dwfl || !stacks->ranges) {
@@ -365,9 +351,12 @@ struct place stacks_data(struct stacks *stacks, uint64_t address)
 	struct place place = { 0 };
 
 	opening = stacks;
+	/* [stack], [heap]; libdwfl takes what lies behind the last module for a part of that. */
+	if (map && map->path && *map->path == '[')
+		module = NULL;
 	/* What a module has of zeroed data is behind what it has of its file. */
-	if (!module && map && !map->path && map > stacks->maps->map && map[-1].end == map->start &&
-	    map[-1].path)
+	else if (!module && map && !map->path && map > stacks->maps->map &&
+		 map[-1].end == map->start && map[-1].path)
 		module = dwfl_addrmodule(stacks->dwfl, map[-1].start);
 	if (!module) {
 		place.module = map ? map->path : NULL;

@@ -35,9 +35,12 @@ bool verdict_deadly(enum verdict_kind kind)
 struct verdict *verdict_add(struct inspection *inspection, enum verdict_kind kind,
 			    struct inspect_thread **threads, size_t count)
 {
-	struct verdict *verdict;
+	size_t room = inspection->verdicts ? 2 * inspection->verdicts : 1, i;
+	struct verdict *verdict = inspection->verdict;
 
-	verdict = realloc(inspection->verdict, (inspection->verdicts + 1) * sizeof(*verdict));
+	/* Full at each power of two. */
+	if (!(inspection->verdicts & (inspection->verdicts - 1)))
+		verdict = realloc(verdict, room * sizeof(*verdict));
 	if (!verdict)
 		abort();
 	inspection->verdict = verdict;
@@ -47,6 +50,10 @@ struct verdict *verdict_add(struct inspection *inspection, enum verdict_kind kin
 	if (!verdict->thread)
 		abort();
 	memcpy(verdict->thread, threads, count * sizeof(*threads));
+	for (i = 0; i < count; i++) {
+		threads[i]->judged = true;
+		threads[i]->deadly |= verdict_deadly(kind);
+	}
 	return verdict;
 }
 
@@ -57,40 +64,8 @@ void verdicts_free(struct inspection *inspection)
 	for (i = 0; i < inspection->verdicts; i++) {
 		free(inspection->verdict[i].message);
 		free(inspection->verdict[i].thread);
-		orphan_free(&inspection->verdict[i]);
 	}
 	free(inspection->verdict);
-}
-
-static bool about(const struct verdict *verdict, const struct inspect_thread *thread)
-{
-	size_t i;
-
-	for (i = 0; i < verdict->threads; i++)
-		if (verdict->thread[i] == thread)
-			return true;
-	return false;
-}
-
-static bool in_verdict(const struct inspection *inspection, const struct inspect_thread *thread)
-{
-	size_t i;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		if (about(&inspection->verdict[i], thread))
-			return true;
-	return false;
-}
-
-bool thread_deadly(const struct inspection *inspection, const struct inspect_thread *thread)
-{
-	size_t i;
-
-	for (i = 0; i < inspection->verdicts; i++)
-		if (verdict_deadly(inspection->verdict[i].kind) &&
-		    about(&inspection->verdict[i], thread))
-			return true;
-	return false;
 }
 
 bool verdicts_deadly(const struct inspection *inspection)
@@ -136,7 +111,7 @@ static void cycle_found(struct inspection *inspection, struct inspect_thread *st
 	if (!file)
 		abort();
 	for (i = 0; i < count; i++) {
-		fputs(i ? "; " : "", file);
+		fputs(i ? "\n" : "", file);
 		words_wait(file, list[i]);
 		if (count == 1) {
 			fputs(", which it holds itself", file);
@@ -205,7 +180,7 @@ static void all_words(struct inspection *inspection, FILE *file, bool condition)
 		"all %zu threads wait for what only one of them could do, and no signal is handled",
 		inspection->threads);
 	for (i = 0; i < inspection->threads && i < NAMED; i++, thread++) {
-		fputs("; ", file);
+		fputc('\n', file);
 		words_wait(file, thread);
 		if (thread->on) {
 			fputs(relation(thread), file);
@@ -231,8 +206,14 @@ static void all_look(struct inspection *inspection)
 	}
 	/* A handler may post a semaphore; it may not signal a condition. */
 	condition = inspection->threads == 1 && inspection->thread->wait.type == WAIT_CONDITION;
-	if (verdicts_deadly(inspection) || (!condition && caught_signals(inspection->pid)))
+	if (verdicts_deadly(inspection))
 		return;
+	if (!condition && caught_signals(inspection->pid)) {
+		if (!inspection->note)
+			inspection->note =
+				"all threads wait, and only a handler of a signal could let one of them go on";
+		return;
+	}
 	list = calloc(inspection->threads, sizeof(*list));
 	if (!list)
 		abort();
@@ -255,7 +236,7 @@ static void vfork_words(const struct inspect_thread *thread, FILE *file)
 		fputs(" until a child that was not found executes a program or ends", file);
 		return;
 	}
-	fprintf(file, " until its child %d executes a program or ends; ", (int)thread->on->tid);
+	fprintf(file, " until its child %d executes a program or ends\n", (int)thread->on->tid);
 	if (thread->on->wait.type) {
 		words_wait(file, thread->on);
 	} else {
@@ -274,7 +255,7 @@ static void join_words(const struct inspect_thread *thread, FILE *file)
 	fputc(' ', file);
 	words_thread(file, thread->on);
 	if (thread->on->wait.type && thread->on->wait.type != WAIT_JOIN) {
-		fputs("; ", file);
+		fputc('\n', file);
 		words_wait(file, thread->on);
 	}
 }
@@ -287,8 +268,7 @@ static void stall_look(struct inspection *inspection, struct inspect_thread *thr
 	size_t size;
 	FILE *file;
 
-	if (!thread_stuck(thread) || (type != WAIT_VFORK && type != WAIT_JOIN) ||
-	    in_verdict(inspection, thread))
+	if (!thread_stuck(thread) || (type != WAIT_VFORK && type != WAIT_JOIN) || thread->judged)
 		return;
 	verdict = verdict_add(inspection, type == WAIT_VFORK ? VERDICT_VFORK : VERDICT_JOIN,
 			      &thread, 1);
@@ -308,11 +288,10 @@ void verdicts_find(struct inspection *inspection)
 	size_t i;
 
 	cycles_find(inspection);
-	for (i = 0; i < inspection->threads; i++)
-		if (!in_verdict(inspection, &inspection->thread[i]))
-			orphan_look(inspection, &inspection->thread[i]);
-	orphan_look_box(inspection);
-	all_look(inspection);
+	if (!inspection->sharing) {
+		orphans_find(inspection);
+		all_look(inspection);
+	}
 	for (i = 0; i < inspection->threads; i++)
 		stall_look(inspection, &inspection->thread[i]);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -166,6 +167,23 @@ const char *path_base(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash && slash[1] ? slash + 1 : path;
+}
+
+bool path_same(const char *one, const char *other)
+{
+	struct stat first, second;
+
+	return !stat(one, &first) && !stat(other, &second) && first.st_ino == second.st_ino &&
+	       first.st_dev == second.st_dev;
+}
+
+bool path_root_shared(pid_t pid)
+{
+	char root[32], mounts[32];
+
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", (int)pid);
+	return path_same("/", root) && path_same("/proc/self/ns/mnt", mounts);
 }
 
 /* Length of the UTF-8 sequence at `bytes`, which end with a zero; 0 where it is none. */

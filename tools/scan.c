@@ -303,21 +303,13 @@ static void mapping_scan(pid_t pid, const char *range, unsigned long inode, cons
 	file_scan(path, through, false, true);
 }
 
-static bool is_same(const char *left, const char *right)
-{
-	struct stat a, b;
-
-	return !stat(left, &a) && !stat(right, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
-}
-
 /* Libraries are looked up where the process does it, which may be a container. */
 static void root_take(pid_t pid)
 {
-	char root[40], mounts[40];
+	char root[40];
 
 	snprintf(root, sizeof(root), "/proc/%d/root", pid);
-	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", pid);
-	if (!is_same("/", root) || !is_same("/proc/self/ns/mnt", mounts))
+	if (!path_root_shared(pid))
 		scan_needed_root(open(root, O_PATH | O_CLOEXEC | O_DIRECTORY));
 }
 

@@ -80,6 +80,10 @@ const char *plural(uint64_t count);
 
 /* The last component of a path; never NULL. */
 const char *path_base(const char *path);
+/* Do two paths lead to one file? */
+bool path_same(const char *one, const char *other);
+/* Does the process see the files that this one sees: the same root, in the same mount namespace? */
+bool path_root_shared(pid_t pid);
 
 /* Prints a string that others chose: control characters and what is not UTF-8 come out as '?'. */
 void print_clean(FILE *file, const char *string);

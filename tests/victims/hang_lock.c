@@ -17,6 +17,10 @@
  * sem        two threads, a mutex and a semaphore: nobody owns the latter
  * orphan     a forked child waits for a mutex that a thread of its parent holds
  * orphan-gone  the same, and that thread has ended
+ * orphan-pool N  a forked child has N threads that wait for it
+ * orphan-exec  a forked child waits for a mutex of main's, and the parent has executed this program again
+ * unseen     main waits for a mutex that a thread ended with, by a system call of its own
+ * unseen-other  the same, but it is another thread that waits, and main sleeps
  * hidden     a forked child waits for the lock inside localtime_r(), or ends if it came through
  * spin       a forked child spins
  * vfork      a vfork() child sleeps
@@ -24,9 +28,11 @@
  * condition  the only thread waits for a condition
  * timed      as two, but both give up some day
  * pool N     N threads wait for a condition
+ * silent     main sleeps, and nothing is printed
  */
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "victim.h"
@@ -105,6 +111,13 @@ static void *hold_and_end(void *argument)
 {
 	(void)argument;
 	return hold(&first_lock);
+}
+
+static void *hold_and_vanish(void *argument)
+{
+	pthread_mutex_lock(&first_lock);
+	syscall(SYS_exit, 0);
+	return argument;
 }
 
 static void *wait_changed(void *argument)
@@ -285,6 +298,49 @@ static void orphan(void *(*body)(void *), int spin)
 	sleep(60);
 }
 
+static void orphan_pool(int count)
+{
+	pthread_barrier_init(&all, NULL, 2);
+	start(hold, "worker");
+	pthread_barrier_wait(&all);
+	if (!fork()) {
+		alarm(60);
+		while (count--)
+			start(want_first, "pool");
+		say(getpid());
+	}
+	sleep(60);
+}
+
+static void orphan_exec(void)
+{
+	pthread_mutex_lock(&first_lock);
+	if (fork()) {
+		execl("/proc/self/exe", "again", "silent", (char *)NULL);
+		_exit(2);
+	}
+	alarm(60);
+	say(getpid());
+	pthread_mutex_lock(&first_lock);
+}
+
+/* pthread_join() would return before the thread is gone from the process. */
+static void unseen(int other)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, hold_and_vanish, NULL) || pthread_join(thread, NULL))
+		_exit(2);
+	usleep(100000);
+	if (other)
+		start(want_first, "other");
+	say(getpid());
+	if (other)
+		sleep(60);
+	else
+		pthread_mutex_lock(&first_lock);
+}
+
 /* Forks until a child does not come back. */
 static void hidden(void)
 {
@@ -378,6 +434,14 @@ int main(int argc, char **argv)
 		orphan(hold, 0);
 	} else if (!strcmp(way, "orphan-gone")) {
 		orphan(hold_and_end, 0);
+	} else if (!strcmp(way, "orphan-pool")) {
+		orphan_pool(number_argument(argc, argv, 2, 10));
+	} else if (!strcmp(way, "orphan-exec")) {
+		orphan_exec();
+	} else if (!strcmp(way, "unseen")) {
+		unseen(0);
+	} else if (!strcmp(way, "unseen-other")) {
+		unseen(1);
 	} else if (!strcmp(way, "spin")) {
 		orphan(hold, 1);
 	} else if (!strcmp(way, "hidden")) {
@@ -389,6 +453,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(way, "condition")) {
 		say(getpid());
 		wait_changed(NULL);
+	} else if (!strcmp(way, "silent")) {
+		sleep(60);
 	} else if (!strcmp(way, "pool")) {
 		for (i = 0; i < number_argument(argc, argv, 2, 10); i++)
 			start(wait_changed, "pool");
