@@ -299,7 +299,7 @@ struct verdict {
 	/* Of an orphan: */
 	const struct left *left;	     /* what the shim knows of it, or NULL */
 	const struct inspect_thread *holder; /* in another process, or NULL */
-	pid_t holder_process; /* that this process was forked from; zero: not known */
+	pid_t forked_from;		     /* zero: not known */
 };
 
 struct inspection {
@@ -312,7 +312,7 @@ struct inspection {
 	struct inspect_thread *main; /* NULL: it has ended, and others go on */
 	struct verdict *verdict;
 	size_t verdicts;
-	struct left *left; /* as far as the shim knows */
+	struct left *left; /* as far as the shim knows; sorted by lock */
 	size_t lefts;
 	struct numbered *numbered, *later; /* of inspect_thread.c */
 	size_t laters;

@@ -209,7 +209,7 @@ static void json_verdict(struct json *json, const struct inspection *inspection,
 			json_left(json, verdict->left);
 		else
 			json_null(json);
-		json_number_or_null(json, "forked_from", (uint64_t)verdict->holder_process);
+		json_number_or_null(json, "forked_from", (uint64_t)verdict->forked_from);
 		json_key(json, "holder");
 		if (verdict->holder) {
 			json_open(json, '{');

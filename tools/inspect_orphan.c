@@ -63,11 +63,11 @@ static void words_holder(FILE *file, struct inspection *inspection, struct verdi
 	pid_t from = relative_forked(inspection);
 	bool forked = false;
 
-	verdict->holder_process = from;
+	verdict->forked_from = from;
 	verdict->holder = holder = relative_thread(inspection, owner, &forked);
 	if (holder) {
 		if (forked)
-			verdict->holder_process = holder->process;
+			verdict->forked_from = holder->process;
 		fputs("\nit is ", file);
 		words_thread(file, holder);
 		fprintf(file, " of process %d '", (int)holder->process);
@@ -91,24 +91,39 @@ static void words_holder(FILE *file, struct inspection *inspection, struct verdi
 	}
 }
 
-/* What the shim knows of the lock that the thread waits for. */
+static bool left_is(const struct left *left, const struct wait *wait)
+{
+	unsigned i, j;
+
+	if (left->holding.signals || left->holding.type != wait->type)
+		return false;
+	for (i = 0; wait->type == WAIT_HIDDEN && i < CALL_LOCKS; i++)
+		for (j = 0; j < CALL_LOCKS; j++)
+			if (wait->hidden[i] && wait->hidden[i] == left->holding.inside->holds[j])
+				return true;
+	return wait->type != WAIT_HIDDEN;
+}
+
+/* What the shim knows of the lock that the thread waits for. Of hidden locks it knows no address. */
 static const struct left *left_of(const struct inspection *inspection, const struct wait *wait)
 {
+	const uint64_t lock = wait->type == WAIT_HIDDEN ? 0 : wait->lock;
+	size_t low = 0, high = inspection->lefts, middle;
 	const struct left *left;
-	unsigned i, j;
-	size_t at;
 
-	for (at = 0; at < inspection->lefts; at++) {
-		left = &inspection->left[at];
-		if (left->holding.signals || left->holding.type != wait->type)
-			continue;
-		if (wait->type != WAIT_HIDDEN && left->holding.lock == wait->lock)
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (inspection->left[middle].holding.lock < lock)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < inspection->lefts; low++) {
+		left = &inspection->left[low];
+		if (left->holding.lock != lock)
+			break;
+		if (left_is(left, wait))
 			return left;
-		for (i = 0; wait->type == WAIT_HIDDEN && i < CALL_LOCKS; i++)
-			for (j = 0; j < CALL_LOCKS; j++)
-				if (wait->hidden[i] &&
-				    wait->hidden[i] == left->holding.inside->holds[j])
-					return left;
 	}
 	return NULL;
 }

@@ -368,8 +368,16 @@ static void alias_find(struct shim *shim)
 		inspection->main->alias = first.tid;
 }
 
+static int by_left(const void *one, const void *other)
+{
+	uint64_t a = ((const struct left *)one)->holding.lock,
+		 b = ((const struct left *)other)->holding.lock;
+
+	return a < b ? -1 : a > b;
+}
+
 /* A record may have been read of a thread that was made after those of the process were listed. */
-static void lefts_check(struct inspection *inspection)
+static void lefts_finish(struct inspection *inspection)
 {
 	size_t i, kept = 0;
 
@@ -382,6 +390,8 @@ static void lefts_check(struct inspection *inspection)
 			inspection->left[kept++] = *left;
 	}
 	inspection->lefts = kept;
+	if (kept)
+		qsort(inspection->left, kept, sizeof(*inspection->left), by_left);
 }
 
 /* An orphan's entry of a hidden lock has the function where others have the handler. */
@@ -422,7 +432,7 @@ void shim_read(struct inspection *inspection)
 	alias_find(&shim);
 	records_read(&shim, record_look);
 	orphans_read(&shim);
-	lefts_check(inspection);
+	lefts_finish(inspection);
 	free(shim.origin);
 }
 
