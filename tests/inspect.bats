@@ -156,3 +156,12 @@ load inspect
 		stop
 	done
 }
+
+@test "a handler that waits for the hidden lock of the function that it interrupted" {
+	start bare hang_handler
+	found 2 self-deadlock
+	assert_equal "$(waits hidden)" timezone
+	stop
+	start bare hang_handler clean
+	found 0 ""
+}

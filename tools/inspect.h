@@ -165,6 +165,7 @@ struct inspect_frame {
 	uint64_t offset; /* in the module's own numbering */
 	struct place place;
 	const struct known_call *known; /* NULL: not one of those */
+	bool interrupted;		/* by a signal, whose handler the frames before it are */
 };
 
 struct inspect_stack {

@@ -130,6 +130,22 @@ static bool inside(const struct inspect_thread *thread, const uint8_t *locks)
 	return false;
 }
 
+/* Has a handler interrupted it inside a function that may hold one of these locks? */
+static bool interrupted_inside(const struct inspect_thread *thread, const uint8_t *locks)
+{
+	bool interrupted = false;
+	unsigned i;
+
+	for (i = 0; i < thread->stack.frames; i++) {
+		const struct inspect_frame *frame = &thread->stack.frame[i];
+
+		interrupted |= frame->interrupted;
+		if (interrupted && frame->known && shares(frame->known->holds, locks))
+			return true;
+	}
+	return false;
+}
+
 size_t graph_inside(const struct inspection *inspection, const struct inspect_thread *waiter,
 		    struct inspect_thread **last)
 {
@@ -164,7 +180,10 @@ static void holders_find(struct inspection *inspection, const struct index *inde
 	if (wait->owner || !wait->lock)
 		return;
 	if (wait->type == WAIT_HIDDEN && thread->steady && wait->word &&
-	    graph_inside(inspection, thread, &holder) == 1)
+	    interrupted_inside(thread, wait->hidden))
+		holder_add(thread, thread);
+	else if (wait->type == WAIT_HIDDEN && thread->steady && wait->word &&
+		 graph_inside(inspection, thread, &holder) == 1)
 		holder_add(thread, holder);
 	if (wait->type != WAIT_RWLOCK && wait->type != WAIT_SPIN && wait->type != WAIT_SEM)
 		return;

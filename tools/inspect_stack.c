@@ -251,7 +251,11 @@ static int frame_add(Dwfl_Frame *dwfl_frame, void *data)
 		activation = false;
 	frame = &stack->frame[stack->frames++];
 	address = activation ? pc : pc - 1;
-	*frame = (struct inspect_frame){ .pc = pc, .offset = pc };
+	*frame = (struct inspect_frame){
+		.pc = pc,
+		.offset = pc,
+		.interrupted = activation && stack->frames > 1,
+	};
 	module = dwfl_addrmodule(stacks->dwfl, address);
 	if (!module)
 		return DWARF_CB_OK;
