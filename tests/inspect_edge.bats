@@ -307,3 +307,12 @@ in_shared_memory() {
 	assert_failure 125
 	assert_output --partial "/proc belongs to another pid namespace"
 }
+
+@test "a process whose first thread has ended" {
+	start bare hang_shared first
+	until grep -q '^State:.Z' "/proc/$PID/status"; do sleep 0.02; done
+	found 2 self-deadlock
+	start gate=20 hang_shared first
+	until grep -q '^State:.Z' "/proc/$PID/status"; do sleep 0.02; done
+	found 2 self-deadlock
+}

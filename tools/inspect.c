@@ -331,7 +331,7 @@ static int process_check(struct inspection *inspection)
 			(int)pid, (int)inspection->status.parent);
 		return STATUS_FAILED;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)proc_living(pid));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	error = fd < 0 ? errno : 0;
 	if (fd >= 0 && read(fd, ident, sizeof(ident)) < 0)
@@ -339,7 +339,7 @@ static int process_check(struct inspection *inspection)
 	if (fd >= 0)
 		close(fd);
 	if (!error)
-		error = -proc_call(pid, pid, &call);
+		error = -proc_call(pid, proc_living(pid), &call);
 	if (error == EPERM || error == EACCES) {
 		complain(
 			"process %d: permission denied: it belongs to user %u, or the system allows "
@@ -397,8 +397,11 @@ static int look(struct inspection *inspection)
 	threads_number(inspection);
 	stacks_read(inspection);
 	waits_read(inspection);
+	/* The first thread may have ended alone. */
 	if (!inspection->threads || !proc_status(pid, pid, &status) ||
-	    (status.state == 'Z' && inspection->threads == 1))
+	    (status.state == 'Z' &&
+	     (!proc_status(pid, inspection->thread[inspection->threads - 1].tid, &status) ||
+	      status.state == 'Z')))
 		return process_ended(pid);
 	return 0;
 }

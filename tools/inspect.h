@@ -53,6 +53,12 @@ bool proc_is_ours(void);
 /* Whether two processes share their memory. */
 bool proc_same_memory(pid_t one, pid_t other);
 
+/*
+ * Whose files of /proc, and memory, are the process's: its own id, or where its first thread has ended, and the kernel
+ * shows nothing there any more, that of another thread.
+ */
+pid_t proc_living(pid_t pid);
+
 struct proc_map {
 	uint64_t start, end, offset, inode;
 	unsigned major, minor;
@@ -179,7 +185,7 @@ struct inspect_stack {
 struct stacks;
 
 /* The maps must outlive it. NULL: out of memory. */
-struct stacks *stacks_open(pid_t pid, const struct proc_maps *maps);
+struct stacks *stacks_open(pid_t process, const struct proc_maps *maps);
 void stacks_close(struct stacks *stacks);
 /* Is there a glibc in the process? */
 bool stacks_have_glibc(const struct stacks *stacks);

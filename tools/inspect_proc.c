@@ -188,6 +188,26 @@ bool proc_same_memory(pid_t one, pid_t other)
 	return syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0) == 0;
 }
 
+pid_t proc_living(pid_t pid)
+{
+	static pid_t asked, living;
+	struct proc_status status;
+	size_t count, i;
+	pid_t *tids;
+
+	if (asked == pid)
+		return living;
+	asked = living = pid;
+	if (!proc_status(pid, pid, &status) || status.state != 'Z')
+		return pid;
+	tids = proc_threads(pid, &count);
+	for (i = 0; i < count && living == pid; i++)
+		if (proc_status(pid, tids[i], &status) && status.state != 'Z')
+			living = tids[i];
+	free(tids);
+	return living;
+}
+
 int proc_maps_read(struct proc_maps *maps, pid_t pid)
 {
 	unsigned long long start, end, offset, inode;
@@ -199,7 +219,7 @@ int proc_maps_read(struct proc_maps *maps, pid_t pid)
 	int name, error = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)proc_living(pid));
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
@@ -263,7 +283,7 @@ const struct proc_map *proc_map_at(const struct proc_maps *maps, uint64_t addres
 size_t proc_memory_some(pid_t pid, uint64_t address, void *bytes, size_t size)
 {
 	struct iovec here = { bytes, size }, there = { (void *)(uintptr_t)address, size };
-	ssize_t got = process_vm_readv(pid, &here, 1, &there, 1, 0);
+	ssize_t got = process_vm_readv(proc_living(pid), &here, 1, &there, 1, 0);
 
 	return got > 0 ? (size_t)got : 0;
 }

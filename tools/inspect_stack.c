@@ -199,9 +199,10 @@ void stacks_close(struct stacks *stacks)
 	free(stacks);
 }
 
-struct stacks *stacks_open(pid_t pid, const struct proc_maps *maps)
+struct stacks *stacks_open(pid_t process, const struct proc_maps *maps)
 {
 	struct stacks *stacks = calloc(1, sizeof(*stacks));
+	pid_t pid = proc_living(process);
 
 	if (!stacks)
 		return NULL;

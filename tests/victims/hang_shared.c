@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hang_shared vfork|clone: a child in the memory of its parent. vfork: it waits for a mutex that a thread of the parent
- * holds for long. clone: the parent, alone, waits for a semaphore that the child will post.
+ * hang_shared vfork|clone|first: a child in the memory of its parent. vfork: it waits for a mutex that a thread of the parent
+ * holds for long. clone: the parent, alone, waits for a semaphore that the child will post. first: no child; the first
+ * thread ends, and another locks a mutex twice.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +20,15 @@ static void *hold(void *data)
 	sem_post(&held);
 	sleep(1000);
 	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+static void *lock_twice(void *data)
+{
+	(void)data;
+	pthread_mutex_lock(&lock);
+	printf("%d\n", (int)getpid());
+	pthread_mutex_lock(&lock);
 	return NULL;
 }
 
@@ -44,6 +54,10 @@ int main(int argc, char **argv)
 		printf("%d\n", (int)getpid());
 		sem_wait(&posted);
 		return wait_for(pid);
+	}
+	if (!strcmp(string_argument(argc, argv, 1, ""), "first")) {
+		pthread_create(&thread, NULL, lock_twice, NULL);
+		pthread_exit(NULL);
 	}
 	pthread_create(&thread, NULL, hold, NULL);
 	sem_wait(&held);
