@@ -33,3 +33,15 @@ SEED=${SEED:-$(date +%-j)}
 	assert_output ""
 	assert_equal "$(query '[v["kind"] for v in violations]')" ""
 }
+
+@test "gdb without a shell says so each time" {
+	local i
+
+	command -v gdb >/dev/null || skip "gdb is not installed"
+	cd "$BATS_TEST_TMPDIR"
+	for i in {1..25}; do
+		HOME=$PWD SHELL=/no/such/shell LIMIT=60 spork run -q -s reroute=off -- gdb -nx -q -batch \
+			-iex 'set debuginfod enabled off' -ex run --args /bin/echo hello >out 2>&1 </dev/null || :
+		grep -q 'Cannot exec /no/such/shell' out || fail "run $i: $(cat out)"
+	done
+}
