@@ -335,6 +335,7 @@ teardown() {
 		g -ex 'shell echo shell' -ex 'shell exit 3' -ex 'run'
 		g -ex 'set startup-with-shell off' -ex run --args /bin/echo hello
 		g -ex 'pipe echo hello | cat' -ex '!echo shell'
+		SHELL=/no/such/shell g -ex run --args /bin/echo hello
 	END
 	# in the child: opendir() to close descriptors, and environ replaced
 	TOLERATED='vfork-unsafe-call|vfork-wrote-memory' SAME_SED='s/process [0-9]+/process N/' LIMIT=60 \
