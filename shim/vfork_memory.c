@@ -30,32 +30,39 @@ static bool due(uint64_t number)
 	return number <= config.learn || (config.reaudit && number % config.reaudit == 0);
 }
 
-/* Writable data of the program and its libraries; libc's, the loader's and the shim's change by what they are for. */
-static bool is_static(const struct proc_map *map)
+/*
+ * The writable data of the program or of a library in a mapping, 0: none. libc's, the loader's and the shim's change by
+ * what they are for. The kernel joins what is mapped next to a module's own zeroed pages with them (mm/vma.c,
+ * vma_merge()): what lies behind the module, such as thread-local storage, is not its data.
+ */
+static size_t static_size(const struct proc_map *map)
 {
 	struct module module, libc;
 
-	return map->private && map->readable && map->writable && !map->stack &&
-	       module_find(map->start, &module) && !module.loader && !memory_owns(map->start) &&
-	       !module_is_shim(map->start) &&
-	       !(module_find((uintptr_t)REAL(execve), &libc) && libc.start == module.start);
+	if (!map->private || !map->readable || !map->writable || map->stack ||
+	    !module_find(map->start, &module) || module.loader || memory_owns(map->start) ||
+	    module_is_shim(map->start) ||
+	    (module_find((uintptr_t)REAL(execve), &libc) && libc.start == module.start))
+		return 0;
+	return (map->end < module.end ? map->end : module.end) - map->start;
 }
 
 static void find_segments(struct vfork_window *vfork)
 {
 	struct proc_maps maps;
 	struct proc_map map;
+	size_t size;
 
 	if (proc_maps_open(&maps, 0))
 		return;
 	while (vfork->segments < VFORK_SEGMENTS && proc_maps_next(&maps, &map)) {
-		if (!is_static(&map) || map.end - map.start > SEGMENT_MAX ||
-		    map.end - map.start > COPY_MAX - vfork->copy_size)
+		size = static_size(&map);
+		if (!size || size > SEGMENT_MAX || size > COPY_MAX - vfork->copy_size)
 			continue;
 		vfork->segment[vfork->segments].start = map.start;
-		vfork->segment[vfork->segments].end = map.end;
+		vfork->segment[vfork->segments].end = map.start + size;
 		vfork->segment[vfork->segments].at = vfork->copy_size;
-		vfork->copy_size += map.end - map.start;
+		vfork->copy_size += size;
 		vfork->segments++;
 	}
 	proc_maps_close(&maps);

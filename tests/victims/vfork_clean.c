@@ -604,6 +604,38 @@ static void shares(void)
 }
 
 /* A stack that is no thread's own. */
+/* What the kernel joins to the program's zeroed pages is not the program's static data. */
+static int *adjacent;
+
+static void child_adjacent(void)
+{
+	*adjacent = 9;
+	execute();
+}
+
+static void maps_adjacent(void)
+{
+	extern char _end[];
+	unsigned long page = (unsigned long)sysconf(_SC_PAGESIZE), low, high;
+	unsigned long at = ((unsigned long)_end + page - 1) & ~(page - 1);
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[PATH_MAX];
+	int joined = 0;
+
+	adjacent = mmap((void *)at, page, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	while (maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx", &low, &high) == 2 && low < at && at < high)
+			joined = 1;
+	if (adjacent != (int *)at || !joined) {
+		printf("no mapping is joined to the program's\n");
+		return;
+	}
+	fclose(maps);
+	finish(start(child_adjacent));
+	printf("parent sees %d\n", *adjacent);
+}
+
 static ucontext_t main_context, other_context;
 
 static void coroutine_main(void)
@@ -713,6 +745,7 @@ static const struct {
 	{ "pid_heap", pid_heap },
 	{ "pid_pointer", pid_pointer },
 	{ "shares", shares },
+	{ "maps_adjacent", maps_adjacent },
 	{ "coroutine", coroutine },
 	{ "in_handler", in_handler },
 	{ "atfork", atfork },
