@@ -25,7 +25,7 @@ static const char head[] =
 "@media (prefers-color-scheme: dark) { :root { --back: #15181c; --text: #e4e7eb; --soft: #9aa3ad; --line: #363c44;\n"
 "  --band: #1d2126; --fork: #f0766e; --vfork: #57c27d; --lean: #6ea4f5; --spawn: #e2ae52; --other: #999; } }\n"
 "body { background: var(--back); color: var(--text); font: 15px/1.45 system-ui, sans-serif; margin: 0 auto;\n"
-"  max-width: 72rem; padding: 1rem 1.5rem 4rem; }\n"
+"  max-width: 76rem; padding: 1rem 1.5rem 4rem; }\n"
 "h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }\n"
 "h3 { font-size: 1rem; margin: .5rem 0 0; }\n"
 "p { margin: .4rem 0; } .soft { color: var(--soft); }\n"
@@ -46,7 +46,7 @@ static const char head[] =
 "summary { cursor: pointer; overflow-wrap: anywhere; } pre { font-size: .82rem; overflow-x: auto; }\n"
 ".error, .warning, .note { border-radius: 4px; color: #fff; font-size: .8rem; padding: .05rem .45rem; }\n"
 ".error { background: #b3261e; } .warning { background: #96600b; } .note { background: #5a6570; }\n"
-"td code, summary code { font-size: .95em; } td code, td span { overflow-wrap: anywhere; }\n"
+"td code, summary code { font-size: .95em; } td code, td span { overflow-wrap: anywhere; } .site { min-width: 18rem; }\n"
 "</style>\n"
 "</head>\n"
 "<body>\n";
@@ -208,7 +208,7 @@ static void site_print(const struct view *view, const struct box_site *site)
 	bool first = true;
 	size_t size;
 
-	fputs("<tr><td>", file);
+	fputs("<tr><td class=\"site\">", file);
 	for (i = 0; i < site->frames || !i; i++) {
 		place = symbols_code(view->symbols, &site->frame[i]);
 		for (at = &place; at; at = at->outer) {
