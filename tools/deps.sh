@@ -54,6 +54,18 @@ packages() {
 		run  zsh           zsh
 		long chromium      chromium
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
+		deb  dpkg-dev      dpkg-buildpackage
+		deb  build-essential /usr/share/build-essential/essential-packages-list
+		deb  debhelper     dh
+		deb  git           git
+		deb  libelf-dev    /usr/include/libelf.h
+		deb  libdw-dev     /usr/include/elfutils/libdwfl.h
+		deb  libiberty-dev /usr/include/libiberty/demangle.h
+		deb  bats          bats
+		deb  bats-assert   /usr/lib/bats/bats-assert/load.bash
+		deb  bats-support  /usr/lib/bats/bats-support/load.bash
+		deb  procps        pgrep
+		deb  python3       python3
 		fuzz clang         clang
 		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-$(uname -m).a
 		lint clang         clang
