@@ -181,7 +181,7 @@ check:
 
 # Tests that take minutes: 30 a file at most.
 check-long:
-	@tools/deps.sh run long
+	@tools/deps.sh run long deb
 	@$(MAKE) all victims
 	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
 
@@ -236,13 +236,13 @@ lint:
 		O=$(O)/lint-fuzz CC=clang WERROR=1 || status=1; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
-	tools/lint.sh || status=1; exit $$status
+	tools/lint.sh $(MAN_WRITTEN) $(MAN_PAGES:$(O)/%=$(O)/lint-gcc/%) || status=1; exit $$status
 
 install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
-	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call in_prefix,$(LIBDIR))|; s|@INCLUDEDIR@|$(call in_prefix,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|' \
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call in_prefix,$(LIBDIR))|; s|@RUNPATH@|$(LIBDIR)|; s|@INCLUDEDIR@|$(call in_prefix,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|' \
 		shim/spork.pc.in | $(INSTALL) -D -m 644 /dev/stdin $(DESTDIR)$(PKGCONFIGDIR)/spork.pc
 	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
 	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
@@ -283,7 +283,7 @@ help:
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
 		'make fuzz       fuzzes what reads files that others made, FUZZ_SECONDS=180 a target (FUZZ=box ...)' \
-		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
+		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck, mandoc' \
 		'make bench      spork bench: all that the shim costs and gains here (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \

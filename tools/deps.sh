@@ -25,6 +25,7 @@ packages() {
 		run  bats-assert   /usr/lib/bats/bats-assert/load.bash
 		run  bats-support  /usr/lib/bats/bats-support/load.bash
 		run  bash          bash
+		run  bash-completion /usr/share/bash-completion/bash_completion
 		run  dash          dash
 		run  git           git
 		run  mandoc        mandoc
@@ -37,7 +38,9 @@ packages() {
 		run  cron          cron
 		run  fish          fish
 		run  gdb           gdb
+		run  groff-base    groff
 		run  ksh93u+m      ksh93
+		run  man-db        lexgrog
 		run  mksh          mksh
 		run  musl-tools    musl-gcc
 		run  nginx         nginx
@@ -45,6 +48,7 @@ packages() {
 		run  openssh-client ssh
 		run  openssh-server /usr/sbin/sshd
 		run  php-cli       php
+		run  pkgconf       pkg-config
 		run  python3-gi    /usr/lib/python3/dist-packages/gi/__init__.py
 		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
 		run  redis-server  redis-server
@@ -53,7 +57,9 @@ packages() {
 		run  tmux          tmux
 		run  zsh           zsh
 		long chromium      chromium
+		long debootstrap   /usr/sbin/debootstrap
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
+		long lintian       lintian
 		deb  dpkg-dev      dpkg-buildpackage
 		deb  build-essential /usr/share/build-essential/essential-packages-list
 		deb  debhelper     dh
@@ -71,6 +77,7 @@ packages() {
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck
+		lint mandoc        mandoc
 		lint gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 		lint libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
 		aarch64 gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc

@@ -11,8 +11,8 @@ if ! [ -e .git ]; then
 	echo "make dist: this is no git checkout, and a tarball is made of a commit" >&2
 	exit 1
 fi
-git archive --format=tar --prefix="spork-$1/" HEAD | gzip -9n >"$2" && [ "${PIPESTATUS[0]}" -eq 0 ] || {
+if ! git archive --format=tar --prefix="spork-$1/" HEAD | gzip -9n >"$2" || [ "${PIPESTATUS[0]}" -ne 0 ]; then
 	rm -f "$2"
 	exit 1
-}
+fi
 git diff --quiet HEAD || echo "note: $2 has the last commit, without what was changed since"
