@@ -21,7 +21,7 @@ files() {
 
 mapfile -t sources < <(files '*.c' '*.cc' '*.h')
 mapfile -t scripts < <(files '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/bench/programs \
-	tests/aarch64/run tests/aarch64/init tests/fuzz/run)
+	tests/aarch64/run tests/aarch64/init tests/fuzz/run tools/debian/tests/installed)
 mapfile -t all < <(files)
 if [ ${#sources[@]} -eq 0 ] || [ ${#scripts[@]} -eq 0 ]; then
 	fail "found no files; is this a git checkout?"
