@@ -6,6 +6,8 @@
 # $O/deb, and so are the packages; what the tools print goes to build.log there.
 # DEB_BUILD_OPTIONS: as for dpkg-buildpackage, nocheck say.
 set -u
+# Which modes files have decides on the bytes of packages.
+umask 022
 
 version=$1
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -26,7 +28,7 @@ mkdir -p "$folder" || exit 1
 folder=$(realpath "$folder")
 source=$folder/spork-$version
 "$top/tools/dist.sh" "$version" "$folder/spork_$version.orig.tar.gz" || exit 1
-tar -xzf "$folder/spork_$version.orig.tar.gz" -C "$folder" || exit 1
+tar -xz --no-same-permissions -f "$folder/spork_$version.orig.tar.gz" -C "$folder" || exit 1
 [ -d "$source/tools/debian" ] || fail "the last commit has no tools/debian"
 cp -R "$source/tools/debian" "$source/debian"
 
