@@ -150,12 +150,12 @@ finds() {
 	run bash -c "MANWIDTH=80 man -M '$PWD' spork-run | head -n 1"
 	assert_output --regexp '^SPORK-RUN\(1\) .* SPORK-RUN\(1\)$'
 	for page in man?/*; do
-		run --separate-stderr bounded env MANWIDTH=80 man --warnings=w -E UTF-8 -P cat -l "$page"
+		run --separate-stderr bounded env LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings=w -E UTF-8 -P cat -l "$page"
 		assert_success
 		assert_equal "$stderr" ""
 		[ "${#lines[@]}" -gt 10 ]
-		# in characters, whatever the language here
-		LC_ALL=C.UTF-8 run grep -E '.{81}' <<<"$output"
+		# In characters, whatever the language here.
+		run env LC_ALL=C.UTF-8 grep -E '.{81}' <<<"$output"
 		assert_output ""
 		run bounded groff -ww -mandoc -Tutf8 -rLL=80n -z "$page"
 		assert_equal "$status $output" "0 "
