@@ -14,6 +14,7 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 MANDIR ?= $(PREFIX)/share/man
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -45,27 +46,31 @@ endif
 
 comma := ,
 
-# Flags for everybody; CFLAGS and LDFLAGS stay the caller's, and come last.
+# Flags for everybody; CPPFLAGS, CFLAGS and LDFLAGS stay the caller's, and come last.
 WARNINGS := -Wall -Wextra -Wstrict-prototypes -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
 COMMON := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -iquote . -iquote shim
 
 SHIM_CFLAGS := $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
-	-fno-stack-protector -fasynchronous-unwind-tables -fno-tree-vectorize
+	-fasynchronous-unwind-tables -fno-tree-vectorize
 # Every process pays for each mapping, each page that it touches and each symbol that is looked up: two segments, all
 # that ld.so writes in one page, nothing of the compiler's start files, no look-ups of what is the shim's own.
 # Read-only relocations (-z relro) would take a page of their own, a system call and one more mapping: 3 % of the start
 # of a program that does nothing (partial ones 2 %), where all of the shim takes 10 %. They would protect 40 addresses of
 # libc's functions beside hundreds in the tables of hooks, which have to stay writable. Measured by
 #   make all build/victims/exit_dynamic build/bench/startup
-#   make O=build/relro LDFLAGS=-Wl,-z,relro build/relro/libspork.so
+#   make O=build/relro SHIM_RELRO=relro build/relro/libspork.so
 #   build/bench/startup 5000 build/victims/exit_dynamic - $PWD/build/libspork.so $PWD/build/relro/libspork.so
 # The shim has a name, so that a program that links with it has it once, preloaded or not, and is never unloaded:
 # children run its code.
-SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,norelro -Wl,-z,now -Wl,--build-id \
+SHIM_RELRO := norelro
+SHIM_LDFLAGS := -shared -static-libgcc -Wl,-z,defs -Wl,-z,now -Wl,--build-id \
 	-Wl,-soname,libspork.so -Wl,-z,nodelete \
 	-Wl,--exclude-libs,ALL -nostartfiles -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions
-TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_LIBDIR='"$(LIBDIR)"' -DSPORK_VERSION='"$(VERSION)"' \
-	-DSPORK_DATE='"$(DATE)"'
+# After the caller's flags, since distributions build everything with stack protectors, checked calls, read-only
+# relocations or link-time optimisation: the shim has reasons to do without, and its hooks are those very calls.
+SHIM_CFLAGS_LAST := -fno-stack-protector -U_FORTIFY_SOURCE -fno-lto
+SHIM_LDFLAGS_LAST := -fno-lto -Wl,-z,$(SHIM_RELRO)
+TOOL_CFLAGS := $(COMMON) $(SAN_FLAGS) -DSPORK_VERSION='"$(VERSION)"' -DSPORK_DATE='"$(DATE)"'
 TOOL_LIBS := -lelf -ldw -liberty -lm
 VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
@@ -97,7 +102,7 @@ all: $(O)/libspork.so $(O)/spork $(MAN_PAGES) $(COMPLETIONS)
 
 # The shim may need libc and nothing else, or it could not be preloaded into everything.
 $(O)/libspork.so: $(SHIM_OBJECTS) $(SHIM_MAP) $(O)/flags
-	$(call quiet,LINK,$@)$(CC) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@.tmp $(SHIM_OBJECTS)
+	$(call quiet,LINK,$@)$(CC) $(SHIM_LDFLAGS) $(LDFLAGS) $(SHIM_LDFLAGS_LAST) -o $@.tmp $(SHIM_OBJECTS)
 	@needed=$$($(READELF) -d $@.tmp | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p'); \
 	if [ "$$needed" != libc.so.6 ]; then \
 		echo "$@: needs" $$needed "where only libc.so.6 is allowed" >&2; exit 1; \
@@ -108,7 +113,7 @@ $(O)/spork: $(TOOL_OBJECTS) $(O)/flags
 	$(call quiet,LINK,$@)$(CC) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJECTS) $(TOOL_LIBS)
 
 $(O)/shim/%.o: shim/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(SHIM_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(SHIM_CFLAGS_LAST) -MMD -MP -c -o $@ $<
 
 # Or the compiler would make calls of the loops in it: of the very functions that they are. For clang the first is
 # enough; of gcc the last keeps its word whatever the caller's CFLAGS ask for.
@@ -116,7 +121,7 @@ $(O)/shim/string.o: private SHIM_CFLAGS += -ffreestanding -O1 \
 	$(if $(findstring clang,$(shell $(CC) --version)),,-fno-tree-loop-distribute-patterns)
 
 $(O)/shim/%.o: shim/%.S $(O)/flags
-	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,AS,$@)$(CC) $(SHIM_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(SHIM_CFLAGS_LAST) -MMD -MP -c -o $@ $<
 
 $(O)/shim.map: shim/shim.map.in $(O)/flags
 	$(call quiet,GEN,$@)$(CC) -E -P -x c -iquote shim -MMD -MP -MT $@ -MF $@.d -o $@ $<
@@ -129,10 +134,14 @@ $(COMPLETIONS): $(O)/spork
 	$(call quiet,GEN,$@)$(O)/spork help --completion $(notdir $(@D)) >$@.tmp && mv $@.tmp $@
 
 $(O)/tools/%.o: tools/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Where the shim is once installed: another PREFIX for `make install` builds no more than this again.
+$(O)/tools/launch.o: private TOOL_CFLAGS += -DSPORK_LIBDIR='"$(LIBDIR)"'
+$(O)/tools/launch.o: $(O)/libdir
 
 $(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */
 $(O)/victims/%: tests/victims/%.c $(O)/flags
@@ -146,11 +155,14 @@ $(O)/victims/%: tests/victims/%.cc $(O)/flags
 		$$(sed -n '1s,^/\* flags: \(.*\) \*/$$,\1,p' $<)
 
 quote = '$(subst ','\'',$(1))'
-FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) $(CFLAGS) $(LDFLAGS)
-$(O)/flags: FORCE
+FLAGS := $(CC) $(SHIM_CFLAGS) $(SHIM_CFLAGS_LAST) $(SHIM_LDFLAGS) $(SHIM_LDFLAGS_LAST) $(TOOL_CFLAGS) $(VICTIM_CFLAGS) \
+	$(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+$(O)/flags: private TEXT = $(FLAGS)
+$(O)/libdir: private TEXT = $(LIBDIR)
+$(O)/flags $(O)/libdir: FORCE
 	@mkdir -p $(O)/shim $(O)/tools $(O)/victims $(O)/target $(O)/man
-	@printf '%s\n' $(call quote,$(FLAGS)) | cmp -s - $@ || \
-		printf '%s\n' $(call quote,$(FLAGS)) >$@
+	@printf '%s\n' $(call quote,$(TEXT)) | cmp -s - $@ || \
+		printf '%s\n' $(call quote,$(TEXT)) >$@
 
 victims: $(VICTIMS)
 
@@ -169,7 +181,7 @@ check:
 
 # Tests that take minutes: 30 a file at most.
 check-long:
-	@tools/deps.sh run long
+	@tools/deps.sh run long deb
 	@$(MAKE) all victims
 	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
 
@@ -202,7 +214,7 @@ fuzz:
 	@BUILD=$(O)/fuzz tests/fuzz/run $(FUZZ)
 
 $(O)/target/%.o: tests/fuzz/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/target/%: $(O)/target/%.o $(O)/target/fuzz.o $(TOOL_OBJECTS)
 	$(call quiet,LINK,$@)$(CC) $(SAN_FLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.o,$^) $(TOOL_LIBS)
@@ -211,7 +223,7 @@ ifneq ($(findstring fuzzer,$(SAN)),)
 $(O)/tools/spork.o: TOOL_CFLAGS += -Dmain=spork_main
 $(O)/target/profile: $(addprefix $(O)/target/shim_,profile.o record.o)
 $(O)/target/shim_%.o: shim/%.c $(O)/flags
-	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 endif
 .SECONDARY: $(addprefix $(O)/target/,$(addsuffix .o,$(FUZZ_TARGETS) fuzz))
 
@@ -224,22 +236,26 @@ lint:
 		O=$(O)/lint-fuzz CC=clang WERROR=1 || status=1; \
 	$(MAKE) -k $(O)/lint-aarch64/libspork.so victims \
 		O=$(O)/lint-aarch64 CC=$(AARCH64_CC) WERROR=1 || status=1; \
-	tools/lint.sh || status=1; exit $$status
+	tools/lint.sh $(MAN_WRITTEN) $(MAN_PAGES:$(O)/%=$(O)/lint-gcc/%) || status=1; exit $$status
 
 install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
 	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call in_prefix,$(LIBDIR))|; s|@RUNPATH@|$(LIBDIR)|; s|@INCLUDEDIR@|$(call in_prefix,$(INCLUDEDIR))|; s|@VERSION@|$(VERSION)|' \
+		shim/spork.pc.in | $(INSTALL) -D -m 644 /dev/stdin $(DESTDIR)$(PKGCONFIGDIR)/spork.pc
 	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
 	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h $(DESTDIR)$(PKGCONFIGDIR)/spork.pc
 	rm -f $(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(DESTDIR)$(call man_page,$(page)))
 	rm -f $(foreach file,$(COMPLETIONS),$(DESTDIR)$(call completion,$(file)))
-	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null
+	[ ! -d $(DESTDIR)$(LIBDIR)/spork ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/spork
 
+# As pkg-config has it, so that the prefix can be set anew.
+in_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 man_page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 completion = $(or $(if $(filter %/fish/spork.fish,$(1)),$(FISHDIR)),$(if $(filter %/_spork,$(1)),$(ZSHDIR)),$(BASHDIR))/$(notdir $(1))
 define newline
@@ -248,8 +264,12 @@ define newline
 endef
 
 dist:
-	$(call quiet,DIST,spork-$(VERSION).tar.gz)git archive --format=tar.gz \
-		--prefix=spork-$(VERSION)/ -o spork-$(VERSION).tar.gz HEAD
+	$(call quiet,DIST,spork-$(VERSION).tar.gz)tools/dist.sh $(VERSION) spork-$(VERSION).tar.gz
+
+# Of the last commit, too, into $(O)/deb.
+deb:
+	@tools/deps.sh deb
+	@O=$(O) tools/deb.sh $(VERSION)
 
 clean:
 	rm -rf build
@@ -263,20 +283,21 @@ help:
 		'make check-long the tests that take minutes, tests/long (TESTS= as above)' \
 		'make check-aarch64  the victims on an emulated aarch64, bare and under the shim' \
 		'make fuzz       fuzzes what reads files that others made, FUZZ_SECONDS=180 a target (FUZZ=box ...)' \
-		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck' \
+		'make lint       both compilers with -Werror, the cross compiler, clang-format, shellcheck, mandoc' \
 		'make bench      spork bench: all that the shim costs and gains here (BENCH=--quick)' \
 		'make bench-programs  real programs: tier, reason and gain of each (BENCH=--quick)' \
 		'make deps       install the Debian packages that the above need' \
-		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= MANDIR= BASHDIR= ZSHDIR= FISHDIR=' \
+		'make install    DESTDIR= PREFIX= BINDIR= LIBDIR= INCLUDEDIR= PKGCONFIGDIR= MANDIR= BASHDIR= ZSHDIR= FISHDIR=' \
 		'make uninstall  the same variables' \
 		'make dist       a tarball of the last commit' \
+		'make deb        Debian packages of the last commit, in build/deb' \
 		'make clean      remove build/' \
 		'' \
 		'V=1 shows commands. CC=gcc or clang. WERROR=1 makes warnings errors.' \
 		'SAN=address,undefined instruments the tool, never the shim, and builds into build/san.'
 
 FORCE:
-.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist clean help FORCE
+.PHONY: all victims deps demo check check-long check-aarch64 fuzz bench bench-programs lint install uninstall dist deb clean help FORCE
 .DELETE_ON_ERROR:
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)

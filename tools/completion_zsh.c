@@ -12,7 +12,7 @@ static void zsh_names(FILE *file, const char *names)
 		[CLASS_FILE] = "_files",
 		[CLASS_BOX] = "_spork_boxes",
 		[CLASS_PROFILE] = "_spork_boxes",
-		[CLASS_PID] = "_pids",
+		[CLASS_PID] = "_spork_pids",
 		[CLASS_KIND] = "_spork_kinds",
 		[CLASS_SETTING] = "_spork_settings",
 		[CLASS_COMMAND] = "_spork_commands",
@@ -123,6 +123,15 @@ void completion_zsh(FILE *file)
 	      "}\n\n"
 	      "_spork_boxes() {\n"
 	      "\t_files -g '*(.+_spork_is_box)'\n"
+	      "}\n\n"
+	      "# All of them: _pids asks ps, which tells of those on this terminal\n"
+	      "_spork_pids() {\n"
+	      "\tlocal folder name\n"
+	      "\tlocal -a pids\n"
+	      "\tfor folder in /proc/<->(N); do\n"
+	      "\t\tIFS= read -r name 2>/dev/null <$folder/comm && pids+=(\"${folder:t}:$name\")\n"
+	      "\tdone\n"
+	      "\t_describe -t processes process pids\n"
 	      "}\n\n"
 	      "_spork() {\n"
 	      "\tlocal curcontext=$curcontext state line\n"

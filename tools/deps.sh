@@ -25,6 +25,7 @@ packages() {
 		run  bats-assert   /usr/lib/bats/bats-assert/load.bash
 		run  bats-support  /usr/lib/bats/bats-support/load.bash
 		run  bash          bash
+		run  bash-completion /usr/share/bash-completion/bash_completion
 		run  dash          dash
 		run  git           git
 		run  mandoc        mandoc
@@ -37,7 +38,9 @@ packages() {
 		run  cron          cron
 		run  fish          fish
 		run  gdb           gdb
+		run  groff-base    groff
 		run  ksh93u+m      ksh93
+		run  man-db        lexgrog
 		run  mksh          mksh
 		run  musl-tools    musl-gcc
 		run  nginx         nginx
@@ -45,6 +48,7 @@ packages() {
 		run  openssh-client ssh
 		run  openssh-server /usr/sbin/sshd
 		run  php-cli       php
+		run  pkgconf       pkg-config
 		run  python3-gi    /usr/lib/python3/dist-packages/gi/__init__.py
 		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
 		run  redis-server  redis-server
@@ -53,12 +57,27 @@ packages() {
 		run  tmux          tmux
 		run  zsh           zsh
 		long chromium      chromium
+		long debootstrap   /usr/sbin/debootstrap
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
+		long lintian       lintian
+		deb  dpkg-dev      dpkg-buildpackage
+		deb  build-essential /usr/share/build-essential/essential-packages-list
+		deb  debhelper     dh
+		deb  git           git
+		deb  libelf-dev    /usr/include/libelf.h
+		deb  libdw-dev     /usr/include/elfutils/libdwfl.h
+		deb  libiberty-dev /usr/include/libiberty/demangle.h
+		deb  bats          bats
+		deb  bats-assert   /usr/lib/bats/bats-assert/load.bash
+		deb  bats-support  /usr/lib/bats/bats-support/load.bash
+		deb  procps        pgrep
+		deb  python3       python3
 		fuzz clang         clang
 		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-$(uname -m).a
 		lint clang         clang
 		lint clang-format  clang-format
 		lint shellcheck    shellcheck
+		lint mandoc        mandoc
 		lint gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 		lint libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/features.h
 		aarch64 gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
