@@ -10,82 +10,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "avfork.h"
+#include "avfork_pool.h"
 #include "window.h"
 
-static __typeof__(&avfork_pool_create) create_call;
-static __typeof__(&avfork_pool_submit) submit_call;
-static __typeof__(&avfork_pool_destroy) destroy_call;
-
 static char self[PATH_MAX];
-
-static struct avfork_pool *create(unsigned children)
-{
-	struct avfork_pool *pool = create_call(children);
-
-	if (!pool) {
-		printf("avfork_pool_create: %s\n", strerror(errno));
-		exit(96);
-	}
-	return pool;
-}
-
-static pid_t submit(struct avfork_pool *pool, const struct avfork_job *job)
-{
-	pid_t pid = submit_call(pool, job);
-
-	if (pid < 0) {
-		printf("avfork_pool_submit: %s\n", strerror(errno));
-		exit(96);
-	}
-	return pid;
-}
-
-static void expect_exit(pid_t pid, int code)
-{
-	int status = wait_for(pid);
-
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != code) {
-		victim_faults++;
-		printf("FAULT: status %#x instead of exit %d\n", status, code);
-	}
-}
-
-/* Starts `argv` with its output into a pipe, and reads that. */
-static char *output_of(struct avfork_pool *pool, struct avfork_job *job)
-{
-	static char text[65536];
-	int end[2], fds[3] = { 0, -1, 2 };
-	size_t size = 0;
-	ssize_t got;
-	pid_t pid;
-
-	if (pipe2(end, O_CLOEXEC))
-		exit(97);
-	fds[1] = end[1];
-	if (!job->fd_count) {
-		job->fds = fds;
-		job->fd_count = 3;
-	}
-	pid = submit(pool, job);
-	close(end[1]);
-	while ((got = read(end[0], text + size, sizeof(text) - 1 - size)) > 0)
-		size += (size_t)got;
-	text[size] = 0;
-	close(end[0]);
-	job->fds = NULL;
-	job->fd_count = 0;
-	expect_exit(pid, 0);
-	return text;
-}
-
-#define JOB(...)                                                                                   \
-	{                                                                                          \
-		.argv = (const char *const[])                                                      \
-		{                                                                                  \
-			__VA_ARGS__, NULL                                                          \
-		}                                                                                  \
-	}
 
 /* What a program was given, on one line. */
 static int show(void)
@@ -462,6 +390,7 @@ static void case_killed_job(int number)
 			expect_exit(submit(pool, &quick), 0);
 	}
 	destroy_call(pool);
+	expect(waitpid(-1, NULL, 0) < 0 && errno == ECHILD, "a child is left");
 }
 
 static int has_pending(int pid)
@@ -685,9 +614,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "descriptors"))
 		return show_descriptors();
 	setvbuf(stdout, NULL, _IONBF, 0);
-	create_call = AVFORK_FIND(avfork_pool_create);
-	submit_call = AVFORK_FIND(avfork_pool_submit);
-	destroy_call = AVFORK_FIND(avfork_pool_destroy);
+	find_pools();
 	for (i = 0; argc > 1 && i < COUNT(cases); i++)
 		if (!strcmp(argv[1], cases[i].name)) {
 			cases[i].run(number_argument(argc, argv, 2, 1));
