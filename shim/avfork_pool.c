@@ -99,6 +99,7 @@ static int pool_start(struct avfork_pool *pool)
 	error = pool_identity_read(pool->identity, &umask);
 	if (error)
 		return error;
+	pool->group = pool->identity->process_group;
 	/* They could not ask for their parent. */
 	if (pool_identity_splits(pool->identity))
 		return -ENOTSUP;

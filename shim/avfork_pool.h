@@ -9,6 +9,9 @@
  * a slot has several seats, stacks that its children sit on in turn: one that executes needs its own until it has. One
  * that is killed on the way leaves a slot that tells: the job's child is dead, and no successor is arriving.
  *
+ * A child that waits is in a process group of its own, and so has no signal of the time before its job; whoever submits
+ * that puts it into the group of its parent's first, and so it misses none that comes later.
+ *
  * Children make raw system calls only. A successor's end sends SIGCHLD as its predecessor's does (CLONE_PARENT).
  */
 #ifndef SPORK_AVFORK_POOL_H
@@ -91,6 +94,7 @@ struct slot {
 struct avfork_pool {
 	size_t mapped; /* zero in a forked child: it has no pool */
 	pid_t owner;
+	pid_t group; /* its process group; zero: that has no number in this namespace, and children stay in it */
 	uint32_t count;
 	/* ...of the parent's side alone from here on */
 	bool confined; /* it was made under a filter of the program's */

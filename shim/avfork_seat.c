@@ -213,6 +213,17 @@ static int first_main(void *data)
 	return wait_and_execute(seat, seat->slot->child_end);
 }
 
+/* Off the group of its predecessor's; what has come through that is not for the job that is to come. */
+static void leave_group(void)
+{
+	sys_sigset all = SYS_SIGNALS_ALL;
+	struct timespec now = { 0 };
+
+	SYS(setpgid, 0, 0);
+	while (SYS(rt_sigtimedwait, &all, NULL, &now, sizeof(all)) > 0)
+		;
+}
+
 /*
  * It takes the slot over by itself: who made it may have been killed since. The word goes first, for as long as it says
  * that the slot is taken nobody may find that no successor arrives.
@@ -223,6 +234,8 @@ static int successor_main(void *data)
 	struct slot *slot = seat->slot;
 	uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
 
+	if (slot->pool->group)
+		leave_group();
 	slot->pid = (pid_t)seat->running;
 	__atomic_store_n(&slot->turn, seat->turn, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->state, (state & ~SLOT_STATE) + SLOT_SUCCESSOR + SLOT_IDLE,

@@ -89,6 +89,8 @@ static int fill(struct slot *slot)
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
 	result = seat_start(slot, false);
 	sys_sigmask(mask);
+	if (result > 0 && slot->pool->group)
+		SYS(setpgid, result, result);
 	SYS(close, slot->child_end);
 	if (result < 0)
 		hang_up(slot);
@@ -177,14 +179,20 @@ long slot_send(struct slot *slot, const int *fds, unsigned count)
 				  .msg_control = &control,
 				  .msg_controllen = CMSG_SPACE(size) };
 	uint32_t state = set(slot, SLOT_TAKEN);
+	pid_t pid = slot->pid, group = slot->pool->group;
 	long result;
 
 	control.header.cmsg_len = CMSG_LEN(size);
 	memcpy(CMSG_DATA(&control.header), fds, size);
+	if (group)
+		SYS(setpgid, pid, group);
 	result = SYS(sendmsg, slot->parent_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (result >= 0)
+		return result;
 	/* The child waits on; one that was killed just now is found to be dead by the next who comes. */
-	if (result < 0)
-		change(slot, state, SLOT_IDLE);
+	if (group)
+		SYS(setpgid, pid, pid);
+	change(slot, state, SLOT_IDLE);
 	return result;
 }
 

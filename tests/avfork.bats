@@ -193,8 +193,8 @@ exit handler"
 	one_pool killed-job 2000
 }
 
-@test "signals for the process group pass children by that wait" {
-	one_pool group 20
+@test "of signals for the process group a job has those that come after it was submitted" {
+	one_pool group 500
 }
 
 @test "a pool tells why a program could not be executed, and refuses what it cannot do" {
