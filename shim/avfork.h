@@ -144,10 +144,9 @@ struct avfork_pool *avfork_pool_create(unsigned children);
  * Has a child execute the program of `job`, and returns its process id without waiting. It is a child of the caller,
  * which waits for it by waitpid(). One whose program could not be executed ends with status 127.
  *
- * The program has the caller's folder, umask, limits, environment and signal mask of the time of the call. Strings are
- * copied; where argv and environment take more than 40 KB the call lasts until the program has executed. Signals are
- * ignored that were ignored when the child was started; niceness, scheduling, affinity, control groups and the like
- * are as they were when the pool was made.
+ * The program has the caller's folder, umask, limits, environment, signal mask and ignored signals of the time of the
+ * call. Strings are copied; where argv and environment take more than 40 KB the call lasts until the program has
+ * executed. Niceness, scheduling, affinity, control groups and the like are as they were when the pool was made.
  *
  * Threads that have a folder, umask or credentials of their own, by unshare(2) or raw system calls, have their own. From
  * then on the call asks the kernel each time, which takes 50 system calls.

@@ -86,7 +86,6 @@ static struct avfork_pool *pool_map(uint32_t count)
 static int pool_start(struct avfork_pool *pool)
 {
 	struct pool_state state;
-	mode_t umask;
 	uint32_t i;
 	int error;
 
@@ -96,7 +95,7 @@ static int pool_start(struct avfork_pool *pool)
 	/* Linux 5.9, and 5.3 */
 	if (SYS(close_range, 1, 0, 0) != -EINVAL || SYS(pidfd_open, -1, 0) != -EINVAL)
 		return -ENOTSUP;
-	error = pool_identity_read(pool->identity, &umask);
+	error = pool_identity_read(pool->identity, &state);
 	if (error)
 		return error;
 	pool->group = pool->identity->process_group;

@@ -39,6 +39,7 @@ struct pool_file {
 struct pool_state {
 	uint32_t generation; /* state_generation() */
 	mode_t umask;
+	sys_sigset ignored;
 	struct rlimit limit[POOL_LIMITS];
 	int folder;	 /* the caller's descriptor of it */
 	bool folder_own; /* it is the state's; else the pool's */
@@ -54,6 +55,7 @@ struct seat_job {
 	char *const *folders; /* PATH, or nothing */
 	sys_sigset mask;
 	struct pool_state state;
+	sys_sigset ignored; /* by the child that waited */
 	bool folder; /* for a child that waited: the last of the descriptors is that of the folder */
 	unsigned count, sent;
 	int target[AVFORK_POOL_FDS]; /* of each descriptor sent, ascending */
@@ -87,6 +89,7 @@ struct slot {
 	uint32_t turn;	/* the seat of the child that waits */
 	pid_t pid;	/* its pid */
 	int parent_end, child_end;
+	sys_sigset ignored;	      /* by the child that waits */
 	struct pool_file parent_file; /* what parent_end is open on */
 	struct seat *seat[POOL_SEATS];
 };

@@ -79,6 +79,7 @@ static long become(const struct seat_job *job, const int *given)
 		return 0;
 	}
 	SYS(umask, state->umask);
+	child_ignore(state->ignored ^ job->ignored, state->ignored);
 	for (i = 0; i < POOL_LIMITS && error >= 0; i++)
 		error = SYS(prlimit64, 0, i, &state->limit[i], NULL);
 	return error;
@@ -198,6 +199,7 @@ static int wait_and_execute(struct seat *seat, int socket)
 	result = receive(&seat->job, given);
 	if (!result)
 		return 0;
+	seat->job.ignored = slot->ignored;
 	make_successor(slot);
 	if (result > 0)
 		return seat_execute(&seat->job, given);
@@ -210,6 +212,8 @@ static int first_main(void *data)
 {
 	struct seat *seat = data;
 
+	/* As its successors do. */
+	seat->slot->ignored = child_ignored();
 	return wait_and_execute(seat, seat->slot->child_end);
 }
 

@@ -31,25 +31,33 @@ static const char *const restrictions[] = {
 };
 
 #define UMASK "Umask:"
+#define IGNORED "SigIgn:"
 
-static mode_t octal(const char *text)
+static uint64_t number(const char *text, unsigned base)
 {
-	mode_t value = 0;
+	uint64_t value = 0;
+	unsigned digit;
 
-	for (text += strspn(text, "\t "); *text >= '0' && *text <= '7'; text++)
-		value = value * 8 + (mode_t)(*text - '0');
+	for (text += strspn(text, "\t "); *text; text++) {
+		digit = (unsigned)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
+		if (digit >= base)
+			break;
+		value = value * base + digit;
+	}
 	return value;
 }
 
 /* True: it was the umask. */
-static bool status_line(const char *line, struct pool_identity *identity, mode_t *umask)
+static bool status_line(const char *line, struct pool_identity *identity, struct pool_state *state)
 {
 	unsigned i;
 
 	if (!strncmp(line, UMASK, sizeof(UMASK) - 1)) {
-		*umask = octal(line + sizeof(UMASK) - 1);
+		state->umask = (mode_t)number(line + sizeof(UMASK) - 1, 8);
 		return true;
 	}
+	if (!strncmp(line, IGNORED, sizeof(IGNORED) - 1))
+		state->ignored = number(line + sizeof(IGNORED) - 1, 16);
 	for (i = 0; i < COUNT(restrictions); i++)
 		if (!strncmp(line, restrictions[i], strlen(restrictions[i])))
 			break;
@@ -60,7 +68,7 @@ static bool status_line(const char *line, struct pool_identity *identity, mode_t
 }
 
 /* 0 or -errno. Lines that matter are short; that of the groups may be cut. */
-static int status_read(struct pool_identity *identity, mode_t *umask)
+static int status_read(struct pool_identity *identity, struct pool_state *state)
 {
 	long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/status", O_RDONLY | O_CLOEXEC, 0);
 	char bytes[1024], line[80];
@@ -79,7 +87,7 @@ static int status_read(struct pool_identity *identity, mode_t *umask)
 			}
 			line[size] = 0;
 			size = 0;
-			umask_known |= status_line(line, identity, umask);
+			umask_known |= status_line(line, identity, state);
 		}
 	SYS(close, fd);
 	return umask_known ? 0 : -ENOTSUP;
@@ -119,7 +127,7 @@ long pool_descriptor(long fd)
 	return high == -EINVAL ? -EMFILE : high;
 }
 
-int pool_identity_read(struct pool_identity *identity, mode_t *umask)
+int pool_identity_read(struct pool_identity *identity, struct pool_state *state)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	gid_t groups[1024];
@@ -145,7 +153,7 @@ int pool_identity_read(struct pool_identity *identity, mode_t *umask)
 	/* Kernels without one of them have no other, either. */
 	for (i = 0; i < COUNT(spaces); i++)
 		file_of(AT_FDCWD, spaces[i], 0, &identity->space[i]);
-	return status_read(identity, umask);
+	return status_read(identity, state);
 }
 
 bool pool_identity_splits(const struct pool_identity *identity)
@@ -198,7 +206,7 @@ static int state_read(const struct avfork_pool *pool, struct pool_state *state)
 		return ESTALE;
 	if (sys_pid() != pool->owner)
 		return EINVAL;
-	error = pool_identity_read(&identity, &state->umask);
+	error = pool_identity_read(&identity, state);
 	if (error)
 		return -error;
 	for (i = 0; i < POOL_LIMITS; i++)

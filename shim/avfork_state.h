@@ -19,8 +19,8 @@ struct pool_identity {
 	struct pool_file root, space[10];
 };
 
-/* The calling thread's, and its umask. 0 or -errno. */
-int pool_identity_read(struct pool_identity *identity, mode_t *umask);
+/* The calling thread's, and its umask and what the process ignores. 0 or -errno. */
+int pool_identity_read(struct pool_identity *identity, struct pool_state *state);
 
 /* Are its children in another pid namespace? */
 bool pool_identity_splits(const struct pool_identity *identity);

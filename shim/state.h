@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a child inherits of its parent and a child that was started ahead does not: folder, root, umask, limits,
- * credentials, restrictions, session and namespaces. The hooks of what changes them count the changes.
+ * ignored signals, credentials, restrictions, session and namespaces. The hooks of what changes them count the changes.
  */
 #ifndef SPORK_STATE_H
 #define SPORK_STATE_H

@@ -167,7 +167,7 @@ exit handler"
 	one_pool status 2000
 }
 
-@test "folder, umask, environment, signal mask and limits of a job are those of its submission" {
+@test "folder, umask, environment, signal mask, ignored signals and limits of a job are those of its submission" {
 	cd "$BATS_TEST_TMPDIR"
 	one_pool state 20
 }

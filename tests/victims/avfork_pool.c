@@ -15,6 +15,17 @@
 
 static char self[PATH_MAX];
 
+static int ignored_signals(void)
+{
+	struct sigaction action;
+	int i, signals = 0;
+
+	for (i = 1; i < 32; i++)
+		if (!sigaction(i, NULL, &action) && action.sa_handler == SIG_IGN)
+			signals |= 1 << i;
+	return signals;
+}
+
 /* What a program was given, on one line. */
 static int show(void)
 {
@@ -31,8 +42,9 @@ static int show(void)
 	getrlimit(RLIMIT_CORE, &core);
 	if (!getcwd(folder, sizeof(folder)))
 		strcpy(folder, "gone");
-	printf("%s %03o %s %#x %lu %lu\n", folder, mask, getenv("WORD") ? getenv("WORD") : "-",
-	       signals, (unsigned long)files.rlim_cur, (unsigned long)core.rlim_cur);
+	printf("%s %03o %s %#x %#x %lu %lu\n", folder, mask, getenv("WORD") ? getenv("WORD") : "-",
+	       signals, ignored_signals(), (unsigned long)files.rlim_cur,
+	       (unsigned long)core.rlim_cur);
 	return 0;
 }
 
@@ -111,8 +123,8 @@ static void expect_shown(struct avfork_pool *pool, const char *what, const char 
 	getrlimit(RLIMIT_CORE, &core);
 	if (!getcwd(folder, sizeof(folder)))
 		strcpy(folder, "gone");
-	snprintf(wanted, sizeof(wanted), "%s %03o %s %#x %lu %lu\n", folder, mask,
-		 word ? word : "-", signals, (unsigned long)files.rlim_cur,
+	snprintf(wanted, sizeof(wanted), "%s %03o %s %#x %#x %lu %lu\n", folder, mask,
+		 word ? word : "-", signals, ignored_signals(), (unsigned long)files.rlim_cur,
 		 (unsigned long)core.rlim_cur);
 	if (strcmp(text, wanted)) {
 		victim_faults++;
@@ -145,6 +157,8 @@ static void case_state(int number)
 		sigaddset(&one, 1 + i % 15 + (i % 15 >= 8));
 		sigprocmask(SIG_SETMASK, &one, NULL);
 		expect_shown(pool, "signal mask", NULL);
+		signal(1 + i % 3, i % 2 ? SIG_DFL : SIG_IGN);
+		expect_shown(pool, "ignored signals", NULL);
 		sigemptyset(&one);
 		sigprocmask(SIG_SETMASK, &one, NULL);
 		getrlimit(RLIMIT_NOFILE, &limit);
