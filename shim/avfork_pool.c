@@ -36,6 +36,9 @@ static void pool_end(struct avfork_pool *pool)
 {
 	uint32_t i;
 
+	/* All at once, not one after the other. */
+	for (i = 0; i < pool->count; i++)
+		slot_close(&pool->slot[i]);
 	for (i = 0; i < pool->count; i++)
 		slot_end(&pool->slot[i]);
 	if (pool_file_is(pool->folder, &pool->folder_file))

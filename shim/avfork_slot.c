@@ -207,15 +207,21 @@ static void wait_for_seats(struct slot *slot)
 			futex_wait_changed(running, pid);
 }
 
+void slot_close(struct slot *slot)
+{
+	if ((state_of(slot) & SLOT_STATE) == SLOT_IDLE && !child_lives(slot)) {
+		/* It was killed long ago, maybe, and its pid is another's by now. */
+		reap(slot->pid, WNOHANG);
+		set(slot, SLOT_EMPTY);
+	}
+	hang_up(slot);
+}
+
 void slot_end(struct slot *slot)
 {
-	/* Somebody else's, maybe, by now. */
-	bool gone = (state_of(slot) & SLOT_STATE) == SLOT_IDLE && !child_lives(slot);
-
-	hang_up(slot);
 	/* Once more for a successor that took a seat behind the back of the first look. */
 	wait_for_seats(slot);
 	wait_for_seats(slot);
 	if ((state_of(slot) & SLOT_STATE) == SLOT_IDLE)
-		reap(slot->pid, gone ? WNOHANG : 0);
+		reap(slot->pid, 0);
 }

@@ -22,7 +22,8 @@ static inline struct seat *slot_seat(const struct slot *slot)
 /* Gives the job in the seat, with `count` descriptors, to the child that waits. Negative: -errno, and it waits on. */
 long slot_send(struct slot *slot, const int *fds, unsigned count);
 
-/* Ends the child that waits, and returns when nobody sits there any more. Nobody else uses the slot. */
+/* Ends the child that waits; and returns when nobody sits there any more. Nobody else uses the slot. */
+void slot_close(struct slot *slot);
 void slot_end(struct slot *slot);
 
 #endif
