@@ -222,9 +222,10 @@ exit handler"
 }
 
 # one_edge CASE
+# shellcheck disable=SC2031 # set by run
 one_edge() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	LIMIT=30 run preload "box=none" avfork_pool_edge "$1"
 	[ "$status" -ne 77 ] || skip "not here"
 	assert_equal "$status $output" "0 done"
