@@ -23,6 +23,15 @@ one_pool() {
 	assert_equal "$status $output" "0 done"
 }
 
+# one_edge CASE
+one_edge() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	cd "$BATS_TEST_TMPDIR" || return
+	LIMIT=30 run preload "box=none" avfork_pool_edge "$1"
+	[ "$status" -ne 77 ] || skip "not here"
+	assert_equal "$status $output" "0 done"
+}
+
 @test "what the child returns is its exit status, and it may execute" {
 	one_case status 300
 }
@@ -219,16 +228,6 @@ exit handler"
 
 @test "the children of a pool end with the process that made it, whoever holds its sockets" {
 	one_pool parent-ends 10
-}
-
-# one_edge CASE
-# shellcheck disable=SC2031 # set by run
-one_edge() {
-	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	cd "$BATS_TEST_TMPDIR" || return
-	LIMIT=30 run preload "box=none" avfork_pool_edge "$1"
-	[ "$status" -ne 77 ] || skip "not here"
-	assert_equal "$status $output" "0 done"
 }
 
 @test "a thread's own folder and umask are its jobs', and its own credentials are refused" {
