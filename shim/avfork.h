@@ -45,7 +45,10 @@ extern "C" {
  * not call exit(), and not leave by longjmp() to a frame of the caller's. It may rely on AVFORK_STACK bytes of stack;
  * below lies a page that faults.
  *
- * A child that faults ends alone. When the parent executes, ends or forks meanwhile, the child runs on; it keeps the
+ * A child that faults ends alone; before Linux 5.16 one that dumps core ends all who share the memory. What the kernel
+ * keeps with the memory is shared: oom_score_adj, "dumpable". Valgrind knows no such children, and ends the program.
+ *
+ * When the parent executes, ends or forks meanwhile, the child runs on; it keeps the
  * old memory. A debugger sees a process that shares memory. The memory of the stack is used again when the child has
  * executed or ended; nobody has to tell.
  *
@@ -66,7 +69,7 @@ pid_t avfork(int (*start_routine)(void *argument), void *argument);
  *   x  keeps for avfork_error() why the program could not be executed
  *
  * argv and environ are copied, and may change after the call; where they take more than 40 KB the call lasts until the
- * program has executed.
+ * program has executed. Not in signal handlers, nor in a child that shares memory: streams are made on the heap.
  *
  * Returns a stream that is closed by fclose(), which does not wait, and stores the process id at `pid` unless that is
  * NULL: the caller waits for it by waitpid(). pclose() knows nothing of it. A program that cannot be executed ends
@@ -89,8 +92,13 @@ int avfork_error(FILE *stream);
  * A pool of children that were started ahead: to start a program costs its caller one message to one of them.
  *
  * The children share the caller's memory and wait in the kernel; a child that takes a job first starts its successor.
- * They hold no descriptor but their own, and end when the process ends, executes, or destroys the pool. Signals for the
- * process group pass them by. One that is killed is replaced.
+ * They hold no descriptor but their own, and end when the process ends, executes, or destroys the pool; after it has
+ * executed, not before a forked child has ended or executed that holds the pool's descriptors. While they wait they are
+ * in process groups of their own: of the signals for the caller's a job has those that come after its submission. One
+ * that is killed is replaced.
+ *
+ * A pool is its process's: a forked child, and one that shares memory, has none of its parent's. Of its process any
+ * thread may use it, also in signal handlers.
  *
  * They are children of the process like any other: while there is a pool, wait() and waitpid(-1) wait where they would
  * have failed with ECHILD, and tell of a child that was killed while it waited, or, as SIGCHLD, that a pool is
@@ -123,10 +131,12 @@ struct avfork_job {
 };
 
 /*
- * Starts a pool of `children`, 1 to 1024. Each keeps one descriptor of the caller's.
+ * Starts a pool of `children`, 1 to 1024. Each keeps one descriptor of the caller's, and the pool one more. Where the
+ * program closes them all, as daemons do, children are started anew.
  *
- * Returns NULL with errno: EINVAL the number; EAGAIN, ENOMEM as avfork(); EMFILE, ENFILE as socketpair(2); ENOTSUP the
- * kernel is older than Linux 5.9, or /proc is not mounted.
+ * Returns NULL with errno: EINVAL the number, or the caller is a child that shares memory; EAGAIN, ENOMEM as avfork();
+ * EMFILE, ENFILE as socketpair(2); ENOTSUP the kernel is older than Linux 5.9, /proc is not mounted, or children would
+ * be in another pid namespace than the caller.
  */
 struct avfork_pool *avfork_pool_create(unsigned children);
 
@@ -134,19 +144,23 @@ struct avfork_pool *avfork_pool_create(unsigned children);
  * Has a child execute the program of `job`, and returns its process id without waiting. It is a child of the caller,
  * which waits for it by waitpid(). One whose program could not be executed ends with status 127.
  *
- * The program has the caller's folder, umask, limits, environment and signal mask of the time of the call. Strings are
- * copied; where argv and environment take more than 40 KB the call lasts until the program has executed. Signals are
- * ignored that were ignored when the child was started; niceness, scheduling, affinity, control groups and the like
- * are as they were when the pool was made.
+ * The program has the caller's folder, umask, limits, environment, signal mask and ignored signals of the time of the
+ * call. Strings are copied; where argv and environment take more than 40 KB the call lasts until the program has
+ * executed. Niceness, scheduling, affinity, control groups and the like are as they were when the pool was made.
  *
- * Changes that the library cannot see, by system calls that do not pass through libc's functions, syscall() included,
- * are not taken into account.
+ * Threads that have a folder, umask or credentials of their own, by unshare(2) or raw system calls, have their own. From
+ * then on the call asks the kernel each time, which takes 50 system calls.
  *
- * Where no child waits the call starts one of its own, and takes as long as avfork().
+ * Changes that the library cannot see are not taken into account: by system calls that do not pass through libc's
+ * functions, syscall() included; by other processes, as prlimit(2) makes them; by what libc calls by itself, in
+ * ulimit(3), and in nftw(3) and fts(3) while they are under way.
+ *
+ * Where no child waits, and where one that waits cannot be given the job (no descriptor is free to look at the state),
+ * the call starts one of its own, and takes as long as avfork().
  *
  * Returns -1 with errno: EINVAL the job, or a pool of another process; EBADF a descriptor; ESTALE credentials,
- * capabilities, root folder, session, process group or namespaces are no longer those that the pool was made with:
- * make a new one; EAGAIN, ENOMEM, EMFILE, ENFILE as avfork_pool_create().
+ * capabilities, restrictions (no_new_privs, filters, Landlock), root folder, session, process group or namespaces are
+ * no longer those that the pool was made with: make a new one; EAGAIN, ENOMEM as avfork().
  */
 pid_t avfork_pool_submit(struct avfork_pool *pool, const struct avfork_job *job);
 

@@ -8,9 +8,8 @@
 
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
+#include "avfork_slot.h"
 #include "avfork_state.h"
 #include "child_stack.h"
 #include "config.h"
@@ -19,7 +18,7 @@
 #include "futex.h"
 #include "hook.h"
 #include "record.h"
-#include "state.h"
+#include "seccomp.h"
 #include "strings.h"
 #include "undo.h"
 #include "window.h"
@@ -33,62 +32,16 @@ static size_t page_up(size_t size)
 	return (size + sys_page() - 1) & -sys_page();
 }
 
-/* One child waits there from now on, if all goes well. The slot is the caller's. 0 or -errno. */
-static int slot_fill(struct slot *slot)
-{
-	int end[2];
-	long result = SYS(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, end);
-	sys_sigset mask;
-
-	if (result < 0)
-		return (int)result;
-	slot->parent_end = end[0];
-	slot->child_end = end[1];
-	mask = sys_sigmask(SYS_SIGNALS_ALL);
-	result = seat_start(slot, false);
-	sys_sigmask(mask);
-	SYS(close, slot->child_end);
-	if (result < 0)
-		SYS(close, slot->parent_end);
-	if (result < 0)
-		slot->parent_end = -1;
-	return result < 0 ? (int)result : 0;
-}
-
-/* The program may have done so: a pid that is a child's that lives is not the one that was meant. */
-static void reap(pid_t pid, int options)
-{
-	while (SYS(wait4, pid, NULL, options, NULL) == -EINTR)
-		;
-}
-
-static void slot_drain(struct slot *slot)
-{
-	unsigned i;
-
-	if (slot->parent_end >= 0)
-		SYS(close, slot->parent_end);
-	slot->parent_end = -1;
-	for (i = 0; i < POOL_SEATS; i++) {
-		uint32_t *running = &slot->seat[i]->running, pid;
-
-		while ((pid = __atomic_load_n(running, __ATOMIC_ACQUIRE)))
-			futex_wait_changed(running, pid);
-	}
-}
-
 static void pool_end(struct avfork_pool *pool)
 {
 	uint32_t i;
 
-	for (i = 0; i < pool->count; i++) {
-		struct slot *slot = &pool->slot[i];
-
-		slot_drain(slot);
-		if (slot->state == SLOT_IDLE)
-			reap(slot->pid, 0);
-	}
-	if (pool->folder >= 0)
+	/* All at once, not one after the other. */
+	for (i = 0; i < pool->count; i++)
+		slot_close(&pool->slot[i]);
+	for (i = 0; i < pool->count; i++)
+		slot_end(&pool->slot[i]);
+	if (pool_file_is(pool->folder, &pool->folder_file))
 		SYS(close, pool->folder);
 	SYS(munmap, pool, pool->mapped);
 }
@@ -135,31 +88,37 @@ static struct avfork_pool *pool_map(uint32_t count)
 
 static int pool_start(struct avfork_pool *pool)
 {
-	long folder = SYS(openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct pool_state state;
 	uint32_t i;
 	int error;
 
 	pool->owner = (pid_t)sys_pid();
-	pool->folder = (int)folder;
-	if (folder < 0)
-		return (int)folder;
+	pool->folder = -1;
+	pool->confined = seccomp_confined();
 	/* Linux 5.9, and 5.3 */
-	if (SYS(close_range, 1, 0, 0) != -EINVAL || SYS(pidfd_open, -1, 0) == -ENOSYS)
+	if (SYS(close_range, 1, 0, 0) != -EINVAL || SYS(pidfd_open, -1, 0) != -EINVAL)
 		return -ENOTSUP;
-	error = pool_identity_read(pool->identity);
+	error = pool_identity_read(pool->identity, &state);
 	if (error)
 		return error;
+	pool->group = pool->identity->process_group;
+	/* They could not ask for their parent. */
+	if (pool_identity_splits(pool->identity))
+		return -ENOTSUP;
 	pool_state_now(pool, &state);
-	if (state.refused)
+	pool_state_done(&state);
+	/* A folder that one may be in, but not search: jobs go by children of their own. */
+	if (state.refused && state.refused != EACCES)
 		return -state.refused;
-	for (i = 0; i < pool->count; i++) {
-		error = slot_fill(&pool->slot[i]);
-		if (error)
-			return error;
-		__atomic_store_n(&pool->slot[i].state, SLOT_IDLE, __ATOMIC_RELEASE);
-	}
-	return 0;
+	for (i = 0; i < pool->count && !error; i++)
+		error = slot_start(&pool->slot[i]);
+	return error;
+}
+
+/* A pool is its process's: a child that shares its memory has none, and makes none in there. */
+static bool may_have_pools(void)
+{
+	return window_memory_is_own();
 }
 
 EXPORT struct avfork_pool *avfork_pool_create(unsigned children)
@@ -169,7 +128,7 @@ EXPORT struct avfork_pool *avfork_pool_create(unsigned children)
 
 	hook_init();
 	hook_enter(HOOK_clone, NULL);
-	if (!children || children > CHILDREN_MAX) {
+	if (!children || children > CHILDREN_MAX || !may_have_pools()) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -190,69 +149,12 @@ EXPORT struct avfork_pool *avfork_pool_create(unsigned children)
 EXPORT int avfork_pool_destroy(struct avfork_pool *pool)
 {
 	hook_enter(HOOK_clone, NULL);
-	if (!pool || !pool->mapped) {
+	if (!pool || !pool->mapped || pool->owner != (pid_t)sys_pid()) {
 		errno = EINVAL;
 		return -1;
 	}
 	pool_end(pool);
 	return 0;
-}
-
-static bool claim(struct slot *slot, uint32_t from)
-{
-	return __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == from &&
-	       __atomic_compare_exchange_n(&slot->state, &from, SLOT_CLAIMED, false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
-static struct seat *seat_of(const struct slot *slot)
-{
-	return slot->seat[__atomic_load_n(&slot->turn, __ATOMIC_ACQUIRE)];
-}
-
-static bool child_lives(const struct slot *slot)
-{
-	return __atomic_load_n(&seat_of(slot)->running, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* Nobody waits in a slot that is claimed: somebody does from now on. */
-static bool revive(struct slot *slot)
-{
-	if (slot->parent_end >= 0)
-		SYS(close, slot->parent_end);
-	slot->parent_end = -1;
-	if (!slot_fill(slot))
-		return true;
-	__atomic_store_n(&slot->state, SLOT_EMPTY, __ATOMIC_RELEASE);
-	return false;
-}
-
-/* A child that waited was killed. Nobody else knows of it. */
-static bool reap_and_revive(struct slot *slot)
-{
-	reap(slot->pid, WNOHANG);
-	return revive(slot);
-}
-
-/* A child with a job was killed before it made its successor. Whoever submitted it waits for it. */
-static bool is_lost(const struct slot *slot)
-{
-	return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_TAKEN && !child_lives(slot);
-}
-
-/* Claims a slot with a child that waits; NULL: none. */
-static struct slot *slot_take(struct avfork_pool *pool)
-{
-	struct slot *slot, *end = pool->slot + pool->count;
-
-	for (slot = pool->slot; slot < end; slot++)
-		if (claim(slot, SLOT_IDLE) && (child_lives(slot) || reap_and_revive(slot)))
-			return slot;
-	for (slot = pool->slot; slot < end; slot++)
-		if ((claim(slot, SLOT_EMPTY) || (is_lost(slot) && claim(slot, SLOT_TAKEN))) &&
-		    revive(slot))
-			return slot;
-	return NULL;
 }
 
 /*
@@ -296,50 +198,31 @@ static bool job_strings(struct seat_job *job, char *to)
 	return true;
 }
 
-static long send_job(const struct slot *slot, const struct seat_job *job, const int *fds)
+/* A child that waited has descriptors of its own, and has to move some of the job's out of the way. */
+static bool fits(const struct seat_job *job)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int) * (AVFORK_POOL_FDS + 1))];
-	} control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	size_t size = sizeof(int) * (job->sent + 1);
-	char byte = 0;
-	struct iovec vector = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &vector,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = CMSG_SPACE(size) };
-
-	control.header.cmsg_len = CMSG_LEN(size);
-	memcpy(CMSG_DATA(&control.header), fds, size);
-	return SYS(sendmsg, slot->parent_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return job->state.limit[RLIMIT_NOFILE].rlim_max >=
+	       (rlim_t)SEAT_DESCRIPTORS + job->sent + 1 + job->count + job->sent;
 }
 
-/* By a child that waits. pid or -errno; zero: there is none. */
+/* By a child that waits. Its pid; zero: there is none, or it cannot be given the job, for whatever reason. */
 static long submit(struct avfork_pool *pool, struct seat_job *job, int *fds)
 {
-	struct slot *slot = slot_take(pool);
+	struct slot *slot = !job->state.refused && fits(job) ? slot_take(pool) : NULL;
 	struct seat *seat;
 	bool copied;
-	long result;
 	pid_t pid;
 
 	if (!slot)
 		return 0;
-	seat = seat_of(slot);
+	seat = slot_seat(slot);
 	pid = slot->pid;
 	seat->job = *job;
 	seat->job.folder = true;
 	copied = job_strings(&seat->job, (char *)(seat + 1));
-	fds[job->sent] = pool->folder;
-	__atomic_store_n(&slot->state, SLOT_TAKEN, __ATOMIC_RELEASE);
-	result = send_job(slot, &seat->job, fds);
-	if (result < 0) {
-		/* It waits on; one that was killed just now is found to be dead by the next who comes. */
-		__atomic_compare_exchange_n(&slot->state, &(uint32_t){ SLOT_TAKEN }, SLOT_IDLE,
-					    false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-		return result == -EPIPE || result == -ECONNRESET ? 0 : result;
-	}
+	fds[job->sent] = job->state.folder;
+	if (slot_send(slot, fds, job->sent + 1) < 0)
+		return 0;
 	if (!copied)
 		futex_wait_changed(&seat->running, (uint32_t)pid);
 	return pid;
@@ -368,6 +251,7 @@ static long start_alone(const struct seat_job *job, const int *fds)
 	unsigned i;
 	long pid;
 
+	/* It inherits all that a pool's child must be told; what must stay out is refused before. */
 	for (i = 0; i < job->sent; i++)
 		if (SYS(fcntl, fds[i], F_GETFD) < 0)
 			return -EBADF;
@@ -421,7 +305,7 @@ static long run(struct avfork_pool *pool, const struct avfork_job *given)
 	if (result < 0)
 		return result;
 	pool_state_now(pool, &job.state);
-	if (job.state.refused)
+	if (job.state.refused == ESTALE || job.state.refused == EINVAL)
 		return -job.state.refused;
 	job.envp = ENVIRONMENT_KEEP(envp);
 	if (!job.envp)
@@ -434,6 +318,7 @@ static long run(struct avfork_pool *pool, const struct avfork_job *given)
 		job_descriptors(given, true, &job, fds);
 		result = submit_or_start(pool, &job, fds);
 	}
+	pool_state_done(&job.state);
 	return result;
 }
 
@@ -462,8 +347,8 @@ EXPORT pid_t avfork_pool_submit(struct avfork_pool *pool, const struct avfork_jo
 	long result;
 
 	hook_enter(HOOK_clone, NULL);
-	if (!pool || !pool->mapped || !job || !job->argv || !job->argv[0] || job->flags ||
-	    job->fd_count > AVFORK_POOL_FDS || (job->fd_count && !job->fds)) {
+	if (!pool || !pool->mapped || !may_have_pools() || !job || !job->argv || !job->argv[0] ||
+	    job->flags || job->fd_count > AVFORK_POOL_FDS || (job->fd_count && !job->fds)) {
 		errno = EINVAL;
 		return -1;
 	}

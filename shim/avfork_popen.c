@@ -34,6 +34,7 @@ struct answer {
 	uint64_t said;
 	uint32_t *running; /* the word of its stack; it holds the pid until the child has executed or ended */
 	uint32_t pid;
+	uint64_t device, inode; /* of the pipe: the descriptor may be another's by now */
 };
 
 #define ANSWERS 256
@@ -80,6 +81,24 @@ static struct answer *answer_of(int fd, bool make)
 			chunk = none;
 	}
 	return chunk ? &chunk[fd % ANSWERS] : NULL;
+}
+
+/* Zeros: it could not be asked, and stays unknown. */
+static void answer_begin(struct answer *answer, uint64_t number, int fd)
+{
+	struct stat status = { 0 };
+
+	sys_stat(fd, "", AT_EMPTY_PATH, &status);
+	*answer =
+		(struct answer){ .said = number, .device = status.st_dev, .inode = status.st_ino };
+}
+
+static bool answer_is_of(const struct answer *answer, int fd)
+{
+	struct stat status;
+
+	return answer->said && sys_stat(fd, "", AT_EMPTY_PATH, &status) &&
+	       answer->device == status.st_dev && answer->inode == status.st_ino;
 }
 
 static int popen_child(void *data)
@@ -178,8 +197,8 @@ static FILE *popen_run(const char *const argv[], const struct popen_mode *mode, 
 	stream = fdopen(end[!mode->reads], mode->reads ? "r" : "w");
 	if (!stream)
 		return NULL;
-	if (answer)
-		*answer = (struct answer){ .said = mode->asks ? start.number : 0 };
+	if (mode->asks)
+		answer_begin(answer, start.number, end[!mode->reads]);
 	start.answer = mode->asks ? answer : NULL;
 	undo_not_alone();
 	child = ENVIRON_KEPT(run(&start));
@@ -233,7 +252,7 @@ EXPORT int avfork_error(FILE *stream)
 {
 	const struct answer *answer = stream ? answer_of(fileno(stream), false) : NULL;
 
-	if (!answer || !answer->said) {
+	if (!answer || !answer_is_of(answer, fileno(stream))) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -13,8 +13,10 @@
 
 #include "poison.h"
 
-/* Descriptors of a child that waits; all others are closed, and a job's come above. */
-enum { WAIT_SOCKET, WAIT_PARENT, WAIT_SIGNALS, WAIT_COUNT };
+/* What a child that waits looks at. It has no other descriptors, and a job's come above. */
+enum { WAIT_SOCKET, WAIT_PARENT, WAIT_SIGNALS };
+
+_Static_assert(WAIT_SIGNALS + 1 == SEAT_DESCRIPTORS, "avfork_pool.h");
 
 /* Moves a descriptor to where it may be. Negative: -errno. */
 static long duplicate(int from, int to)
@@ -31,7 +33,7 @@ static long descriptors(const struct seat_job *job, const int *given)
 
 	for (i = 0; i < job->sent; i++) {
 		fd[i] = given[i];
-		if (fd[i] >= (int)job->count)
+		if (fd[i] >= (int)job->count || fd[i] == job->target[i])
 			continue;
 		result = SYS(fcntl, fd[i], F_DUPFD_CLOEXEC, job->count);
 		if (result < 0)
@@ -77,6 +79,7 @@ static long become(const struct seat_job *job, const int *given)
 		return 0;
 	}
 	SYS(umask, state->umask);
+	child_ignore(state->ignored ^ job->ignored, state->ignored);
 	for (i = 0; i < POOL_LIMITS && error >= 0; i++)
 		error = SYS(prlimit64, 0, i, &state->limit[i], NULL);
 	return error;
@@ -94,8 +97,11 @@ int seat_execute(const struct seat_job *job, const int *given)
 	return 127;
 }
 
-/* The descriptors that came with the message. False: the parent has gone, or something did not come. */
-static bool receive(const struct seat_job *job, int *given, long *error)
+/*
+ * The descriptors that came with the message. One; zero: the parent's end has gone, and no job came; -errno: something
+ * did not come. The limit that the job will have is raised meanwhile: submission has seen that this is enough.
+ */
+static long receive(const struct seat_job *job, int *given)
 {
 	union {
 		struct cmsghdr header;
@@ -108,82 +114,97 @@ static bool receive(const struct seat_job *job, int *given, long *error)
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	size_t size = sizeof(int) * (job->sent + 1);
+	struct rlimit files = job->state.limit[RLIMIT_NOFILE];
+	long result;
 
-	*error = SYS(recvmsg, WAIT_SOCKET, &message, MSG_CMSG_CLOEXEC);
-	if (*error <= 0)
-		return false;
+	files.rlim_cur = files.rlim_max;
+	SYS(prlimit64, 0, RLIMIT_NOFILE, &files, NULL);
+	result = SYS(recvmsg, WAIT_SOCKET, &message, MSG_CMSG_CLOEXEC);
+	if (result <= 0)
+		return result;
 	if (message.msg_flags & MSG_CTRUNC || message.msg_controllen < CMSG_LEN(size))
-		*error = -EMFILE;
-	else
-		memcpy(given, CMSG_DATA(&control.header), size);
-	return true;
+		return -EMFILE;
+	memcpy(given, CMSG_DATA(&control.header), size);
+	return 1;
 }
 
 /* Signals that came while it waited were for a child that waits: they are forgotten. */
-static void drop_signals(void)
+static void drop_signals(int fd)
 {
 	struct signalfd_siginfo signal;
 
-	while (SYS(read, WAIT_SIGNALS, &signal, sizeof(signal)) > 0)
+	while (SYS(read, fd, &signal, sizeof(signal)) > 0)
 		;
 }
 
-/* False: nothing will come any more. */
-static bool wait_for_job(void)
-{
-	struct pollfd end[WAIT_COUNT] = {
-		[WAIT_SOCKET] = { WAIT_SOCKET, POLLIN, 0 },
-		[WAIT_PARENT] = { WAIT_PARENT, POLLIN, 0 },
-		[WAIT_SIGNALS] = { WAIT_SIGNALS, POLLIN, 0 },
-	};
-
-	for (;;) {
-		if (SYS(ppoll, end, WAIT_COUNT, NULL, NULL, 8) < 0)
-			return false;
-		if (end[WAIT_SOCKET].revents)
-			return true;
-		if (end[WAIT_PARENT].revents)
-			return false;
-		drop_signals();
-	}
-}
-
-/* Keeps nothing open but the socket, and sees its parent end, whoever else holds the other end of that. */
-static bool settle(const struct avfork_pool *pool, int socket)
+/*
+ * Keeps nothing open but the socket, and sees its parent end, whoever else holds the other end of that. Where there are
+ * no more descriptors in the system it has the socket alone: a job may have come already. False: there is no socket.
+ */
+static bool settle(const struct avfork_pool *pool, int socket, struct pollfd *end)
 {
 	sys_sigset all = SYS_SIGNALS_ALL;
 
 	if (socket != WAIT_SOCKET && SYS(dup3, socket, WAIT_SOCKET, O_CLOEXEC) < 0)
 		return false;
-	return !SYS(close_range, WAIT_SOCKET + 1, ~0U, 0) &&
-	       SYS(pidfd_open, pool->owner, 0) == WAIT_PARENT &&
-	       SYS(signalfd4, -1, &all, sizeof(all), SFD_CLOEXEC | SFD_NONBLOCK) == WAIT_SIGNALS &&
-	       SYS(getppid) == pool->owner;
+	SYS(close_range, WAIT_SOCKET + 1, ~0U, 0);
+	end[WAIT_SOCKET].fd = WAIT_SOCKET;
+	end[WAIT_PARENT].fd = (int)SYS(pidfd_open, pool->owner, 0);
+	end[WAIT_SIGNALS].fd =
+		(int)SYS(signalfd4, -1, &all, sizeof(all), SFD_CLOEXEC | SFD_NONBLOCK);
+	return true;
+}
+
+/* False: nothing will come any more. A job that was given before the parent ended is still done. */
+static bool wait_for_job(const struct avfork_pool *pool, struct pollfd *end)
+{
+	/* The pid may be another's by now, and so what has been opened. */
+	struct timespec now = { 0 }, *limit = SYS(getppid) == pool->owner ? NULL : &now;
+	unsigned i;
+
+	for (i = 0; i < SEAT_DESCRIPTORS; i++)
+		end[i].events = POLLIN;
+	for (;;) {
+		long count = SYS(ppoll, end, SEAT_DESCRIPTORS, limit, NULL, 8);
+
+		/* recvmsg() waits, too, for the socket alone. */
+		if (count < 0 || (count > 0 && end[WAIT_SOCKET].revents))
+			return true;
+		if (!count || end[WAIT_PARENT].revents)
+			return false;
+		drop_signals(end[WAIT_SIGNALS].fd);
+	}
 }
 
 /* The slot is this child's until somebody else waits there. */
 static void make_successor(struct slot *slot)
 {
+	uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+
 	if (seat_start(slot, true) < 0)
-		__atomic_store_n(&slot->state, SLOT_EMPTY, __ATOMIC_RELEASE);
-	else
-		__atomic_store_n(&slot->state, SLOT_IDLE, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot->state, (state & ~SLOT_STATE) | SLOT_EMPTY,
+				 __ATOMIC_RELEASE);
 }
 
 static int wait_and_execute(struct seat *seat, int socket)
 {
+	struct slot *slot = seat->slot;
+	struct pollfd end[SEAT_DESCRIPTORS];
 	int given[AVFORK_POOL_FDS + 1];
-	long error;
+	long result;
 
 	child_clone_begin(&seat->clone);
-	if (!settle(seat->slot->pool, socket) || !wait_for_job() ||
-	    !receive(&seat->job, given, &error))
+	if (!settle(slot->pool, socket, end) || !wait_for_job(slot->pool, end))
+		return 127;
+	result = receive(&seat->job, given);
+	if (!result)
 		return 0;
-	make_successor(seat->slot);
-	if (error > 0)
+	seat->job.ignored = slot->ignored;
+	make_successor(slot);
+	if (result > 0)
 		return seat_execute(&seat->job, given);
 	if (seat->job.error)
-		__atomic_store_n(seat->job.error, (int)-error, __ATOMIC_RELEASE);
+		__atomic_store_n(seat->job.error, (int)-result, __ATOMIC_RELEASE);
 	return 127;
 }
 
@@ -191,12 +212,40 @@ static int first_main(void *data)
 {
 	struct seat *seat = data;
 
+	/* As its successors do. */
+	seat->slot->ignored = child_ignored();
 	return wait_and_execute(seat, seat->slot->child_end);
 }
 
+/* Off the group of its predecessor's; what has come through that is not for the job that is to come. */
+static void leave_group(void)
+{
+	sys_sigset all = SYS_SIGNALS_ALL;
+	struct timespec now = { 0 };
+
+	SYS(setpgid, 0, 0);
+	while (SYS(rt_sigtimedwait, &all, NULL, &now, sizeof(all)) > 0)
+		;
+}
+
+/*
+ * It takes the slot over by itself: who made it may have been killed since. The word goes first, for as long as it says
+ * that the slot is taken nobody may find that no successor arrives.
+ */
 static int successor_main(void *data)
 {
-	return wait_and_execute(data, WAIT_SOCKET);
+	struct seat *seat = data;
+	struct slot *slot = seat->slot;
+	uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+
+	if (slot->pool->group)
+		leave_group();
+	slot->pid = (pid_t)seat->running;
+	__atomic_store_n(&slot->turn, seat->turn, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->state, (state & ~SLOT_STATE) + SLOT_SUCCESSOR + SLOT_IDLE,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&seat->arriving, 0, __ATOMIC_RELEASE);
+	return wait_and_execute(seat, WAIT_SOCKET);
 }
 
 long seat_start(struct slot *slot, bool successor)
@@ -214,6 +263,7 @@ long seat_start(struct slot *slot, bool successor)
 		return -EAGAIN;
 	seat = slot->seat[turn];
 	seat->slot = slot;
+	seat->turn = turn;
 	seat->clone = (struct child_clone){
 		.flags = successor ? CLONE_PARENT : 0,
 		.running = &seat->running,
@@ -223,8 +273,9 @@ long seat_start(struct slot *slot, bool successor)
 		/* clone3() takes none for a sibling */
 		.exit_signal = successor ? 0 : SIGCHLD,
 	};
+	__atomic_store_n(&seat->arriving, successor, __ATOMIC_RELEASE);
 	pid = child_clone(&seat->clone, successor ? successor_main : first_main, seat);
-	if (pid < 0)
+	if (pid < 0 || successor)
 		return pid;
 	slot->pid = (pid_t)pid;
 	__atomic_store_n(&slot->turn, turn, __ATOMIC_RELEASE);

@@ -70,6 +70,32 @@ long child_clone(struct child_clone *clone, int (*function)(void *), void *argum
 	return clone_old(clone, function, argument);
 }
 
+sys_sigset child_ignored(void)
+{
+	struct kernel_action action;
+	sys_sigset ignored = 0;
+	int signal;
+
+	for (signal = 1; signal <= 64; signal++)
+		if (!SYS(rt_sigaction, signal, NULL, &action, sizeof(action.mask)) &&
+		    action.handler == SIG_IGN)
+			ignored |= 1ULL << (signal - 1);
+	return ignored;
+}
+
+void child_ignore(sys_sigset changed, sys_sigset ignored)
+{
+	struct kernel_action action;
+	int signal;
+
+	while ((signal = sys_signal_next(&changed))) {
+		memset(&action, 0, sizeof(action));
+		if (ignored & 1ULL << (signal - 1))
+			action.handler = SIG_IGN;
+		SYS(rt_sigaction, signal, &action, NULL, sizeof(action.mask));
+	}
+}
+
 void child_clone_begin(const struct child_clone *clone)
 {
 	struct kernel_action action;

@@ -26,6 +26,10 @@ struct child_clone {
  */
 long child_clone(struct child_clone *clone, int (*function)(void *), void *argument);
 
+/* The signals that the caller ignores; and changes that, for those in `changed`, to what `ignored` says. */
+sys_sigset child_ignored(void);
+void child_ignore(sys_sigset changed, sys_sigset ignored);
+
 /* The child's first call. Signals are blocked: where the clone could not do it, handlers go here. */
 void child_clone_begin(const struct child_clone *clone);
 

@@ -160,7 +160,7 @@ EXPORT int prctl(int operation, ...)
 {
 	struct hook_arguments arguments = { { operation } };
 	va_list rest;
-	int i;
+	int result, i;
 
 	va_start(rest, operation);
 	for (i = 1; i < 5; i++)
@@ -168,8 +168,10 @@ EXPORT int prctl(int operation, ...)
 	va_end(rest);
 	hook_init();
 	note(HOOK_prctl, &arguments, SYS_prctl, operation, HOOK_CALLER);
-	return REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
-			   arguments.value[4]);
+	result = REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
+			     arguments.value[4]);
+	state_changed_by(SYS_prctl, operation);
+	return result;
 }
 
 /* Does it make a process whose memory is its own? */
@@ -201,7 +203,7 @@ EXPORT long syscall(long number, ...)
 	hook_init();
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
-	state_changed_by(number);
+	state_changed_by(number, value[0]);
 	if (UNLIKELY(!result) && makes_process(number, value))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);
 	return result;

@@ -9,6 +9,7 @@
 
 #include "hook.h"
 #include "signal_wrap.h"
+#include "state.h"
 #include "window.h"
 
 #include "poison.h"
@@ -42,9 +43,11 @@ static void mirror_update(int signal)
 	int error = errno;
 
 	/* A child that shares memory has handlers of its own. */
-	if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS &&
-	    !thread_window_open())
-		mirror_read(signal);
+	if (!thread_window_open()) {
+		state_changed();
+		if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS)
+			mirror_read(signal);
+	}
 	errno = error;
 }
 

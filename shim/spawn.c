@@ -238,7 +238,7 @@ EXPORT int unshare(int flags)
 	hook_enter(HOOK_unshare, NULL);
 	child_stack_settle();
 	result = REAL(unshare)(flags);
-	state_changed();
+	state_changed_in_thread();
 	if (!result && flags & CLONE_NEWPID)
 		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;
@@ -252,7 +252,7 @@ EXPORT int setns(int fd, int type)
 	hook_enter(HOOK_setns, NULL);
 	child_stack_settle();
 	result = REAL(setns)(fd, type);
-	state_changed();
+	state_changed_in_thread();
 	if (!result)
 		tier_forbid(BOX_REASON_NAMESPACE);
 	return result;

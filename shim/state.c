@@ -6,21 +6,28 @@
 #include "state.h"
 
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/single_threaded.h>
 
 #include "hook.h"
 #include "sys.h"
+#include "window.h"
 
 #include "poison.h"
 
-static uint32_t generation = 1;
+/* Calls that older headers do not know. */
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
 
-/* Where the hooks are passed by, all may have changed since the last call. */
+static uint32_t generation = 1, restrictions;
+static bool differs;
+
 uint32_t state_generation(void)
 {
-	if (UNLIKELY(real_is_passed_by()))
-		state_changed();
 	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
 }
 
@@ -29,9 +36,60 @@ void state_changed(void)
 	__atomic_add_fetch(&generation, 1, __ATOMIC_RELEASE);
 }
 
-void state_changed_by(long number)
+void state_changed_in_thread(void)
+{
+	if (!__libc_single_threaded && window_memory_is_own())
+		__atomic_store_n(&differs, true, __ATOMIC_RELAXED);
+	state_changed();
+}
+
+bool state_differs(void)
+{
+	return __atomic_load_n(&differs, __ATOMIC_RELAXED) || real_is_passed_by();
+}
+
+uint32_t state_restrictions(void)
+{
+	return __atomic_load_n(&restrictions, __ATOMIC_ACQUIRE);
+}
+
+/* Nobody can ask for these. A child's that shares memory are its own. */
+static void restriction_added(void)
+{
+	if (!window_memory_is_own())
+		return;
+	__atomic_add_fetch(&restrictions, 1, __ATOMIC_RELEASE);
+	state_changed_in_thread();
+}
+
+static void changed_by_prctl(long operation)
+{
+	switch (operation) {
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_SET_SECCOMP:
+	case PR_SET_SECUREBITS:
+	case PR_CAPBSET_DROP:
+	case PR_CAP_AMBIENT:
+		state_changed_in_thread();
+		break;
+	default:
+		break;
+	}
+}
+
+void state_changed_by(long number, long operation)
 {
 	switch (number) {
+	case SYS_prctl:
+		changed_by_prctl(operation);
+		break;
+	case SYS_keyctl:
+		if (operation == KEYCTL_JOIN_SESSION_KEYRING)
+			restriction_added();
+		break;
+	case SYS_landlock_restrict_self:
+		restriction_added();
+		break;
 	case SYS_chdir:
 	case SYS_fchdir:
 	case SYS_chroot:
@@ -39,6 +97,12 @@ void state_changed_by(long number)
 	case SYS_umask:
 	case SYS_setrlimit:
 	case SYS_prlimit64:
+	case SYS_setsid:
+	case SYS_setpgid:
+		state_changed();
+		break;
+	/* Of libc's functions of these names some concern all threads; these concern the calling one. */
+	case SYS_seccomp:
 	case SYS_setuid:
 	case SYS_setgid:
 	case SYS_setreuid:
@@ -49,27 +113,31 @@ void state_changed_by(long number)
 	case SYS_setfsgid:
 	case SYS_setgroups:
 	case SYS_capset:
-	case SYS_setsid:
-	case SYS_setpgid:
 	case SYS_unshare:
 	case SYS_setns:
-		state_changed();
+		state_changed_in_thread();
 		break;
 	default:
 		break;
 	}
 }
 
-/* The trait may look at the first two arguments. */
+/*
+ * The trait may look at the first two arguments. Counted before, too: a signal handler may come in as soon as the state
+ * has changed.
+ */
 #define STATE_HOOK(type, function, parameters, arguments, first, second)                           \
+	STATE_HOOK_BY(state_changed, type, function, parameters, arguments, first, second)
+#define STATE_HOOK_BY(changed, type, function, parameters, arguments, first, second)               \
 	EXPORT type function parameters                                                            \
 	{                                                                                          \
 		type result;                                                                       \
                                                                                                    \
 		hook_enter(HOOK_##function,                                                        \
 			   &(struct hook_arguments){ { (long)(first), (long)(second) } });         \
+		changed();                                                                         \
 		result = REAL(function) arguments;                                                 \
-		state_changed();                                                                   \
+		changed();                                                                         \
 		return result;                                                                     \
 	}
 
@@ -84,10 +152,10 @@ STATE_HOOK(int, setpgrp, (void), (), 0, 0)
 /* Of libcap's and the like: no header of libc's has it. */
 int capset(cap_user_header_t header, const cap_user_data_t data);
 
-STATE_HOOK(int, capset, (cap_user_header_t header, const cap_user_data_t data), (header, data),
-	   header, data)
-STATE_HOOK(int, setfsuid, (uid_t user), (user), user, 0)
-STATE_HOOK(int, setfsgid, (gid_t group), (group), group, 0)
+STATE_HOOK_BY(state_changed_in_thread, int, capset,
+	      (cap_user_header_t header, const cap_user_data_t data), (header, data), header, data)
+STATE_HOOK_BY(state_changed_in_thread, int, setfsuid, (uid_t user), (user), user, 0)
+STATE_HOOK_BY(state_changed_in_thread, int, setfsgid, (gid_t group), (group), group, 0)
 
 typedef __rlimit_resource_t resource_t;
 

@@ -15,6 +15,7 @@
 #include "shell.h"
 #include "spawn.h"
 #include "spawn_child.h"
+#include "state.h"
 #include "system.h"
 
 #include "poison.h"
@@ -60,6 +61,7 @@ static void signals_release(sys_sigset mask)
 	if (!--callers) {
 		REAL(sigaction)(SIGINT, &interrupt, NULL);
 		REAL(sigaction)(SIGQUIT, &quit, NULL);
+		state_changed();
 	}
 	spin_unlock(&lock);
 	sys_sigmask(mask);
@@ -146,6 +148,8 @@ EXPORT int system(const char *command)
 	if (config.reroute == REROUTE_OFF || seccomp_confined()) {
 		spawn.reason = spawn_child_refuses();
 		result = ENVIRON_HELD(REAL(system)(command));
+		/* What it ignored meanwhile. */
+		state_changed();
 	} else {
 		result = run(command ? command : "exit 0", &spawn);
 		if (!command)

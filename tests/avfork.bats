@@ -23,6 +23,15 @@ one_pool() {
 	assert_equal "$status $output" "0 done"
 }
 
+# one_edge CASE
+one_edge() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	cd "$BATS_TEST_TMPDIR" || return
+	LIMIT=30 run preload "box=none" avfork_pool_edge "$1"
+	[ "$status" -ne 77 ] || skip "not here"
+	assert_equal "$status $output" "0 done"
+}
+
 @test "what the child returns is its exit status, and it may execute" {
 	one_case status 300
 }
@@ -167,7 +176,7 @@ exit handler"
 	one_pool status 2000
 }
 
-@test "folder, umask, environment, signal mask and limits of a job are those of its submission" {
+@test "folder, umask, environment, signal mask, ignored signals and limits of a job are those of its submission" {
 	cd "$BATS_TEST_TMPDIR"
 	one_pool state 20
 }
@@ -193,8 +202,8 @@ exit handler"
 	one_pool killed-job 2000
 }
 
-@test "signals for the process group pass children by that wait" {
-	one_pool group 20
+@test "of signals for the process group a job has those that come after it was submitted" {
+	one_pool group 500
 }
 
 @test "a pool tells why a program could not be executed, and refuses what it cannot do" {
@@ -221,10 +230,54 @@ exit handler"
 	one_pool parent-ends 10
 }
 
+@test "a thread's own folder and umask are its jobs', and its own credentials are refused" {
+	one_edge threads
+}
+
+@test "a pool is refused to a process that has restricted itself: no_new_privs, filters, bounding set" {
+	one_edge restrictions
+}
+
+@test "a child that shares memory has no pool, and its folder and umask are not its parent's jobs'" {
+	one_edge shared-child
+}
+
+@test "a pool is destroyed while a forked child holds its sockets" {
+	one_edge holder
+}
+
+@test "a program may close a pool's descriptors: it goes on, and touches no file that came in their place" {
+	one_edge closed
+}
+
+@test "a pool takes none of the standard descriptors" {
+	one_edge standard
+}
+
+@test "jobs are done without free descriptors, with few, with more than before, and with many on their way" {
+	one_edge descriptors
+}
+
+@test "jobs are done in a folder that cannot be searched" {
+	one_edge folder
+}
+
+@test "a pool says so where its children would be in another pid namespace" {
+	one_edge namespace
+}
+
+@test "a job is done by a child that a filter refuses signalfd()" {
+	run preload "" seccomp_filter errno "$VICTIMS/avfork_pool" status 200
+	[ "$status" -ne 77 ] || skip "no filters here"
+	assert_equal "$status $output" "0 done"
+}
+
 @test "a library that is loaded late, after libc, has all of it" {
 	local -x AVFORK_LIBRARY=$SHIM SPORK_OPTIONS=box=none case
 	for case in "child status 100" "child signals 200" "child threads 200" "child fork 20" "popen read 20" \
-		"popen environment" "popen error 20" "pool status 200" "pool state 5" "pool threads 100"; do
+		"popen environment" "popen error 20" "pool status 200" "pool state 5" "pool threads 100" \
+		"pool_edge threads" "pool_edge shared-child" "pool_edge closed"; do
+		[[ $case != pool_edge* ]] || [ "$(id -u)" -eq 0 ] || continue
 		echo "$case"
 		# shellcheck disable=SC2086 # a case and its number
 		LIMIT=60 run victim avfork_$case

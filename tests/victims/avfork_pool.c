@@ -10,82 +10,21 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "avfork.h"
+#include "avfork_pool.h"
 #include "window.h"
-
-static __typeof__(&avfork_pool_create) create_call;
-static __typeof__(&avfork_pool_submit) submit_call;
-static __typeof__(&avfork_pool_destroy) destroy_call;
 
 static char self[PATH_MAX];
 
-static struct avfork_pool *create(unsigned children)
+static int ignored_signals(void)
 {
-	struct avfork_pool *pool = create_call(children);
+	struct sigaction action;
+	int i, signals = 0;
 
-	if (!pool) {
-		printf("avfork_pool_create: %s\n", strerror(errno));
-		exit(96);
-	}
-	return pool;
+	for (i = 1; i < 32; i++)
+		if (!sigaction(i, NULL, &action) && action.sa_handler == SIG_IGN)
+			signals |= 1 << i;
+	return signals;
 }
-
-static pid_t submit(struct avfork_pool *pool, const struct avfork_job *job)
-{
-	pid_t pid = submit_call(pool, job);
-
-	if (pid < 0) {
-		printf("avfork_pool_submit: %s\n", strerror(errno));
-		exit(96);
-	}
-	return pid;
-}
-
-static void expect_exit(pid_t pid, int code)
-{
-	int status = wait_for(pid);
-
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != code) {
-		victim_faults++;
-		printf("FAULT: status %#x instead of exit %d\n", status, code);
-	}
-}
-
-/* Starts `argv` with its output into a pipe, and reads that. */
-static char *output_of(struct avfork_pool *pool, struct avfork_job *job)
-{
-	static char text[65536];
-	int end[2], fds[3] = { 0, -1, 2 };
-	size_t size = 0;
-	ssize_t got;
-	pid_t pid;
-
-	if (pipe2(end, O_CLOEXEC))
-		exit(97);
-	fds[1] = end[1];
-	if (!job->fd_count) {
-		job->fds = fds;
-		job->fd_count = 3;
-	}
-	pid = submit(pool, job);
-	close(end[1]);
-	while ((got = read(end[0], text + size, sizeof(text) - 1 - size)) > 0)
-		size += (size_t)got;
-	text[size] = 0;
-	close(end[0]);
-	job->fds = NULL;
-	job->fd_count = 0;
-	expect_exit(pid, 0);
-	return text;
-}
-
-#define JOB(...)                                                                                   \
-	{                                                                                          \
-		.argv = (const char *const[])                                                      \
-		{                                                                                  \
-			__VA_ARGS__, NULL                                                          \
-		}                                                                                  \
-	}
 
 /* What a program was given, on one line. */
 static int show(void)
@@ -103,8 +42,9 @@ static int show(void)
 	getrlimit(RLIMIT_CORE, &core);
 	if (!getcwd(folder, sizeof(folder)))
 		strcpy(folder, "gone");
-	printf("%s %03o %s %#x %lu %lu\n", folder, mask, getenv("WORD") ? getenv("WORD") : "-",
-	       signals, (unsigned long)files.rlim_cur, (unsigned long)core.rlim_cur);
+	printf("%s %03o %s %#x %#x %lu %lu\n", folder, mask, getenv("WORD") ? getenv("WORD") : "-",
+	       signals, ignored_signals(), (unsigned long)files.rlim_cur,
+	       (unsigned long)core.rlim_cur);
 	return 0;
 }
 
@@ -183,8 +123,8 @@ static void expect_shown(struct avfork_pool *pool, const char *what, const char 
 	getrlimit(RLIMIT_CORE, &core);
 	if (!getcwd(folder, sizeof(folder)))
 		strcpy(folder, "gone");
-	snprintf(wanted, sizeof(wanted), "%s %03o %s %#x %lu %lu\n", folder, mask,
-		 word ? word : "-", signals, (unsigned long)files.rlim_cur,
+	snprintf(wanted, sizeof(wanted), "%s %03o %s %#x %#x %lu %lu\n", folder, mask,
+		 word ? word : "-", signals, ignored_signals(), (unsigned long)files.rlim_cur,
 		 (unsigned long)core.rlim_cur);
 	if (strcmp(text, wanted)) {
 		victim_faults++;
@@ -217,6 +157,8 @@ static void case_state(int number)
 		sigaddset(&one, 1 + i % 15 + (i % 15 >= 8));
 		sigprocmask(SIG_SETMASK, &one, NULL);
 		expect_shown(pool, "signal mask", NULL);
+		signal(1 + i % 3, i % 2 ? SIG_DFL : SIG_IGN);
+		expect_shown(pool, "ignored signals", NULL);
 		sigemptyset(&one);
 		sigprocmask(SIG_SETMASK, &one, NULL);
 		getrlimit(RLIMIT_NOFILE, &limit);
@@ -462,54 +404,35 @@ static void case_killed_job(int number)
 			expect_exit(submit(pool, &quick), 0);
 	}
 	destroy_call(pool);
+	expect(waitpid(-1, NULL, 0) < 0 && errno == ECHILD, "a child is left");
 }
 
-static int has_pending(int pid)
+static void ignore(int signal)
 {
-	unsigned long long pending = 0;
-	char path[64], line[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return pending != 0;
+	(void)signal;
 }
 
-/* Until those that wait have seen what was sent to them. */
-static void wait_until_seen(void)
-{
-	int count, i, left = 1;
-	pid_t pid[16];
-
-	while (left) {
-		usleep(2000);
-		count = children(pid, 16);
-		for (i = 0, left = 0; i < count; i++)
-			left += has_pending(pid[i]);
-	}
-}
-
-/* What is sent to all while children wait is not the next job's. */
+/* What is sent to all before a job is submitted is not the job's; what is sent afterwards is. */
 static void case_group(int number)
 {
 	struct avfork_pool *pool;
-	struct avfork_job job = JOB(quick_program());
-	int i;
+	struct avfork_job job = JOB(quick_program()), sleep = JOB("sleep", "100");
+	int i, status;
+	pid_t pid;
 
 	setpgid(0, 0);
+	signal(SIGINT, ignore);
+	signal(SIGTERM, ignore);
 	pool = create(2);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
 	for (i = 0; i < number; i++) {
 		kill(0, SIGTERM);
 		kill(0, SIGINT);
-		wait_until_seen();
 		expect_exit(submit(pool, &job), 0);
+		pid = submit(pool, &sleep);
+		kill(0, SIGTERM);
+		status = wait_for(pid);
+		expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM,
+		       "the job has missed the group's signal");
 	}
 	destroy_call(pool);
 }
@@ -685,9 +608,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "descriptors"))
 		return show_descriptors();
 	setvbuf(stdout, NULL, _IONBF, 0);
-	create_call = AVFORK_FIND(avfork_pool_create);
-	submit_call = AVFORK_FIND(avfork_pool_submit);
-	destroy_call = AVFORK_FIND(avfork_pool_destroy);
+	find_pools();
 	for (i = 0; argc > 1 && i < COUNT(cases); i++)
 		if (!strcmp(argv[1], cases[i].name)) {
 			cases[i].run(number_argument(argc, argv, 2, 1));

@@ -107,6 +107,15 @@ static void case_error(int number)
 		expect_text(stream, "");
 		expect_status(pid, 127);
 	}
+	/* Another file has the descriptor by now. */
+	stream = OPEN("rx", &pid, "/nowhere/at/all");
+	expect(error_call(stream) == ENOENT, "not ENOENT");
+	fclose(stream);
+	expect_status(pid, 127);
+	stream = fopen("/dev/null", "re");
+	errno = 0;
+	expect(error_call(stream) == -1 && errno == EINVAL, "an error of a stream that was closed");
+	fclose(stream);
 	errno = 0;
 	expect(error_call(NULL) == -1 && errno == EINVAL, "no stream is not EINVAL");
 }

@@ -43,6 +43,7 @@ static void install(const char *name)
 		answer(SYS_process_vm_readv, SECCOMP_RET_ERRNO | EPERM);
 		answer(SYS_timer_create, SECCOMP_RET_ERRNO | EPERM);
 		answer(SYS_memfd_create, SECCOMP_RET_ERRNO | EPERM);
+		answer(SYS_signalfd4, SECCOMP_RET_ERRNO | EPERM);
 	} else if (!strcmp(name, "kill")) {
 		answer(SYS_process_vm_readv, SECCOMP_RET_KILL_PROCESS);
 	} else if (!strcmp(name, "trap")) {
