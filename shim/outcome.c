@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "entry.h"
+#include "proc.h"
 #include "sys.h"
 #include "tier.h"
 
@@ -82,13 +83,27 @@ long outcome_of(struct window *window, long pid)
 	return window->upgrade ? 0 : entry_vfork_call(stand_in, &status);
 }
 
-long outcome_hidden(long pid)
+/*
+ * Has it not executed, so that its exit signal is 0 still? wait() tells, but of a child that the caller traces: that is
+ * seen in any case, and with __WCLONE, too (eligible_child in the kernel's kernel/exit.c).
+ */
+static bool is_hidden(long pid)
 {
 	siginfo_t info;
+	uint64_t signal;
+
+	if (SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == -ECHILD)
+		return true;
+	return !SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WCLONE, NULL) &&
+	       proc_exit_signal((uint32_t)pid, &signal) && !signal;
+}
+
+long outcome_hidden(long pid)
+{
 	long ended = 0;
 	int status = 0;
 
-	if (SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != -ECHILD)
+	if (!is_hidden(pid))
 		return pid;
 	do
 		ended = SYS(wait4, pid, &status, __WCLONE, NULL);

@@ -188,21 +188,38 @@ void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 		memcpy(name, bytes, (size_t)size - 1); /* not the newline */
 }
 
-/* "pid (name) state ppid pgrp session tty tpgid flags ...", where the name may hold anything. */
-bool proc_flags(uint32_t pid, uint64_t *flags)
+/* Fields of /proc/PID/stat, counted as in proc(5). */
+enum {
+	STAT_NAME = 2,
+	STAT_FLAGS = 9,
+	STAT_EXIT_SIGNAL = 38,
+};
+
+/* "pid (name) state ppid ...", where the name may hold anything. */
+static bool proc_stat(uint32_t pid, int field, uint64_t *value)
 {
-	char bytes[512];
+	char bytes[1024];
 	const char *at;
-	int spaces;
+	int now = STAT_NAME;
 
 	if (proc_read(pid, "/stat", bytes, sizeof(bytes)) <= 0)
 		return false;
 	at = strrchr(bytes, ')');
-	for (spaces = 0; at && *at && spaces < 7; at++)
-		spaces += *at == ' ';
-	if (!at || spaces < 7)
+	for (; at && *at && now < field; at++)
+		now += *at == ' ';
+	if (!at || *at < '0' || *at > '9')
 		return false;
-	for (*flags = 0; *at >= '0' && *at <= '9'; at++)
-		*flags = *flags * 10 + (uint64_t)(*at - '0');
+	for (*value = 0; *at >= '0' && *at <= '9'; at++)
+		*value = *value * 10 + (uint64_t)(*at - '0');
 	return true;
+}
+
+bool proc_flags(uint32_t pid, uint64_t *flags)
+{
+	return proc_stat(pid, STAT_FLAGS, flags);
+}
+
+bool proc_exit_signal(uint32_t pid, uint64_t *signal)
+{
+	return proc_stat(pid, STAT_EXIT_SIGNAL, signal);
 }

@@ -46,6 +46,9 @@ bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count);
 /* The kernel's flags of a process (PF_...). False: they cannot be read. */
 bool proc_flags(uint32_t pid, uint64_t *flags);
 
+/* The signal that tells its parent of its end; zero: none does. False: it cannot be read. */
+bool proc_exit_signal(uint32_t pid, uint64_t *signal);
+
 /* Name of a thread of another process; empty when it is gone. */
 void proc_thread_name(uint32_t pid, uint32_t tid, char name[16]);
 

@@ -53,6 +53,8 @@ bool vfork_open(struct window *window, const struct entry_registers *registers,
 	signal_open(&window->signal);
 	/* What it is known to write that cannot be put back is left as it is. */
 	undo_save(&window->undo, visit, registers->stack, size);
+	/* From other threads: the caller itself waits for nobody meanwhile. */
+	vfork->hidden = !window->undo.alone && enforces(window);
 	vfork->frame_end = frames > 1 ? frame[0].end : 0;
 	vfork->frame_return = frames > 1 ? frame[1].pc : 0;
 	vfork->pid = arch_pid_variables(registers->pc, code_end(registers->pc), registers->stack,
@@ -432,7 +434,7 @@ long vfork_close(struct window *window, long pid)
 		restore(window);
 		if (window->upgrade)
 			forget_child(pid);
-		else if (!window->undo.alone)
+		else if (window->vfork.hidden)
 			pid = outcome_hidden(pid);
 	}
 	for (i = 0; i < window->vfork.reports && i < VFORK_REPORTS; i++)

@@ -28,6 +28,8 @@ struct vfork_window {
 	uintptr_t frame_end, frame_return;
 	struct arch_variables pid;
 
+	/* The child's exit signal is 0 until it executes: no wait() shall see one that gives way to a real fork. */
+	bool hidden;
 	bool entered;  /* by a child whose stores are seen here */
 	bool returned; /* the child, from the function that called vfork() */
 	bool effects;  /* what it did can be seen from outside, so that it cannot start over */

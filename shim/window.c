@@ -106,7 +106,7 @@ static struct window *open_vfork(const struct entry_registers *registers,
 		window_set(window);
 		return window;
 	}
-	clone_choose(window, window->undo.alone ? SIGCHLD : 0);
+	clone_choose(window, window->vfork.hidden ? 0 : SIGCHLD);
 	window->kind = WINDOW_VFORK;
 	thread_window(window);
 	return window;

@@ -354,12 +354,14 @@ twins() {
 }
 
 @test "what programs make of vfork() is as bare: other threads, children of children, answers, signals" {
-	for way in frame mask answer excuse strangers daemon close group; do
+	for way in frame mask answer excuse strangers daemon close group traced; do
 		run --separate-stderr bounded "$(program vfork_world)" $way
 		assert_success
 		bare=$output
-		quietly log=none vfork_world $way
-		assert_equal "$way: $status $output" "$way: 0 $bare"
+		for options in "" :reroute=off; do
+			quietly log=none$options vfork_world $way
+			assert_equal "$way$options: $status $output" "$way$options: 0 $bare"
+		done
 	done
 }
 

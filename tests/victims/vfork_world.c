@@ -10,11 +10,14 @@
  *   daemon     a child that uses the heap makes one of its own, which stays, and ends
  *   close      a child that uses the heap closes all descriptors before it executes: its group is there then
  *   group      a signal for the whole group, which the program handles, while execs fail
+ *   traced     with another thread alive, children that their parent traces cannot execute, and end; others can: each
+ *              end is told of by one SIGCHLD
  */
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -251,6 +254,63 @@ static __attribute__((noinline)) void group(void)
 	printf("killed %d\n", killed);
 }
 
+static void *stay(void *unused)
+{
+	sigset_t all;
+
+	(void)unused;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	pause();
+	return NULL;
+}
+
+/* `how` 0: the child ends; 1: it is killed; 2: it executes, which stops it. */
+static pid_t trace(int how)
+{
+	pid_t pid = vfork();
+
+	if (!pid) {
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
+			_exit(98);
+		execve(how == 2 ? "/bin/true" : "/nonexistent/program", quick, environ);
+		if (how == 1)
+			kill(getpid(), SIGKILL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static __attribute__((noinline)) void traced(void)
+{
+	const struct timespec now = { 0, 0 };
+	pthread_t thread;
+	sigset_t child;
+	int i;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	pthread_create(&thread, NULL, stay, NULL);
+	for (i = 0; i < 9; i++) {
+		siginfo_t news;
+		int status, ends = 0;
+		pid_t pid = trace(i % 3);
+
+		while (waitpid(pid, &status, __WALL) == pid) {
+			if (WIFSTOPPED(status)) {
+				printf("stopped by signal %d\n", WSTOPSIG(status));
+				sigtimedwait(&child, NULL, &now);
+				ptrace(PTRACE_CONT, pid, 0, 0);
+				continue;
+			}
+			/* It is sent before the end can be seen. */
+			ends += sigtimedwait(&child, &news, &now) == SIGCHLD && news.si_pid == pid;
+			printf("status %x, told %d\n", status, ends);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -258,7 +318,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} ways[] = { { "frame", frame },     { "mask", mask },		 { "answer", answer },
 		     { "excuse", excuse },   { "strangers", strangers }, { "daemon", daemon_stays },
-		     { "close", close_all }, { "group", group } };
+		     { "close", close_all }, { "group", group },	 { "traced", traced } };
 	size_t i;
 
 	for (i = 0; i < sizeof(ways) / sizeof(*ways); i++)
