@@ -101,10 +101,9 @@ offers() {
 	lines >want
 	cut -d'|' -f1 want >typed
 	if [ "$1" = fish ]; then
-		while IFS= read -r line; do
-			echo "$line|$(XDG_DATA_DIRS=$SHARE:/usr/share bounded fish --private -c "complete -C '$line'" |
-				cut -f1 | tr '\n' ' ')"
-		done <typed >got
+		XDG_DATA_DIRS=$SHARE:/usr/share LIMIT=100 bounded fish --private -c 'while read -lL line
+			echo $line"|"(complete -C $line | cut -f1 | string join " ")
+		end' <typed >got
 	else
 		LIMIT=100 bounded "$PYTHON" terminal.py "$1" "$SHARE" <typed >got || fail "$(tail -n 3 got)"
 	fi
