@@ -106,11 +106,26 @@ int slot_start(struct slot *slot)
 	return error;
 }
 
-/* The program may have done so: a pid that is a child's that lives is not the one that was meant. */
-static void reap(pid_t pid, int options)
+static void reap(pid_t pid)
 {
-	while (SYS(wait4, pid, NULL, options, NULL) == -EINTR)
+	while (SYS(wait4, pid, NULL, 0, NULL) == -EINTR)
 		;
+}
+
+/*
+ * A child that was killed while it waited: nobody else knows of it. It has left its memory, and so ends soon if it has
+ * not; but the program may have waited for it, and if the pid stays a child's that lives it is not the one that was
+ * meant.
+ */
+static void reap_dead(pid_t pid)
+{
+	int tries;
+
+	for (tries = 0; tries < 200; tries++) {
+		if (SYS(wait4, pid, NULL, WNOHANG, NULL))
+			return;
+		SYS(sched_yield);
+	}
 }
 
 /* Nobody waits in a slot that is claimed: somebody does from now on. */
@@ -127,10 +142,9 @@ static bool revive(struct slot *slot)
 	return false;
 }
 
-/* A child that waited was killed. Nobody else knows of it. */
 static bool reap_and_revive(struct slot *slot)
 {
-	reap(slot->pid, WNOHANG);
+	reap_dead(slot->pid);
 	return revive(slot);
 }
 
@@ -210,8 +224,7 @@ static void wait_for_seats(struct slot *slot)
 void slot_close(struct slot *slot)
 {
 	if ((state_of(slot) & SLOT_STATE) == SLOT_IDLE && !child_lives(slot)) {
-		/* It was killed long ago, maybe, and its pid is another's by now. */
-		reap(slot->pid, WNOHANG);
+		reap_dead(slot->pid);
 		set(slot, SLOT_EMPTY);
 	}
 	hang_up(slot);
@@ -223,5 +236,5 @@ void slot_end(struct slot *slot)
 	wait_for_seats(slot);
 	wait_for_seats(slot);
 	if ((state_of(slot) & SLOT_STATE) == SLOT_IDLE)
-		reap(slot->pid, 0);
+		reap(slot->pid);
 }
