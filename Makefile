@@ -229,13 +229,14 @@ lint:
 install: all
 	$(INSTALL) -D -m 755 $(O)/spork $(DESTDIR)$(BINDIR)/spork
 	$(INSTALL) -D -m 755 $(O)/libspork.so $(DESTDIR)$(LIBDIR)/spork/libspork.so
+	ln -sf spork/libspork.so $(DESTDIR)$(LIBDIR)/libspork.so
 	$(INSTALL) -D -m 644 shim/avfork.h $(DESTDIR)$(INCLUDEDIR)/avfork.h
 	$(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(INSTALL) -D -m 644 $(page) $(DESTDIR)$(call man_page,$(page))$(newline))
 	$(foreach file,$(COMPLETIONS),$(INSTALL) -D -m 644 $(file) $(DESTDIR)$(call completion,$(file))$(newline))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/spork $(DESTDIR)$(LIBDIR)/spork/libspork.so
-	rm -f $(DESTDIR)$(INCLUDEDIR)/avfork.h
+	rm -f $(DESTDIR)$(LIBDIR)/libspork.so $(DESTDIR)$(INCLUDEDIR)/avfork.h
 	rm -f $(foreach page,$(MAN_PAGES) $(MAN_WRITTEN),$(DESTDIR)$(call man_page,$(page)))
 	rm -f $(foreach file,$(COMPLETIONS),$(DESTDIR)$(call completion,$(file)))
 	-rmdir $(DESTDIR)$(LIBDIR)/spork 2>/dev/null

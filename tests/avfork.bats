@@ -326,6 +326,14 @@ exit handler"
 		run bounded $program
 		assert_equal "$status $output" "5 "
 	done
+	# where -lspork looks, beside the folder that the tool takes it from
+	run bounded make -n -C "$ROOT" install DESTDIR="$PWD/to" PREFIX=/usr
+	mkdir -p to/usr/lib/spork
+	cp "$SHIM" to/usr/lib/spork
+	eval "$(grep '^ln .*libspork' <<<"$output")"
+	"${CC:-gcc}" -I"$ROOT/shim" -o installed main.c plugin.c -Lto/usr/lib -lspork
+	run bounded env LD_LIBRARY_PATH=to/usr/lib ./installed
+	assert_equal "$status $output" "5 "
 	# one library, not two, where it is preloaded as well
 	run bounded env LD_PRELOAD="$SHIM" ./linked
 	assert_equal "$status $output" "5 "
