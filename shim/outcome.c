@@ -85,7 +85,8 @@ long outcome_of(struct window *window, long pid)
 
 /*
  * Has it not executed, so that its exit signal is 0 still? wait() tells, but of a child that the caller traces: that is
- * seen in any case, and with __WCLONE, too (eligible_child in the kernel's kernel/exit.c).
+ * seen in any case, and with __WCLONE, too (eligible_child in the kernel's kernel/exit.c). Then /proc tells; without it
+ * such a child is taken to have executed.
  */
 static bool is_hidden(long pid)
 {
