@@ -76,8 +76,8 @@ VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
-TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/text.o \
-	$(O)/tools/suppression.o
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/name.o \
+	$(O)/tools/text.o $(O)/tools/suppression.o
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
 # Those in C++ are for the tool, which is never cross-compiled.
 ifeq ($(ARCH),$(shell uname -m))
@@ -140,7 +140,7 @@ $(O)/tools/%.o: tools/%.c $(O)/flags
 $(O)/tools/launch.o: private TOOL_CFLAGS += -DSPORK_LIBDIR='"$(LIBDIR)"'
 $(O)/tools/launch.o: $(O)/libdir
 
-$(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
+$(O)/tools/name.o $(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */

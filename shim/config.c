@@ -231,11 +231,11 @@ static bool pair_parse(struct slice pair, const char *unused)
 START_TEXT const char *config_variable(char *const *environment, const char *name)
 {
 	size_t size = strlen(name);
+	const char *variable; /* read once: another thread may take it away */
 
-	for (; environment && *environment; environment++)
-		if (**environment == *name && !strncmp(*environment, name, size) &&
-		    (*environment)[size] == '=')
-			return *environment + size + 1;
+	for (; environment && (variable = *environment); environment++)
+		if (*variable == *name && !strncmp(variable, name, size) && variable[size] == '=')
+			return variable + size + 1;
 	return NULL;
 }
 

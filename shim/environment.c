@@ -138,42 +138,46 @@ static bool stack_has(size_t size)
 	return SYS(gettid) == sys_pid() || here - self->stack_low > size + STACK_SPARE;
 }
 
-size_t environment_room(char *const *environment)
+struct environment_room environment_room(char *const *environment)
 {
 	const char *list = config_variable(environment, "LD_PRELOAD");
-	size_t count = 0, room;
+	struct environment_room room = { .list = list, .list_size = list ? strlen(list) : 0 };
+	size_t size;
 
 	if (!preload || shim_element(list))
-		return 0;
-	while (environment && environment[count])
-		if (++count > VARIABLES_MAX)
-			return 0;
-	room = (count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim()) + 1 +
-	       (list ? strlen(list) : 0) + 1;
-	return stack_has(room) ? room : 0;
+		return room;
+	while (environment && environment[room.count])
+		if (++room.count > VARIABLES_MAX)
+			return room;
+	size = (room.count + 3) * sizeof(char *) + sizeof(PRELOAD) + strlen(shim()) + 1 +
+	       room.list_size + 1;
+	room.size = stack_has(size) ? size : 0;
+	return room;
 }
 
-char *const *environment_keep(char *const *environment, void *room)
+char *const *environment_keep(char *const *environment, const struct environment_room *room,
+			      void *to)
 {
-	const char *list = config_variable(environment, "LD_PRELOAD");
 	bool has_options = config_variable(environment, "SPORK_OPTIONS");
-	char **kept = room;
-	size_t count = 0;
+	char **kept = to, *variable;
+	size_t count = 0, i;
 
-	for (; environment && *environment; environment++)
-		if (**environment != PRELOAD[0] ||
-		    strncmp(*environment, PRELOAD, sizeof(PRELOAD) - 1))
-			kept[count++] = *environment;
+	for (i = 0; i < room->count && (variable = environment[i]); i++)
+		if (*variable != PRELOAD[0] || strncmp(variable, PRELOAD, sizeof(PRELOAD) - 1))
+			kept[count++] = variable;
 	if (!has_options && options[0])
 		kept[count++] = options;
 	kept[count] = preload;
-	if (list) {
+	if (room->list) {
 		char *joined = (char *)(kept + count + 2);
+		size_t size;
 
 		strcpy(joined, PRELOAD);
 		strcat(joined, shim());
 		strcat(joined, ":");
-		strcat(joined, list);
+		size = strlen(joined);
+		memcpy(joined + size, room->list, room->list_size);
+		joined[size + room->list_size] = 0;
 		kept[count] = joined;
 	}
 	kept[count + 1] = NULL;

@@ -31,8 +31,9 @@ long execute(const char *file, char *const argv[], char *const envp[], const cha
 		return -ENOENT;
 	if (memchr(file, '/', name))
 		return SYS(execve, file, argv, envp);
+	/* One that is too long remains so: what is wrong with a folder comes first, as in glibc. */
 	if (name > NAME_MAX)
-		return -ENAMETOOLONG;
+		name = NAME_MAX + 1;
 	for (folders = folders ? folders : FOLDERS;; folders = end + 1) {
 		end = strchrnul(folders, ':');
 		folder = (size_t)(end - folders);
@@ -41,7 +42,9 @@ long execute(const char *file, char *const argv[], char *const envp[], const cha
 			memcpy(path, folders, folder);
 			path[folder] = '/';
 			/* an empty name is the current folder's */
-			memcpy(path + folder + (folder > 0), file, name + 1);
+			folder += folder > 0;
+			memcpy(path + folder, file, name);
+			path[folder + name] = 0;
 			error = SYS(execve, path, argv, envp);
 		}
 		denied |= error == -EACCES;

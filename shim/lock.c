@@ -20,55 +20,9 @@
 #include "order.h"
 #include "origin.h"
 #include "orphan.h"
-#include "orphan_report.h"
 #include "sys.h"
 
 #include "poison.h"
-
-uint32_t lock_attention CHILD_STATE;
-
-void lock_attention_set(enum lock_attention which, bool on)
-{
-	if (on)
-		__atomic_or_fetch(&lock_attention, (uint32_t)which, __ATOMIC_SEQ_CST);
-	else if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & (uint32_t)which)
-		__atomic_and_fetch(&lock_attention, ~(uint32_t)which, __ATOMIC_SEQ_CST);
-}
-
-void lock_child_goes_on(void)
-{
-	lock_attention_set(ATTEND_CHILD, false);
-	orphan_tell_due();
-	handler_tell_own();
-}
-
-void lock_child_executes(void)
-{
-	lock_attention_set(ATTEND_CHILD, false);
-	orphan_forget_due();
-	handler_forget_own();
-}
-
-uint32_t lock_attend(uint32_t at, void *lock, enum held_kind kind, struct held_caller caller,
-		     bool waits)
-{
-	int error = errno;
-
-	while (__atomic_load_n(&lock_attention, __ATOMIC_ACQUIRE) & ATTEND_GATE &&
-	       held_outermost(at) && gate_stops()) {
-		held_drop(at, lock);
-		gate_wait();
-		at = held_push(lock, kind, caller);
-	}
-	if (__atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_CHILD)
-		lock_child_goes_on();
-	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORPHANS)
-		orphan_check(lock, kind);
-	if (waits && __atomic_load_n(&lock_attention, __ATOMIC_RELAXED) & ATTEND_ORDER)
-		order_ask(at, lock, kind);
-	errno = error;
-	return at;
-}
 
 /* The lock call came back: `got` it or not. */
 static inline __attribute__((always_inline)) void taken(uint32_t at, const void *lock, bool got)
@@ -504,7 +458,7 @@ void lock_mtx_destroy(mtx_t *lock)
 	unmade(lock);
 }
 
-/* For libraries linked before 2.34 hid these names. */
+/* For libraries linked before 2.34 hid these names, and for libc where it gives back what a cancelled thread had. */
 #define ALIAS(id, of) extern __typeof__(lock_##of) lock_##id __attribute__((alias("lock_" #of)));
 ALIAS(__pthread_mutex_lock, pthread_mutex_lock)
 ALIAS(__pthread_mutex_trylock, pthread_mutex_trylock)
@@ -528,15 +482,4 @@ void lock_init(void)
 	if (!config.locks)
 		real_without_bodies();
 	lock_attention_set(ATTEND_ORDER, config.locks == LOCKS_ORDER);
-}
-
-void lock_after_fork(void)
-{
-	gate_after_fork();
-	/* No handlers ran. */
-	if (!orphan_found()) {
-		handler_after_fork();
-		orphan_find();
-	}
-	orphan_report();
 }

@@ -41,7 +41,6 @@ struct block {
 };
 
 static struct block *blocks;
-static uint32_t stream_count;
 static int list_lock CHILD_STATE; /* 0: open, 1: taken, 2: and somebody may wait */
 static bool orphaned CHILD_STATE;
 
@@ -87,16 +86,21 @@ uintptr_t popen_orphan(void)
 	return orphaned ? (uintptr_t)&list_lock : 0;
 }
 
+/* All slots; nothing in one is counted elsewhere, which a child forked meanwhile could find out of step. */
+#define FOR_EACH_STREAM(stream)                                                                    \
+	for (struct block *block = __atomic_load_n(&blocks, __ATOMIC_ACQUIRE); block;              \
+	     block = block->next)                                                                  \
+		for (stream = block->stream; stream < block->stream + COUNT(block->stream);        \
+		     stream++)
+
 /* The slot of a stream, or with NULL a free one; NULL: there is none. */
 static struct stream *stream_find(const FILE *file)
 {
-	struct block *block;
-	size_t i;
+	struct stream *stream;
 
-	for (block = __atomic_load_n(&blocks, __ATOMIC_ACQUIRE); block; block = block->next)
-		for (i = 0; i < COUNT(block->stream); i++)
-			if (__atomic_load_n(&block->stream[i].file, __ATOMIC_ACQUIRE) == file)
-				return &block->stream[i];
+	FOR_EACH_STREAM(stream)
+		if (__atomic_load_n(&stream->file, __ATOMIC_ACQUIRE) == file)
+			return stream;
 	return NULL;
 }
 
@@ -120,7 +124,6 @@ static void stream_set(struct stream *stream, FILE *file, pid_t pid, uint64_t pi
 {
 	stream->pid = pid;
 	stream->pipe = pipe;
-	stream_count += file ? 1 : -1U;
 	__atomic_store_n(&stream->file, file, __ATOMIC_RELEASE);
 }
 
@@ -169,18 +172,26 @@ static bool need_not_wait(const char *command, uint32_t executed)
 	       !SYS(faccessat, AT_FDCWD, SHELL, X_OK);
 }
 
+static size_t stream_count(void)
+{
+	const struct stream *stream;
+	size_t count = 0;
+
+	FOR_EACH_STREAM(stream)
+		count += stream->file != NULL;
+	return count;
+}
+
 static void add_closes(posix_spawn_file_actions_t *actions, struct spawn_action *action, int except)
 {
-	const struct block *block;
-	size_t i;
+	const struct stream *stream;
 	int fd;
 
-	for (block = blocks; block; block = block->next)
-		for (i = 0; i < COUNT(block->stream); i++) {
-			fd = block->stream[i].file ? fileno_unlocked(block->stream[i].file) : -1;
-			if (fd >= 0 && fd != except)
-				action[actions->__used++] = spawn_action_close(fd);
-		}
+	FOR_EACH_STREAM(stream) {
+		fd = stream->file ? fileno_unlocked(stream->file) : -1;
+		if (fd >= 0 && fd != except)
+			action[actions->__used++] = spawn_action_close(fd);
+	}
 }
 
 #define ACTIONS_ON_STACK 32
@@ -194,7 +205,7 @@ static enum spork_reason start(const char *command, int end, int inherited,
 	struct spawn_action few[ACTIONS_ON_STACK];
 	posix_spawn_file_actions_t actions = { .__actions = (void *)few };
 	uint32_t generation = state_generation();
-	size_t size = (stream_count + 1) * sizeof(few[0]);
+	size_t size = (stream_count() + 1) * sizeof(few[0]);
 	enum spork_reason reason;
 
 	if (size > sizeof(few)) {
@@ -238,6 +249,8 @@ static FILE *open_stream(const char *command, const struct popen_mode *mode,
 	}
 	file = REAL(fdopen)(pipe[own], mode->read ? "r" : "w");
 	error = errno;
+	if (file)
+		file->_mode = -1; /* libc's are of bytes from the start, see fwide() */
 	if (!file) {
 		SYS(close, pipe[0]);
 		SYS(close, pipe[1]);
@@ -270,19 +283,15 @@ static FILE *open_stream(const char *command, const struct popen_mode *mode,
 static FILE *open_by_libc(const char *command, const char *mode)
 {
 	struct stream *stream;
-	const struct block *block;
 	sys_sigset mask;
 	FILE *file;
-	size_t i;
 
 	if (seccomp_confined())
 		return ENVIRON_HELD(REAL(popen)(command, mode));
 	mask = list_take();
-	for (block = blocks; block; block = block->next)
-		for (i = 0; i < COUNT(block->stream); i++)
-			if (block->stream[i].file && block->stream[i].pid)
-				SYS(fcntl, fileno_unlocked(block->stream[i].file), F_SETFD,
-				    FD_CLOEXEC);
+	FOR_EACH_STREAM(stream)
+		if (stream->file && stream->pid)
+			SYS(fcntl, fileno_unlocked(stream->file), F_SETFD, FD_CLOEXEC);
 	list_give(mask);
 	file = ENVIRON_HELD(REAL(popen)(command, mode));
 	mask = list_take();
@@ -314,15 +323,17 @@ EXPORT FILE *popen(const char *command, const char *mode)
 	return file;
 }
 
-/* As libc has it: the shell's status, or what fclose() said where that is zero. */
+/* As libc has it: the shell's status, or what fclose() said where that is zero; and no cancellation, of either type. */
 static int wait_for(pid_t pid, int closed)
 {
-	int status, error;
+	int status, error, state;
 	long waited;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	do
 		waited = SYS(wait4, pid, &status, 0, NULL);
 	while (waited == -EINTR);
+	pthread_setcancelstate(state, NULL);
 	if (waited < 0) {
 		error = (int)-waited;
 		errno = error;
@@ -334,6 +345,9 @@ static int wait_for(pid_t pid, int closed)
 /*
  * A stream of popen()'s is closed: forgets it. Its process; zero: it is libc's; -1: it is none, or, by `any`, no longer:
  * one that libc's pclose() ended, say called by a plugin, leaves an address that any file may get.
+ *
+ * It may yet take long to write what it holds: from now on its descriptor is closed by exec, or a command that another
+ * thread starts meanwhile would keep the pipe open.
  */
 static pid_t stream_forget(FILE *file, bool any)
 {
@@ -348,6 +362,8 @@ static pid_t stream_forget(FILE *file, bool any)
 		pid = stream->pid;
 		if (any && pid && inode(fileno_unlocked(file)) != stream->pipe)
 			pid = -1;
+		else
+			SYS(fcntl, fileno_unlocked(file), F_SETFD, FD_CLOEXEC);
 		stream_set(stream, NULL, 0, 0);
 	}
 	list_give(mask);

@@ -288,6 +288,16 @@ void real_hot_begin(void)
 	__atomic_store_n(&stub_hot, stub_hot_next, __ATOMIC_RELEASE);
 }
 
+/* Rows of several names for one function share a body, which goes on to the next definition of one of them. */
+static void body_prepare(const void *body)
+{
+	unsigned row;
+
+	for (row = 0; row < HOT_COUNT; row++)
+		if (hot_body((enum hot)row) == body)
+			real_get((enum hook)stub_hot_rows[row].hook);
+}
+
 /*
  * What a call of the row goes to once `function` is known. Before the shim is set up a body is passed by, and the
  * row looked at again at its next call.
@@ -298,6 +308,8 @@ static void *hot_publish(enum hot row, void *function)
 
 	if (body && !hook_ready())
 		return function;
+	if (body)
+		body_prepare(body);
 	real_hot_begin();
 	hot_set(row, body ? body : function);
 	return body ? body : function;

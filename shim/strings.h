@@ -13,7 +13,10 @@ struct strings_room {
 	char *next, *end;
 };
 
-/* Copies the vector and its strings; NULL: there is no room for them. */
+/*
+ * Copies the vector and its strings; NULL: there is no room for them. No vector is an empty one, as for the kernel.
+ * Another thread may change the strings meanwhile, or put fewer into the vector.
+ */
 char **strings_copy(struct strings_room *room, char *const *vector);
 
 #endif

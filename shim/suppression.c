@@ -5,7 +5,7 @@
 #include "suppression.h"
 
 #include "box.h"
-#include "text.h"
+#include "name.h"
 
 static bool is_blank(char byte)
 {

@@ -181,3 +181,14 @@ stderr= # set by run --separate-stderr
 	[ "$status" -ne 77 ] || skip "not on this machine"
 	assert_equal "$status" 0
 }
+
+@test "of a function's names any may be called first, by libc too" {
+	local name
+
+	for name in __pthread_mutex_{init,destroy,trylock,{,un}lock} \
+		__pthread_rwlock_{init,destroy,{,try}{rd,wr}lock,unlock} _IO_{f,ftry,fun}lockfile print; do
+		same_as_bare lock_alias "$name"
+	done
+	same_as_bare lock_alias __pthread_mutex_{lock,trylock,unlock}
+	grep -q 'trylock 16$' "$BATS_TEST_TMPDIR/same.bare.out"
+}

@@ -34,6 +34,7 @@ by_shim() {
 @test "popen(): streams, what the command inherits, what the caller does at once" {
 	by_shim popen_world
 	SAME_RUN="-s reroute=off" same_as_bare popen_world
+	SAME_RUN="-s follow=0" same_as_bare popen_world
 }
 
 @test "popen() of several threads while others fork, change the environment and send signals" {

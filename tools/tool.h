@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "box.h"
+#include "name.h"
 #include "text.h"
 
 #ifndef SPORK_VERSION

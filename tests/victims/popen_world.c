@@ -6,7 +6,10 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <wchar.h>
 
 #include "victim.h"
 
@@ -194,6 +197,48 @@ static void in_handler(void)
 
 #define STREAMS 300
 
+static volatile int swapped;
+
+/* Both are whole at any time: whoever reads environ once is right. */
+static void *swap_environ(void *unused)
+{
+	static char *few[] = { (char *)"PATH=/bin:/usr/bin", NULL }, *many[4001];
+	char **volatile *current = (char **volatile *)&environ;
+	unsigned i;
+
+	for (i = 0; i < 4000; i++)
+		many[i] = few[0];
+	while (!swapped) {
+		*current = few;
+		*current = many;
+	}
+	return unused;
+}
+
+static void environments(void)
+{
+	char **kept = environ;
+	int i, wrong = 0;
+	pthread_t thread;
+	FILE *stream;
+
+	environ = NULL;
+	for (i = 0; i < 3; i++) {
+		stream = popen("exit 3", "r");
+		wrong += !stream || pclose(stream) != 3 << 8;
+	}
+	printf("wrong without an environment: %d\n", wrong);
+	pthread_create(&thread, NULL, swap_environ, NULL);
+	for (i = 0; i < 100; i++) {
+		stream = popen("exit 3", "r");
+		wrong += !stream || pclose(stream) != 3 << 8 || system("exit 4") != 4 << 8;
+	}
+	swapped = 1;
+	pthread_join(thread, NULL);
+	environ = kept;
+	printf("wrong while it is replaced: %d\n", wrong);
+}
+
 static void *in_small_stack(void *data)
 {
 	FILE *stream[STREAMS];
@@ -218,6 +263,41 @@ static void small_stack(void)
 	pthread_create(&thread, &attributes, in_small_stack, NULL);
 	pthread_join(thread, &wrong);
 	printf("wrong on a small stack: %ld\n", (long)wrong);
+}
+
+static void *close_stream(void *stream)
+{
+	return (void *)(long)pclose(stream);
+}
+
+/* While a thread's pclose() still writes another thread's command must not keep the pipe open. */
+static void while_closing(void)
+{
+	FILE *first, *second;
+	pthread_t thread;
+	int fd, size, filled = 0;
+	char *buffer;
+	void *status;
+
+	mkfifo("go", 0600);
+	first = popen("read line <go; cat >/dev/null; exit 7", "w");
+	fd = fileno(first);
+	fcntl(fd, F_SETPIPE_SZ, 1);
+	size = fcntl(fd, F_GETPIPE_SZ);
+	buffer = calloc(2, (size_t)size);
+	setvbuf(first, NULL, _IOFBF, (size_t)size * 2);
+	expect(fwrite(buffer, 1, (size_t)size + 1, first) == (size_t)size + 1, "fwrite");
+	pthread_create(&thread, NULL, close_stream, first);
+	while (filled < size && !ioctl(fd, FIONREAD, &filled))
+		usleep(1000);
+	second = popen("cat; exit 8", "w");
+	fd = open("go", O_WRONLY);
+	close(fd);
+	pthread_join(thread, &status);
+	print_status("first, while the second runs", 0, (int)(long)status);
+	print_status("second", 0, pclose(second));
+	unlink("go");
+	free(buffer);
 }
 
 static int rounds;
@@ -270,6 +350,9 @@ static int storm(int threads)
 	void *result;
 	int i;
 
+	/* A new variable moves environ, which bare popen() reads without a lock; another value of one does not. */
+	setenv("ONE", "", 1);
+	setenv("TWO", "", 1);
 	pthread_create(&other, NULL, disturb, NULL);
 	for (i = 0; i < threads; i++)
 		pthread_create(&thread[i], NULL, open_and_close, NULL);
@@ -300,6 +383,7 @@ int main(int argc, char **argv)
 	show("killed", popen("kill -9 $$", "r"), pclose);
 	show("signals", popen("grep ^Sig[BI] /proc/self/status", "r"), pclose);
 	stream = popen("cat; exit 5", "w");
+	printf("orientation %d\n", fwide(stream, 1));
 	fputs("  through cat\n", stream);
 	print_status("  written", 0, pclose(stream));
 	signal(SIGPIPE, SIG_IGN);
@@ -312,8 +396,10 @@ int main(int argc, char **argv)
 	at_once();
 	errors();
 	many();
+	while_closing();
 	odd();
 	in_handler();
 	small_stack();
+	environments();
 	return 0;
 }

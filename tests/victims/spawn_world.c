@@ -298,6 +298,13 @@ static void programs(void)
 		r.search = (int)i;
 		spawn(&r);
 	}
+	r = request("a long name, after a folder that cannot be searched", NULL);
+	r.file = name;
+	r.search = 1;
+	unlink("loop");
+	expect(!symlink("loop", "loop"), "symlink");
+	setenv("PATH", "loop:second", 1);
+	spawn(&r);
 	r = request("only denied", NULL);
 	r.file = "tool";
 	r.search = 1;
