@@ -240,6 +240,8 @@ static struct box_header *open_path(const char *path)
 		report_problem("box", path, problem, "recording in memory instead");
 		config_drop("box");
 	}
+	if (!header)
+		config.box = "memory"; /* where memory itself is short, this is asked for again */
 	return header;
 }
 

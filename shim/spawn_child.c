@@ -380,12 +380,9 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 		return BOX_REASON_NONE;
 	}
 	child_stack_give(&stack);
-	if (pid == -ENOSYS || pid == -EINVAL) {
-		clone3_fails();
-		return BOX_REASON_CLONE_FAILED;
-	}
-	child->error = (int)-pid;
-	return BOX_REASON_NONE;
+	clone3_failed(pid);
+	/* Libc tries once more: an error that is not this call's alone will be its own, too. */
+	return BOX_REASON_CLONE_FAILED;
 }
 
 /* Nobody changes the environment while it is copied, with the shim in it. */
