@@ -15,7 +15,6 @@
 #include "profile.h"
 #include "real.h"
 #include "record.h"
-#include "seccomp.h"
 #include "suppress.h"
 #include "sys.h"
 #include "thread.h"
@@ -62,7 +61,6 @@ static void set_up(void)
 		config_default();
 	string_init();
 	thread_init();
-	seccomp_init();
 	record_init();
 	unwind_init();
 	atfork_init();

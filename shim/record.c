@@ -9,8 +9,6 @@
 
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "config.h"
@@ -242,28 +240,6 @@ static struct box_header *open_path(const char *path)
 	}
 	if (!header)
 		config.box = "memory"; /* where memory itself is short, this is asked for again */
-	return header;
-}
-
-static struct box_header *open_memory(void)
-{
-	struct box_header *header = NULL;
-	struct rlimit limit;
-	long fd = -1;
-
-	/* A seccomp filter may end the process for it, and growing it past RLIMIT_FSIZE raises SIGXFSZ. */
-	if (SYS(prctl, PR_GET_SECCOMP) <= 0 && !getrlimit(RLIMIT_FSIZE, &limit) &&
-	    limit.rlim_cur >= box_size)
-		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);
-	if (fd >= 0) {
-		if (!SYS(ftruncate, fd, box_size))
-			header = map((int)fd);
-		SYS(close, fd);
-	}
-	if (!header)
-		header = map(-1);
-	if (header)
-		stamp(header);
 	return header;
 }
 
@@ -537,6 +513,18 @@ void record_gate(const struct box_gate *gate)
 		__atomic_store_n(&record->given_up, 1, __ATOMIC_RELAXED);
 }
 
+/*
+ * Its name, which is at first that of the file. The kernel is not asked: a sandbox may end whoever calls prctl().
+ */
+static void name_find(struct box_process *process)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN),
+		   *slash = path ? strrchr(path, '/') : NULL;
+
+	if (path)
+		strncpy(process->comm, slash ? slash + 1 : path, sizeof(process->comm) - 1);
+}
+
 static void record_process(void)
 {
 	struct box_process process = { .pid = (uint32_t)SYS(getpid),
@@ -546,7 +534,7 @@ static void record_process(void)
 
 	process.exe = module_program();
 	process.start_ns = sys_now();
-	SYS(prctl, PR_GET_NAME, process.comm);
+	name_find(&process);
 	record = reserve(BOX_TABLE_PROCESS, &index);
 	if (record)
 		publish(record, &process, sizeof(process));
@@ -564,15 +552,13 @@ void record_init(void)
 	if (box != &early)
 		return;
 	lay_out(config.events);
-	if (!strcmp(config.box, "none"))
-		header = map(-1);
-	else if (record_is_named())
+	if (record_is_named())
 		header = open_path(config.box);
 	if (!header) {
 		lay_out(config.events);
-		header = open_memory();
-	} else if (!header->magic) {
-		stamp(header);
+		header = map(-1);
+		if (header)
+			stamp(header);
 	}
 	if (header)
 		box = header;
