@@ -226,19 +226,22 @@ static enum spork_reason start(const char *command, int end, int inherited,
 static FILE *open_stream(const char *command, const struct popen_mode *mode,
 			 struct spawn_child *child, enum spork_reason *reason)
 {
-	int own = mode->read ? 0 : 1, pipe[2];
+	int own = mode->read ? 0 : 1, pipe[2], error;
 	struct stream *stream;
 	sys_sigset mask;
 	FILE *file;
+	long result = SYS(pipe2, pipe, O_CLOEXEC);
 
-	/* What fails before there is a child, libc's popen() tries once more, and tells why. */
-	*reason = BOX_REASON_NO_MEMORY;
-	if (SYS(pipe2, pipe, O_CLOEXEC))
+	if (result) {
+		errno = (int)-result;
 		return NULL;
+	}
 	file = REAL(fdopen)(pipe[own], mode->read ? "r" : "w");
+	error = errno;
 	if (!file) {
 		SYS(close, pipe[0]);
 		SYS(close, pipe[1]);
+		errno = error;
 		return NULL;
 	}
 	mask = list_take();
