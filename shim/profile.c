@@ -158,6 +158,8 @@ static long lock_take(bool wait)
 		if (fd == -EEXIST && lock_stale())
 			SYS(unlinkat, AT_FDCWD, temporary, 0);
 	}
+	if (fd >= 0)
+		SYS(fchmod, fd, LOCK_MODE);
 	return fd;
 }
 

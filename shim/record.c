@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "file.h"
 #include "module.h"
 #include "report.h"
 #include "sys.h"
@@ -100,11 +101,8 @@ static const char *problem_with(int fd, struct stat *status)
 {
 	if (!sys_stat(fd, "", AT_EMPTY_PATH, status) || !S_ISREG(status->st_mode))
 		return NO_BOX;
-	if (status->st_uid != (uid_t)SYS(geteuid))
-		return "belongs to another user";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
-		return "can be written by others";
-	return NULL;
+	/* By a second name another user may have put an old box here. */
+	return status->st_nlink > 1 ? "has more than one name" : file_problem(status, false);
 }
 
 /* How many events a box has room for is its own affair. */
@@ -141,10 +139,15 @@ static struct box_header *attach(int fd, const char **problem)
 /* Leaves the file empty if it fails. */
 static struct box_header *create(int fd, const char **problem)
 {
+	struct file_signals signals;
 	struct box_header *header;
+	long error;
 
 	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
-	if (SYS(fallocate, fd, 0, 0, box_size)) {
+	file_signals_hold(&signals);
+	error = SYS(fallocate, fd, 0, 0, box_size);
+	file_signals_release(&signals);
+	if (error) {
 		SYS(ftruncate, fd, 0);
 		*problem = "has no room on its disk";
 		return NULL;
@@ -210,31 +213,20 @@ static struct box_header *take(int fd, const char *path, bool created, const cha
  * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
  * that is followed.
  */
-#define OPEN_TRIES 3
-
 static struct box_header *open_path(const char *path)
 {
 	const char *problem = NO_FILE;
 	struct box_header *header = NULL;
-	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0, tries = 0;
-	bool created = false;
-	long fd;
+	bool handed_over = !strncmp(path, "/proc/", 6), created = false;
+	long fd = handed_over ? SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0) :
+				file_open(path, O_RDWR, &created);
 
-	/* Most find one, and to ask for a new one first costs more; of two that ask at once one finds the other's. */
-	do {
-		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | nofollow, 0);
-		if (fd != -ENOENT)
-			break;
-		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			 0600);
-		created = fd >= 0;
-	} while (fd == -EEXIST && tries++ < OPEN_TRIES);
 	if (fd >= 0) {
 		header = take((int)fd, path, created, &problem);
 		SYS(close, fd);
 	}
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
-	if (!header && nofollow) {
+	if (!header && !handed_over) {
 		report_problem("box", path, problem, "recording in memory instead");
 		config_drop("box");
 	}
