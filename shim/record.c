@@ -171,6 +171,22 @@ static bool is_finished(int fd)
 	       magic;
 }
 
+/* Has it been given room, and nothing else? */
+static bool is_unfinished(int fd, uint64_t size)
+{
+	uint64_t word[64], at;
+	size_t i;
+
+	for (at = 0; size == box_size && at < BOX_HEADER_SIZE; at += sizeof(word)) {
+		if (SYS(pread64, fd, word, sizeof(word), at) != sizeof(word))
+			return false;
+		for (i = 0; i < COUNT(word); i++)
+			if (word[i])
+				return false;
+	}
+	return size == box_size;
+}
+
 /* So long, in milliseconds, a process may take to make the box that others wait for. */
 #define MAKE_LIMIT 2000
 
@@ -196,7 +212,7 @@ static struct box_header *take(int fd, const char *path, bool created, const cha
 			SYS(nanosleep, &pause, NULL);
 			continue;
 		}
-		if (status.st_size)
+		if (status.st_size && !is_unfinished(fd, (uint64_t)status.st_size))
 			break;
 		*problem = NO_FILE;
 		header = status.st_nlink ? create(fd, problem) : NULL;
