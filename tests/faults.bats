@@ -143,6 +143,7 @@ teardown() {
 	run --separate-stderr alone bash -c 'mkdir -p full; mount -t tmpfs -o size=1m none full; exec "$@"' bash \
 		"$SPORK" run -o full/box true
 	assert_equal "$status" 125
+	# shellcheck disable=SC2154 # set by run
 	one_line "$stderr"
 }
 

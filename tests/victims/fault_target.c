@@ -16,7 +16,8 @@
 
 static char *program;
 static int written;
-static int threads; /* with others alive nothing static comes back, and the site would stay on real forks */
+static int
+	threads; /* with others alive nothing static comes back, and the site would stay on real forks */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile int stop;
 
