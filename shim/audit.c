@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct audit) <= UNDO_STACK, "the audit outgrew its scratc
 static void twin_end(struct window *window)
 {
 	if (window->twin_pid) {
-		SYS(kill, window->twin_pid, SIGKILL);
+		sys_kill(window->twin_pid, SIGKILL);
 		while (SYS(wait4, window->twin_pid, NULL, __WALL, NULL) == -EINTR)
 			;
 	}

@@ -209,8 +209,11 @@ static int state_read(const struct avfork_pool *pool, struct pool_state *state)
 	error = pool_identity_read(&identity, state);
 	if (error)
 		return -error;
-	for (i = 0; i < POOL_LIMITS; i++)
-		SYS(prlimit64, 0, i, NULL, &state->limit[i]);
+	for (i = 0; i < POOL_LIMITS; i++) {
+		error = (int)SYS(prlimit64, 0, i, NULL, &state->limit[i]);
+		if (error)
+			return -error;
+	}
 	return memcmp(&identity, pool->identity, sizeof(identity)) ? ESTALE : 0;
 }
 

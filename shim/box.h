@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 8
+#define SPORK_BOX_VERSION 9
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -223,7 +223,7 @@ struct box_header {
 	uint64_t gate_limits;		 /* and went on, at the limit, while locks were held */
 	uint64_t wanted[BOX_HOOKS / 64]; /* bits of functions that some process looked up: real.c */
 	uint32_t profile;		 /* how it stands with it: profile.c */
-	uint32_t pad;
+	uint32_t gate_barred; /* forks that a sandbox, or the kernel, kept from closing the gate */
 	uint64_t build; /* a profile's: of the shim and libc; and a hash of all else in the file */
 	uint64_t checksum;
 	struct box_table table[BOX_TABLE_COUNT];

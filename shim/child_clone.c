@@ -62,9 +62,8 @@ long child_clone(struct child_clone *clone, int (*function)(void *), void *argum
 	clone->handlers_left = seccomp_confined() || !clone3_works();
 	if (!clone->handlers_left) {
 		pid = clone_new(clone, function, argument);
-		if (pid != -ENOSYS)
+		if (!clone3_failed(pid))
 			return pid;
-		clone3_fails();
 		clone->handlers_left = true;
 	}
 	return clone_old(clone, function, argument);

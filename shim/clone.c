@@ -19,7 +19,10 @@ bool clone3_works(void)
 	return __atomic_load_n(&works, __ATOMIC_RELAXED) > 0;
 }
 
-void clone3_fails(void)
+bool clone3_failed(long error)
 {
+	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
+		return false;
 	__atomic_store_n(&works, -1, __ATOMIC_RELAXED);
+	return true;
 }

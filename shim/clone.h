@@ -21,7 +21,7 @@ struct clone_arguments {
 /* Is it there? Asked of the kernel once, without making a child. Not under seccomp_confined(). */
 bool clone3_works(void);
 
-/* A call said that it is not. */
-void clone3_fails(void);
+/* The call has returned `error`, -errno. Does that say that it is not there, or not as it is needed? */
+bool clone3_failed(long error);
 
 #endif

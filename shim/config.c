@@ -281,6 +281,15 @@ void config_default(void)
 								  strlen(options[i].initial) });
 }
 
+void config_secure(void)
+{
+	config_default();
+	config.reroute = REROUTE_OFF;
+	config.locks = LOCKS_OFF;
+	config.gate = 0;
+	config.log = "none";
+}
+
 void config_init(void)
 {
 	config_default();

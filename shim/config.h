@@ -35,6 +35,9 @@ void config_default(void);
  */
 void config_init(void);
 
+/* For a set-user-ID program: it runs as it would without. */
+void config_secure(void);
+
 /* Takes an option out of SPORK_OPTIONS, for the programs that this one executes. Before they can be. */
 void config_drop(const char *key);
 

@@ -74,18 +74,23 @@ static void stand_back(void)
 	SYS(nanosleep, &pause_time, NULL);
 }
 
+/* The kernel, or a sandbox, has no barrier for us, and will have none later. */
+static bool no_barrier;
+
 static bool barrier(void)
 {
 	long result = SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
 
 	if (result == -EPERM && !SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0))
 		result = SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+	no_barrier |= result && result != -ENOMEM;
 	return !result;
 }
 
 void gate_prepare(void)
 {
-	if (config.gate && config.locks && !seccomp_confined())
+	/* Under a filter it waits until a fork has tried out what that does. */
+	if (config.gate && config.locks && !seccomp_confined() && !seccomp_filtered())
 		SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
 }
 
@@ -145,7 +150,12 @@ static bool claim(const struct thread *self)
 
 static bool wanted(void)
 {
-	return config.gate && config.locks && !__libc_single_threaded && !seccomp_confined();
+	return config.gate && config.locks && !__libc_single_threaded;
+}
+
+static bool barred(void)
+{
+	return no_barrier || seccomp_threatens_gate();
 }
 
 /* False: the caller goes without it. */
@@ -164,10 +174,12 @@ static bool close_for(struct thread *self)
 	limit_set(budget_ns + GATE_SPARE_NS);
 	__atomic_store_n(&gate, GATE_CLOSED, __ATOMIC_SEQ_CST);
 	lock_attention_set(ATTEND_GATE, true);
-	RECORD_ADD(gate_forks, 1);
-	if (barrier())
+	if (barrier()) {
+		RECORD_ADD(gate_forks, 1);
 		return true;
+	}
 	gate_open();
+	RECORD_ADD(gate_barred, 1);
 	return false;
 }
 
@@ -180,6 +192,10 @@ void gate_close(void)
 {
 	struct thread *self = wanted() ? thread_self() : NULL;
 
+	if (self && barred()) {
+		RECORD_ADD(gate_barred, 1);
+		return;
+	}
 	if (!self || is_owner(self) || handlers_wait >= BOX_GATE_LIMITS || !close_for(self))
 		return;
 	wait_quiet(self);
@@ -253,7 +269,7 @@ static void note_return(const struct thread *thread, const struct held *held)
 
 void gate_settle(void)
 {
-	struct thread *self = wanted() ? thread_self() : NULL;
+	struct thread *self = wanted() && !barred() ? thread_self() : NULL;
 	enum gate_state state;
 	bool done = false;
 	unsigned tries;

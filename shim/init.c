@@ -15,7 +15,6 @@
 #include "profile.h"
 #include "real.h"
 #include "record.h"
-#include "seccomp.h"
 #include "suppress.h"
 #include "sys.h"
 #include "thread.h"
@@ -43,12 +42,14 @@ static void start_with_options(void)
 
 START_TEXT void hook_start(void)
 {
-	const char *options;
+	const char *options = NULL;
 
 	if (started)
 		return;
 	started = true;
-	options = config_variable(environ, START_STRING("SPORK_OPTIONS"));
+	/* What a set-user-ID program was given is another user's wish: such a one gets here by /etc/ld.so.preload. */
+	if (!getauxval(AT_SECURE))
+		options = config_variable(environ, START_STRING("SPORK_OPTIONS"));
 	if (options)
 		start_with_options();
 	environment_init(!options || config.follow);
@@ -58,11 +59,12 @@ START_TEXT void hook_start(void)
 static void set_up(void)
 {
 	hook_start();
-	if (!given)
+	if (getauxval(AT_SECURE))
+		config_secure();
+	else if (!given)
 		config_default();
 	string_init();
 	thread_init();
-	seccomp_init();
 	record_init();
 	unwind_init();
 	atfork_init();

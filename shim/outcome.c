@@ -26,7 +26,7 @@ static void stand_in(void *argument)
 		SYS(prlimit64, 0, RLIMIT_CORE, limit, NULL);
 		SYS(rt_sigaction, signal, deflt, NULL, 8);
 		sys_sigmask(mask);
-		SYS(kill, sys_pid(), signal);
+		sys_kill(sys_pid(), signal);
 	}
 	SYS(exit_group, WEXITSTATUS(status));
 	__builtin_unreachable();

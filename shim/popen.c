@@ -379,7 +379,7 @@ static int close_stream(FILE *file, bool any, int (*next)(FILE *))
 	if (pid <= 0)
 		return next(file);
 	/* As libc: where the program has closed the descriptor itself it does not wait. */
-	open = SYS(fcntl, fileno_unlocked(file), F_GETFD) >= 0;
+	open = SYS(fcntl, fileno_unlocked(file), F_GETFD) != -EBADF;
 	closed = REAL(fclose)(file);
 	return open ? wait_for(pid, closed) : closed;
 }

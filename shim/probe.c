@@ -189,7 +189,7 @@ enum probe_end probe_run(void (*function)(void *), void *argument, uintptr_t *wo
 	end = watch(pid, word);
 	/* One that is reaped already stays unnamed: its pid may be another's. */
 	if (!SYS(wait4, pid, NULL, WNOHANG | __WCLONE, NULL)) {
-		SYS(kill, pid, SIGKILL);
+		sys_kill(pid, SIGKILL);
 		SYS(wait4, pid, NULL, __WCLONE, NULL);
 	}
 	return end;

@@ -71,6 +71,8 @@ static enum profile_state read_all(long fd, struct image *image)
 		return PROFILE_FOREIGN;
 	if (status.st_mode & (S_IWGRP | S_IWOTH))
 		return PROFILE_OPEN;
+	if (!record_header()->size)
+		return PROFILE_LARGE; /* not even a box had room */
 	if (status.st_size < BOX_HEADER_SIZE || (uint64_t)status.st_size > record_header()->size)
 		return PROFILE_UNKNOWN;
 	if (!image_open(image, (uint64_t)status.st_size))
@@ -156,6 +158,8 @@ static long lock_take(bool wait)
 		if (fd == -EEXIST && lock_stale())
 			SYS(unlinkat, AT_FDCWD, temporary, 0);
 	}
+	if (fd >= 0)
+		SYS(fchmod, fd, LOCK_MODE);
 	return fd;
 }
 

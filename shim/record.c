@@ -9,11 +9,10 @@
 
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "config.h"
+#include "file.h"
 #include "module.h"
 #include "report.h"
 #include "sys.h"
@@ -102,11 +101,8 @@ static const char *problem_with(int fd, struct stat *status)
 {
 	if (!sys_stat(fd, "", AT_EMPTY_PATH, status) || !S_ISREG(status->st_mode))
 		return NO_BOX;
-	if (status->st_uid != (uid_t)SYS(geteuid))
-		return "belongs to another user";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
-		return "can be written by others";
-	return NULL;
+	/* By a second name another user may have put an old box here. */
+	return status->st_nlink > 1 ? "has more than one name" : file_problem(status, false);
 }
 
 /* How many events a box has room for is its own affair. */
@@ -143,10 +139,15 @@ static struct box_header *attach(int fd, const char **problem)
 /* Leaves the file empty if it fails. */
 static struct box_header *create(int fd, const char **problem)
 {
+	struct file_signals signals;
 	struct box_header *header;
+	long error;
 
 	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
-	if (SYS(fallocate, fd, 0, 0, box_size)) {
+	file_signals_hold(&signals);
+	error = SYS(fallocate, fd, 0, 0, box_size);
+	file_signals_release(&signals);
+	if (error) {
 		SYS(ftruncate, fd, 0);
 		*problem = "has no room on its disk";
 		return NULL;
@@ -168,6 +169,22 @@ static bool is_finished(int fd)
 	return SYS(pread64, fd, &magic, sizeof(magic), offsetof(struct box_header, magic)) ==
 		       sizeof(magic) &&
 	       magic;
+}
+
+/* Has it been given room, and nothing else? */
+static bool is_unfinished(int fd, uint64_t size)
+{
+	uint64_t word[64], at;
+	size_t i;
+
+	for (at = 0; size == box_size && at < BOX_HEADER_SIZE; at += sizeof(word)) {
+		if (SYS(pread64, fd, word, sizeof(word), at) != sizeof(word))
+			return false;
+		for (i = 0; i < COUNT(word); i++)
+			if (word[i])
+				return false;
+	}
+	return size == box_size;
 }
 
 /* So long, in milliseconds, a process may take to make the box that others wait for. */
@@ -195,7 +212,7 @@ static struct box_header *take(int fd, const char *path, bool created, const cha
 			SYS(nanosleep, &pause, NULL);
 			continue;
 		}
-		if (status.st_size)
+		if (status.st_size && !is_unfinished(fd, (uint64_t)status.st_size))
 			break;
 		*problem = NO_FILE;
 		header = status.st_nlink ? create(fd, problem) : NULL;
@@ -212,56 +229,25 @@ static struct box_header *take(int fd, const char *path, bool created, const cha
  * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
  * that is followed.
  */
-#define OPEN_TRIES 3
-
 static struct box_header *open_path(const char *path)
 {
 	const char *problem = NO_FILE;
 	struct box_header *header = NULL;
-	int nofollow = strncmp(path, "/proc/", 6) ? O_NOFOLLOW : 0, tries = 0;
-	bool created = false;
-	long fd;
+	bool handed_over = !strncmp(path, "/proc/", 6), created = false;
+	long fd = handed_over ? SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0) :
+				file_open(path, O_RDWR, &created);
 
-	/* Most find one, and to ask for a new one first costs more; of two that ask at once one finds the other's. */
-	do {
-		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | nofollow, 0);
-		if (fd != -ENOENT)
-			break;
-		fd = SYS(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			 0600);
-		created = fd >= 0;
-	} while (fd == -EEXIST && tries++ < OPEN_TRIES);
 	if (fd >= 0) {
 		header = take((int)fd, path, created, &problem);
 		SYS(close, fd);
 	}
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
-	if (!header && nofollow) {
+	if (!header && !handed_over) {
 		report_problem("box", path, problem, "recording in memory instead");
 		config_drop("box");
 	}
-	return header;
-}
-
-static struct box_header *open_memory(void)
-{
-	struct box_header *header = NULL;
-	struct rlimit limit;
-	long fd = -1;
-
-	/* A seccomp filter may end the process for it, and growing it past RLIMIT_FSIZE raises SIGXFSZ. */
-	if (SYS(prctl, PR_GET_SECCOMP) <= 0 && !getrlimit(RLIMIT_FSIZE, &limit) &&
-	    limit.rlim_cur >= box_size)
-		fd = SYS(memfd_create, "spork-box", MFD_CLOEXEC);
-	if (fd >= 0) {
-		if (!SYS(ftruncate, fd, box_size))
-			header = map((int)fd);
-		SYS(close, fd);
-	}
 	if (!header)
-		header = map(-1);
-	if (header)
-		stamp(header);
+		config.box = "memory"; /* where memory itself is short, this is asked for again */
 	return header;
 }
 
@@ -535,6 +521,18 @@ void record_gate(const struct box_gate *gate)
 		__atomic_store_n(&record->given_up, 1, __ATOMIC_RELAXED);
 }
 
+/*
+ * Its name, which is at first that of the file. The kernel is not asked: a sandbox may end whoever calls prctl().
+ */
+static void name_find(struct box_process *process)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN),
+		   *slash = path ? strrchr(path, '/') : NULL;
+
+	if (path)
+		strncpy(process->comm, slash ? slash + 1 : path, sizeof(process->comm) - 1);
+}
+
 static void record_process(void)
 {
 	struct box_process process = { .pid = (uint32_t)SYS(getpid),
@@ -544,7 +542,7 @@ static void record_process(void)
 
 	process.exe = module_program();
 	process.start_ns = sys_now();
-	SYS(prctl, PR_GET_NAME, process.comm);
+	name_find(&process);
 	record = reserve(BOX_TABLE_PROCESS, &index);
 	if (record)
 		publish(record, &process, sizeof(process));
@@ -562,15 +560,13 @@ void record_init(void)
 	if (box != &early)
 		return;
 	lay_out(config.events);
-	if (!strcmp(config.box, "none"))
-		header = map(-1);
-	else if (record_is_named())
+	if (record_is_named())
 		header = open_path(config.box);
 	if (!header) {
 		lay_out(config.events);
-		header = open_memory();
-	} else if (!header->magic) {
-		stamp(header);
+		header = map(-1);
+		if (header)
+			stamp(header);
 	}
 	if (header)
 		box = header;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "file.h"
 #include "module.h"
 #include "record.h"
 #include "suppress.h"
@@ -77,6 +78,16 @@ static struct text *buffer_begin(struct text_buffer *buffer, char *bytes, size_t
 	return &buffer->text;
 }
 
+/* What becomes of it is no affair of the program's. */
+static void put(long fd, const char *bytes, size_t size)
+{
+	struct file_signals signals;
+
+	file_signals_hold(&signals);
+	SYS(write, fd, bytes, size);
+	file_signals_release(&signals);
+}
+
 struct text *report_line_begin(struct report_line *line)
 {
 	struct text *text = buffer_begin(&line->buffer, line->bytes, sizeof(line->bytes) - 1);
@@ -88,7 +99,7 @@ struct text *report_line_begin(struct report_line *line)
 void report_line_end(struct report_line *line)
 {
 	line->bytes[line->buffer.size++] = '\n';
-	SYS(write, 2, line->bytes, line->buffer.size);
+	put(2, line->bytes, line->buffer.size);
 }
 
 void report_problem(const char *what, const char *where, const char *problem,
@@ -107,6 +118,20 @@ void report_problem(const char *what, const char *where, const char *problem,
 	report_line_end(&line);
 }
 
+/* NULL, or why nothing is written there. A FIFO must have a reader, who is not waited for. */
+static const char *log_problem(long fd)
+{
+	struct stat status;
+
+	if (fd < 0 || !sys_stat((int)fd, "", AT_EMPTY_PATH, &status))
+		return "cannot be opened";
+	if (S_ISCHR(status.st_mode))
+		return NULL;
+	if (S_ISREG(status.st_mode) && status.st_nlink > 1)
+		return "has more than one name";
+	return file_problem(&status, false);
+}
+
 /* `log` as a path, %p replaced by the process id. */
 static long open_log(void)
 {
@@ -114,6 +139,7 @@ static long open_log(void)
 	struct text_buffer buffer;
 	struct text *text = buffer_begin(&buffer, path, sizeof(path));
 	const char *from;
+	bool created;
 
 	for (from = config.log; *from; from++) {
 		if (from[0] == '%' && from[1] == 'p') {
@@ -126,24 +152,26 @@ static long open_log(void)
 	if (buffer.size == sizeof(path))
 		return -ENAMETOOLONG;
 	path[buffer.size] = 0;
-	return SYS(openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-		   0600);
+	return file_open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK, &created);
 }
 
 static void report_write(const struct text_buffer *report)
 {
+	static bool told;
+	const char *problem = NULL;
 	long fd = 2;
 
 	if (!strcmp(config.log, "none"))
 		return;
-	if (strcmp(config.log, "stderr"))
+	if (strcmp(config.log, "stderr")) {
 		fd = open_log();
-	if (fd < 0) {
-		report_problem("log", config.log, "cannot be opened", "writing to stderr instead");
-		fd = 2;
+		problem = log_problem(fd);
 	}
-	SYS(write, fd, report->bytes, report->size);
-	if (fd != 2)
+	if (problem && !told)
+		report_problem("log", config.log, problem, "writing to stderr instead");
+	told |= problem != NULL;
+	put(problem ? 2 : fd, report->bytes, report->size);
+	if (fd >= 0 && (problem || strcmp(config.log, "stderr")))
 		SYS(close, fd);
 }
 

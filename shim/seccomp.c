@@ -9,8 +9,9 @@
  */
 #include "seccomp.h"
 
-#include <sched.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@
 
 #include "bypass.h"
 #include "hook.h"
+#include "proc.h"
 #include "state.h"
 #include "sys.h"
 #include "window.h"
@@ -28,17 +30,28 @@
 
 #define PROBE_LIMIT_NS 200000000ULL
 
-static bool filtered_at_start, filter_added;
-static int verdict; /* 1: harmless, -1: a threat */
+static bool filter_added;
+static int at_start; /* 1: there was a filter when it was first asked for, -1: there was none */
+static int verdict;  /* 1: harmless, -1: a threat */
+static int verdict_on_gate;
 
 static long filter_mode(void)
 {
 	return SYS(prctl, PR_GET_SECCOMP);
 }
 
-void seccomp_init(void)
+/* By a file as a program's start reads them: who calls prctl() may be ended for that. */
+bool seccomp_filtered(void)
 {
-	filtered_at_start = filter_mode() == SECCOMP_MODE_FILTER;
+	long mode;
+
+	if (!at_start) {
+		mode = proc_status("\nSeccomp");
+		if (mode < 0)
+			mode = filter_mode();
+		at_start = mode > 0 ? 1 : -1;
+	}
+	return at_start > 0;
 }
 
 /*
@@ -55,6 +68,9 @@ static void probe(void)
 	int timer = 0;
 
 	SYS(rt_sigaction, SIGSYS, deflt, NULL, 8);
+	SYS(prctl, PR_GET_DUMPABLE);
+	SYS(sigaltstack, NULL, NULL);
+	SYS(uname, clone);
 	SYS(gettid);
 	SYS(sched_yield);
 	SYS(rt_sigpending, &limit[0], 8);
@@ -87,10 +103,23 @@ static void probe(void)
 	SYS(exit_group, 0);
 }
 
-/* 1: it came to no harm; -1: it did; 0: it could not be tried. */
-static int try_out(void)
+/* What a fork calls that waits for other threads. */
+static void probe_gate(void)
 {
-	struct timespec pause = { 0, 100000 };
+	uint64_t deflt[4] = { 0 };
+	struct timespec no_time = { 0 };
+	struct iovec vector = { deflt, sizeof(deflt) };
+
+	SYS(rt_sigaction, SIGSYS, deflt, NULL, 8);
+	SYS(membarrier, MEMBARRIER_CMD_QUERY, 0);
+	SYS(process_vm_readv, sys_pid(), &vector, 1, &vector, 1, 0);
+	SYS(nanosleep, &no_time, NULL);
+	SYS(exit_group, 0);
+}
+
+/* 1: it came to no harm; -1: it did; 0: it could not be tried. */
+static int try_out(void (*function)(void))
+{
 	sys_sigset mask = sys_sigmask(SYS_SIGNALS_ALL);
 	/* No wait() of the program's sees it: its exit signal is 0. */
 	long pid = SYS(clone, 0, 0, 0, 0, 0), got = 0;
@@ -98,12 +127,13 @@ static int try_out(void)
 	int status = 0;
 
 	if (!pid)
-		probe();
+		function();
+	/* It makes no call here but those that fork() and wait() are: a pause is tried out, too. */
 	while (pid > 0 && !(got = SYS(wait4, pid, &status, WNOHANG | __WCLONE, NULL)) &&
 	       sys_now() < until)
-		SYS(nanosleep, &pause, NULL);
+		;
 	if (pid > 0 && !got) {
-		SYS(kill, pid, SIGKILL);
+		sys_kill(pid, SIGKILL);
 		SYS(wait4, pid, NULL, __WCLONE, NULL);
 	}
 	sys_sigmask(mask);
@@ -119,7 +149,7 @@ bool seccomp_confined(void)
 
 bool seccomp_forbids_extras(void)
 {
-	return seccomp_confined() || verdict < 0 || (!filtered_at_start && filter_mode() > 0);
+	return seccomp_confined() || verdict < 0 || (!seccomp_filtered() && filter_mode() > 0);
 }
 
 bool seccomp_threatens(void)
@@ -128,11 +158,20 @@ bool seccomp_threatens(void)
 	if (seccomp_confined())
 		return true;
 	/* Who was under a filter stays so: no need to ask (kernel/seccomp.c, seccomp_may_assign_mode). */
-	if (!filtered_at_start)
+	if (!seccomp_filtered())
 		return filter_mode() > 0;
 	if (!verdict)
-		verdict = try_out();
+		verdict = try_out(probe);
 	return verdict <= 0;
+}
+
+bool seccomp_threatens_gate(void)
+{
+	if (seccomp_confined() || !seccomp_filtered())
+		return seccomp_threatens();
+	if (!verdict_on_gate)
+		verdict_on_gate = try_out(probe_gate);
+	return verdict_on_gate <= 0;
 }
 
 static void note_filter(void)

@@ -7,14 +7,20 @@
 
 #include <stdbool.h>
 
-/* Notes whether the program was started under a filter. Once, single-threaded. */
-void seccomp_init(void);
+/*
+ * Was the process under a filter when this was first asked? Later ones are noticed as the program installs them. The
+ * first call reads a file of /proc, the others make no system call.
+ */
+bool seccomp_filtered(void);
 
 /*
  * Could a filter end the process for what the shim calls on its own account? Under one that was there from
  * the start a throw-away process tries it out, once.
  */
 bool seccomp_threatens(void);
+
+/* The same, of what the gate calls. */
+bool seccomp_threatens_gate(void);
 
 /*
  * Has the program added a filter of its own? Makes no system call. From then on the shim makes none that the

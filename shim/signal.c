@@ -175,7 +175,7 @@ void signal_raise(sys_sigset signals)
 	int signal;
 
 	while ((signal = sys_signal_next(&signals)))
-		SYS(kill, sys_pid(), signal);
+		sys_kill(sys_pid(), signal);
 }
 
 /* The window that a call belongs to, if the caller is a child that shares memory. */

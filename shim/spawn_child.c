@@ -139,7 +139,7 @@ static long open_at(int fd, const struct spawn_action *action)
 		     action->open.mode);
 	if (opened < 0 || opened == fd)
 		return opened < 0 ? opened : 0;
-	error = SYS(dup3, opened, fd, 0);
+	error = sys_dup2(opened, fd);
 	if (error < 0)
 		return error;
 	return SYS(close, opened);
@@ -151,7 +151,7 @@ static long duplicate(int from, int to)
 	long flags;
 
 	if (from != to)
-		return SYS(dup3, from, to, 0);
+		return sys_dup2(from, to);
 	flags = SYS(fcntl, from, F_GETFD);
 	return flags < 0 ? flags : SYS(fcntl, from, F_SETFD, flags & ~FD_CLOEXEC);
 }
@@ -380,12 +380,9 @@ static enum spork_reason make(struct spawn_child *child, bool waits)
 		return BOX_REASON_NONE;
 	}
 	child_stack_give(&stack);
-	if (pid == -ENOSYS || pid == -EINVAL) {
-		clone3_fails();
-		return BOX_REASON_CLONE_FAILED;
-	}
-	child->error = (int)-pid;
-	return BOX_REASON_NONE;
+	clone3_failed(pid);
+	/* Libc tries once more: an error that is not this call's alone will be its own, too. */
+	return BOX_REASON_CLONE_FAILED;
 }
 
 /* Nobody changes the environment while it is copied, with the shim in it. */

@@ -6,6 +6,7 @@
 #include "suppress.h"
 
 #include "config.h"
+#include "file.h"
 #include "record.h"
 #include "report.h"
 #include "suppression.h"
@@ -27,6 +28,8 @@ static const char *file_read(const char *path)
 		return "cannot be opened";
 	if (!sys_stat((int)fd, "", AT_EMPTY_PATH, &status) || !S_ISREG(status.st_mode))
 		problem = "is not a regular file";
+	else
+		problem = file_problem(&status, true);
 	while (!problem) {
 		got = SYS(read, fd, bytes + bytes_size, sizeof(bytes) - bytes_size);
 		if (got == -EINTR)

@@ -41,6 +41,25 @@ static inline long sys_pid(void)
 	return SYS(getpid);
 }
 
+/*
+ * To one process: where a sandbox answers getpid(2) with EPERM, that very number would mean all processes to kill(2).
+ */
+static inline void sys_kill(long pid, int signal)
+{
+	if (pid > 0)
+		SYS(kill, pid, signal);
+}
+
+/* As dup2(2) of two that differ, by the system call that libc makes: a sandbox knows that one. */
+static inline long sys_dup2(long from, long to)
+{
+#ifdef SYS_dup2
+	return SYS(dup2, from, to);
+#else
+	return SYS(dup3, from, to, 0);
+#endif
+}
+
 /* Bytes a page; at most ARCH_PAGE_MAX. */
 static inline uintptr_t sys_page(void)
 {

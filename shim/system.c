@@ -91,7 +91,7 @@ static void kill_command(void *data)
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	SYS(kill, running->pid, SIGKILL);
+	sys_kill(running->pid, SIGKILL);
 	while (SYS(wait4, running->pid, NULL, 0, NULL) == -EINTR)
 		;
 	signals_release(running->mask);

@@ -350,7 +350,7 @@ static void thread_end(void *unused)
 	thread_words.self = NULL;
 	if (self && held_leave(self) && ended_count < ENDED_MAX) {
 		__atomic_add_fetch(&ended_count, 1, __ATOMIC_RELAXED);
-		if (!seccomp_confined())
+		if (!seccomp_forbids_extras())
 			SYS(prctl, PR_GET_NAME, self->name);
 		self->ended = true;
 	} else if (self) {

@@ -114,11 +114,9 @@ static struct window *open_vfork(const struct entry_registers *registers,
 
 static void clone_failed(const struct window *window, long error)
 {
-	if (error != -ENOSYS && error != -EINVAL && error != -EPERM)
-		return;
 	if (window->number == SYS_clone3)
-		clone3_fails();
-	else
+		clone3_failed(error);
+	else if (error == -ENOSYS || error == -EINVAL || error == -EPERM)
 		tier_forbid(BOX_REASON_CLONE_FAILED);
 }
 
@@ -257,14 +255,15 @@ static struct spawn_record spawn_of(const struct window *window, long pid)
 	};
 }
 
-/* A child that broke the rules of vfork() starts over as a real fork; its parent waits for it as before. */
+/*
+ * A child that broke the rules of vfork(), or could not be made as the window wanted it, starts over as a real fork;
+ * its parent waits for it as before.
+ */
 static long restart_vfork(const struct entry_registers *registers, struct spawn_record *spawn)
 {
 	struct vfork_hold hold;
 	long pid;
 
-	spawn->upgraded = true;
-	site_count_upgrade(spawn->site);
 	vfork_hold(&hold);
 	pid = fork_real(registers, spawn, false, 0);
 	if (!pid)
@@ -289,13 +288,24 @@ static long close_vfork(struct window *window, long pid)
 	if (watched)
 		spawn.pid = vfork_close(window, pid);
 	spawn.reason = window->upgrade;
+	if (watched && pid < 0)
+		clone_failed(window, pid);
 	if (window->environ_held)
 		environ_release();
 	window_give(window);
 	if (watched)
 		signal_close(&signal);
-	if (!spawn.pid)
+	if (!spawn.pid) {
+		spawn.upgraded = true;
+		site_count_upgrade(spawn.site);
 		return restart_vfork(&registers, &spawn);
+	}
+	/* An error that is not this call's alone will be fork()'s, too. */
+	if (watched && pid < 0) {
+		spawn.reason = BOX_REASON_CLONE_FAILED;
+		site_fallback(spawn.site, BOX_REASON_CLONE_FAILED);
+		return restart_vfork(&registers, &spawn);
+	}
 	if (pid < 0) {
 		errno = (int)-pid;
 		spawn.pid = -1;

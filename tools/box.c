@@ -52,6 +52,27 @@ static int write_at(int fd, const void *bytes, size_t size, off_t offset)
 	return (size_t)written == size ? 0 : -ENOSPC;
 }
 
+/*
+ * A full disk must be met now: later it would be a signal for whoever writes the mapping. Where there is no
+ * fallocate(2) for that, every block is written.
+ */
+static int reserve_blocks(int fd, off_t size)
+{
+	static const char zeros[64 * PAGE];
+	off_t at;
+	int error = 0;
+
+	if (!fallocate(fd, 0, 0, size))
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -errno;
+	for (at = 0; at < size && !error; at += (off_t)sizeof(zeros))
+		error = write_at(
+			fd, zeros,
+			size - at < (off_t)sizeof(zeros) ? (size_t)(size - at) : sizeof(zeros), at);
+	return error;
+}
+
 int box_create(int fd, uint32_t events, bool reserve)
 {
 	struct box_header header = {
@@ -75,8 +96,9 @@ int box_create(int fd, uint32_t events, bool reserve)
 	/* The shim uses none that others may write; a memfd starts as one. */
 	if (fchmod(fd, 0600) || ftruncate(fd, (off_t)at))
 		return -errno;
-	if (reserve && fallocate(fd, 0, 0, (off_t)at) && errno != EOPNOTSUPP)
-		return -errno;
+	error = reserve ? reserve_blocks(fd, (off_t)at) : 0;
+	if (error)
+		return error;
 	error = write_at(fd, &header, sizeof(header), 0);
 	return error ? error : write_at(fd, &magic, sizeof(magic), 0);
 }
@@ -302,6 +324,13 @@ static int box_refuse(struct box *box, const char *why)
 	return -1;
 }
 
+static bool is_zero(const void *bytes, size_t size)
+{
+	const char *at = bytes;
+
+	return !*at && !memcmp(at, at + 1, size - 1);
+}
+
 int box_load(struct box *box, int fd)
 {
 	struct box_header *header = &box->header;
@@ -319,7 +348,7 @@ int box_load(struct box *box, int fd)
 	memset(box->slots, 0, sizeof(box->slots));
 	memset(header, 0, sizeof(*header));
 	got = read_at(fd, header, sizeof(*header), 0);
-	if (!got)
+	if (!got || (got == sizeof(*header) && is_zero(header, got)))
 		return box_refuse(box,
 				  "is empty; was the disk full, or is the box still being made?");
 	if (got < sizeof(header->magic) ||

@@ -473,6 +473,7 @@ static void json_gate(const struct view *view, struct json *json)
 	json_key_number(json, "waits", header->gate_waits);
 	json_key_number(json, "wait_ns", header->gate_wait_ns);
 	json_key_number(json, "limits", header->gate_limits);
+	json_key_number(json, "barred", header->gate_barred);
 	json_key(json, "places");
 	json_open(json, '[');
 	for (i = 0; i < view->box->slots[BOX_TABLE_GATE]; i++) {

@@ -156,12 +156,30 @@ static int option_profile(struct run *run, const char *path)
 	return settings_add(run, setting);
 }
 
+/* The shim would not use it: it reads no other user's file but root's. */
+static int suppressions_check(const char *path)
+{
+	const char *problem = NULL;
+	struct stat status;
+
+	if (stat(path, &status))
+		problem = strerror(errno);
+	else if (status.st_uid && status.st_uid != geteuid())
+		problem = "belongs to another user";
+	else if (status.st_mode & (S_IWGRP | S_IWOTH))
+		problem = "can be written by others";
+	if (!problem)
+		return 0;
+	complain("%s: %s; give a file of your own", path, problem);
+	return STATUS_FAILED;
+}
+
 /* Names and lines are for spork to match; what the shim prints itself, with an own log, is the shim's affair. */
 static int option_suppressions(struct run *run, const char *path)
 {
 	char setting[PATH_MAX + 16] = "suppressions=";
 
-	if (suppressions_read(&run->suppressions, path) ||
+	if (suppressions_read(&run->suppressions, path) || suppressions_check(path) ||
 	    absolute(path, setting + strlen(setting)))
 		return STATUS_FAILED;
 	return settings_add(run, setting);

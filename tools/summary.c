@@ -395,6 +395,10 @@ static void print_gate(const struct view *view)
 	FILE *file = view->output->file;
 	uint32_t i;
 
+	if (header->gate_barred)
+		fprintf(file,
+			"  gate: %u fork%s did without: a seccomp filter is in the way, or there is no membarrier()\n",
+			header->gate_barred, plural(header->gate_barred));
 	if (!header->gate_waits && !header->locks_lost)
 		return;
 	fprintf(file, "  gate: %llu fork%s, %llu waited for other threads, %s",

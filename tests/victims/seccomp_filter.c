@@ -2,7 +2,8 @@
 /*
  * seccomp_filter FILTER PROGRAM [ARG]...: executes PROGRAM under a filter. container: clone3 is answered
  * with ENOSYS, as container runtimes do; errno: with EPERM, and so is all else that few programs call; kill,
- * trap: process_vm_readv ends the process, with a signal that a handler may catch.
+ * trap: process_vm_readv ends the process, with a signal that a handler may catch. NUMBER=ACTION: that system call is
+ * answered with the error of that number, or, ACTION being kill or trap, as above.
  * seccomp_filter late COUNT: spawns COUNT children, installs the filter `kill` by itself, spawns as many.
  */
 #include <linux/audit.h>
@@ -48,6 +49,13 @@ static void install(const char *name)
 		answer(SYS_process_vm_readv, SECCOMP_RET_KILL_PROCESS);
 	} else if (!strcmp(name, "trap")) {
 		answer(SYS_process_vm_readv, SECCOMP_RET_TRAP);
+	} else if (strchr(name, '=')) {
+		const char *action = strchr(name, '=') + 1;
+
+		answer((unsigned)atoi(name),
+		       !strcmp(action, "kill") ? SECCOMP_RET_KILL_PROCESS :
+		       !strcmp(action, "trap") ? SECCOMP_RET_TRAP :
+						 SECCOMP_RET_ERRNO | (unsigned)atoi(action));
 	} else {
 		exit(99);
 	}

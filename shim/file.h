@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that the options name: who may have made them, and what must not happen to the program over them.
+ */
+#ifndef SPORK_FILE_H
+#define SPORK_FILE_H
+
+#include "sys.h"
+
+/*
+ * Opens the file, or makes it for its user alone (0600, whatever the umask); `flags` are further ones of open(2).
+ * A descriptor, close-on-exec, or -errno: -ELOOP for a symbolic link. `created`: it is new.
+ */
+long file_open(const char *path, int flags, bool *created);
+
+/*
+ * Is it a file in which nobody else has a part? NULL, or what is wrong with it, for report_problem(). Root's is
+ * everybody's to read, with `roots`.
+ */
+const char *file_problem(const struct stat *status, bool roots);
+
+/* Around a write: a reader that has gone, and a limit on the size of files, come as an error and not as a signal. */
+struct file_signals {
+	sys_sigset mask, pending;
+};
+void file_signals_hold(struct file_signals *signals);
+void file_signals_release(const struct file_signals *signals);
+
+#endif
