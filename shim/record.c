@@ -68,7 +68,6 @@ static void lay_out(uint32_t events)
 /* Makes a box of fresh memory. */
 static void stamp(struct box_header *header)
 {
-	struct timespec now;
 	int i;
 
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
@@ -79,8 +78,7 @@ static void stamp(struct box_header *header)
 	header->version = SPORK_BOX_VERSION;
 	header->header_size = BOX_HEADER_SIZE;
 	header->size = box_size;
-	clock_gettime(CLOCK_REALTIME, &now);
-	header->created_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	header->created_ns = sys_clock(CLOCK_REALTIME);
 	header->created_mono_ns = sys_now();
 	header->creator_pid = (uint32_t)SYS(getpid);
 	__atomic_store_n(&header->magic, SPORK_BOX_MAGIC, __ATOMIC_RELEASE);
