@@ -533,10 +533,11 @@ void record_gate(const struct box_gate *gate)
 		__atomic_store_n(&record->given_up, 1, __ATOMIC_RELAXED);
 }
 
-static void record_process(void)
+static void record_process(bool passive)
 {
 	struct box_process process = { .pid = (uint32_t)SYS(getpid),
-				       .ppid = (uint32_t)SYS(getppid) };
+				       .ppid = (uint32_t)SYS(getppid),
+				       .passive = passive };
 	struct box_process *record;
 	uint32_t index;
 
@@ -573,5 +574,19 @@ void record_init(void)
 	if (header)
 		box = header;
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
-	record_process();
+	record_process(false);
+}
+
+void record_passive(void)
+{
+	struct box_header *header;
+
+	lay_out(config.events);
+	header = open_path(config.box);
+	if (!header)
+		return;
+	if (!header->magic)
+		stamp(header);
+	box = header;
+	record_process(true);
 }

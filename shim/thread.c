@@ -414,7 +414,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	struct thread *record;
 	int result;
 
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(pthread_create)(thread, attributes, routine, argument));
 	hook_enter(HOOK_pthread_create, NULL);
 	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)
