@@ -81,7 +81,7 @@ enum spork_reason audit_refuses(enum spork_reason why)
 {
 	int adopts = 0;
 
-	if (proc_status("TracerPid") > 0 || module_loaded("/vgpreload_core"))
+	if (proc_status("TracerPid") > 0)
 		return BOX_REASON_TRACED;
 	/* The twin of a child that dies would become the parent's. */
 	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);

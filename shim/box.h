@@ -112,7 +112,9 @@
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")                \
 	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose") \
 	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone") \
-	X(LARGE, "large", "the process maps more than a terabyte, too much to be compared")
+	X(LARGE, "large", "the process maps more than a terabyte, too much to be compared")        \
+	X(VALGRIND, "valgrind",                                                                    \
+	  "the process runs under valgrind, which makes a real fork of every vfork")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,

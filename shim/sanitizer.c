@@ -7,13 +7,28 @@
  */
 #include "sanitizer.h"
 
+#include "config.h"
 #include "real.h"
 #include "sys.h"
 
 #include "poison.h"
 
+/*
+ * Valgrind's checkers of threads know no atomic operations, and would take each of the shim's for a race of the
+ * program's. They are in the environment of what valgrind runs.
+ */
+static START_TEXT bool thread_checker_present(void)
+{
+	const char *list = config_variable(environ, START_STRING("LD_PRELOAD"));
+
+	return list && (strstr(list, START_STRING("/vgpreload_helgrind")) ||
+			strstr(list, START_STRING("/vgpreload_drd")));
+}
+
 START_TEXT bool sanitizer_present(void)
 {
+	if (thread_checker_present())
+		return true;
 	/* Each runtime's own first function: what it instruments calls it, so that it can be found by name. */
 	return real_first(START_STRING("__asan_init")) || real_first(START_STRING("__tsan_init")) ||
 	       real_first(START_STRING("__msan_init")) || real_first(START_STRING("__hwasan_init"));

@@ -195,7 +195,7 @@ char *strpbrk(const char *string, const char *characters)
 	return *string ? (char *)string : NULL;
 }
 
-char *strstr(const char *string, const char *part)
+START_TEXT char *strstr(const char *string, const char *part)
 {
 	size_t size = strlen(part);
 

@@ -483,7 +483,7 @@ static void print_passive(const struct view *view)
 		passive += view->box->process[i].ready && view->box->process[i].passive;
 	if (passive)
 		fprintf(view->output->file,
-			"  %llu process%s of programs with a sanitizer, where the shim does nothing\n",
+			"  %llu process%s with a sanitizer or under a checker of threads, where the shim does nothing\n",
 			number(passive), passive == 1 ? "" : "es");
 }
 
