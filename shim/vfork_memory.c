@@ -30,15 +30,25 @@ static bool due(uint64_t number)
 	return number <= config.learn || (config.reaudit && number % config.reaudit == 0);
 }
 
-/* Writable data of the program and its libraries; libc's, the loader's and the shim's change by what they are for. */
-static bool is_static(const struct proc_map *map)
+/*
+ * Writable data of the program and its libraries; libc's, the loader's and the shim's change by what they are for. The
+ * kernel makes one mapping of a library's last data and of what an allocator maps right behind it, which is the heap:
+ * `map` then ends where the library does.
+ */
+static bool is_static(struct proc_map *map)
 {
 	struct module module, libc;
+	uintptr_t end;
 
-	return map->private && map->readable && map->writable && !map->stack &&
-	       module_find(map->start, &module) && !module.loader && !memory_owns(map->start) &&
-	       !module_is_shim(map->start) &&
-	       !(module_find((uintptr_t)REAL(execve), &libc) && libc.start == module.start);
+	if (!map->private || !map->readable || !map->writable || map->stack ||
+	    !module_find(map->start, &module) || module.loader || memory_owns(map->start) ||
+	    module_is_shim(map->start) ||
+	    (module_find((uintptr_t)REAL(execve), &libc) && libc.start == module.start))
+		return false;
+	end = (module.end + sys_page() - 1) & ~(sys_page() - 1);
+	if (map->end > end)
+		map->end = end;
+	return true;
 }
 
 static void find_segments(struct vfork_window *vfork)

@@ -35,9 +35,14 @@ packages() {
 		run  at            at
 		run  busybox       busybox
 		run  cron          cron
+		run  eatmydata     eatmydata
+		run  fakeroot      fakeroot
+		run  faketime      faketime
 		run  fish          fish
 		run  gdb           gdb
 		run  ksh93u+m      ksh93
+		run  libgoogle-perftools-dev libtcmalloc.so
+		run  libjemalloc-dev libjemalloc.so
 		run  mksh          mksh
 		run  musl-tools    musl-gcc
 		run  nginx         nginx
@@ -49,6 +54,7 @@ packages() {
 		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
 		run  redis-server  redis-server
 		run  ruby          ruby
+		run  strace        strace
 		run  tcsh          tcsh
 		run  tmux          tmux
 		run  zsh           zsh
