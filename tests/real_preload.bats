@@ -145,6 +145,51 @@ sanitized() {
 	assert_equal "$(query '(site["state"], site["reason"])')" "('refused', 'large')"
 }
 
+@test "memory mapped right behind a program's data is not its data" {
+	cat >behind.c <<-'END'
+		#define _GNU_SOURCE
+		#include <stdio.h>
+		#include <string.h>
+		#include <sys/mman.h>
+		#include <sys/wait.h>
+		#include <unistd.h>
+		static char zeros[1 << 17];
+		extern char _end[];
+		int main(void)
+		{
+			char *at = (char *)(((unsigned long)_end + 4095) & ~4095ul), line[256];
+			FILE *maps;
+			unsigned long low, high;
+			int one = 0;
+			memset(zeros, 1, sizeof(zeros));
+			if (mmap(at, 65536, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
+				return 77;
+			maps = fopen("/proc/self/maps", "r");
+			while (fgets(line, sizeof(line), maps))
+				if (sscanf(line, "%lx-%lx", &low, &high) == 2)
+					one |= low < (unsigned long)at && high > (unsigned long)at;
+			fclose(maps);
+			if (!one)
+				return 77;
+			for (int i = 0; i < 3; i++) {
+				if (!vfork()) {
+					at[100]++;
+					execl("/bin/true", "true", (char *)NULL);
+					_exit(127);
+				}
+				wait(NULL);
+			}
+			return 0;
+		}
+	END
+	"${CC:-gcc}" -O1 -o behind behind.c
+	bounded ./behind || skip "the kernel does not make one mapping of them here"
+	quietly "" "$PWD/behind"
+	# shellcheck disable=SC2154 # set by quietly
+	assert_equal "$status $stderr" "0 "
+}
+
 @test "strace -f, attached while windows open and close" {
 	local tracer tries
 

@@ -58,8 +58,17 @@ packages() {
 		run  tcsh          tcsh
 		run  tmux          tmux
 		run  zsh           zsh
+		long bubblewrap    bwrap
 		long chromium      chromium
+		long clang         clang
+		long firejail      firejail
+		long libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.asan-$(uname -m).a
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
+		long linux-perf    perf
+		long ltrace        ltrace
+		long qemu-user-static qemu-x86_64-static
+		long screen        screen
+		long valgrind      valgrind
 		fuzz clang         clang
 		fuzz libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-$(uname -m).a
 		lint clang         clang
