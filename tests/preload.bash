@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
+# shellcheck disable=SC2034,SC2153 # SPAWNER_PID is read by the tests, SHIM is set by helper
+#
 # Other preloaded libraries beside the shim: loaded after helper by the tests that do so.
 
 # A library of the system's by its file name, or the test is skipped.
@@ -88,13 +90,13 @@ spawner() {
 	SPAWNER_PID=$(cat pid)
 }
 
-# goes_on [SPAWNS]: the spawner has made so many more, 20 by default
+# goes_on: the spawner has made twenty more
 goes_on() {
 	local from tries
 
 	from=$(cat count 2>/dev/null || echo 0)
 	for tries in {1..1000}; do
-		[ "$(cat count 2>/dev/null || echo 0)" -lt $((from + ${1:-20})) ] || return 0
+		[ "$(cat count 2>/dev/null || echo 0)" -lt $((from + 20)) ] || return 0
 		kill -0 "$SPAWNER" 2>/dev/null || break
 		sleep 0.02
 	done
@@ -115,7 +117,7 @@ spawner_ends() {
 built() {
 	local name=$1 source=$2
 
-	"${@:3}" -w -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread -iquote "$ROOT" -iquote "$ROOT/shim" \
-		-o "$name" "$ROOT/tests/victims/$source.c" "${LIBRARIES[@]}" 2>built.log || skip "cannot build: ${*:3}"
+	"$3" -w -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread -iquote "$ROOT" -iquote "$ROOT/shim" \
+		-o "$name" "$ROOT/tests/victims/$source.c" "${@:4}" 2>built.log || skip "cannot build: ${*:3}"
 	bounded "./$name" 1 >/dev/null 2>&1 || skip "does not run here: ${*:3}"
 }

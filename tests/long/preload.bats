@@ -10,7 +10,6 @@ export LIMIT=120
 
 setup() {
 	work_setup
-	LIBRARIES=()
 }
 
 teardown() {
