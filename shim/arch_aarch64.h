@@ -10,6 +10,7 @@
 #define ARCH_DESCRIPTOR_SIZE 1856
 #define ARCH_OLD_VERSIONS 0
 #define ARCH_RETURN_PUSHED 0
+#define ARCH_VDSO_CLOCK "__kernel_clock_gettime"
 #define ARCH_CLONE_CHILD_TID 4
 #define ARCH_CLONE_STORAGE 3
 

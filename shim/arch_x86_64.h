@@ -7,6 +7,7 @@
 #define ARCH_DESCRIPTOR_SIZE 2368
 #define ARCH_OLD_VERSIONS 1
 #define ARCH_RETURN_PUSHED 1
+#define ARCH_VDSO_CLOCK "__vdso_clock_gettime"
 #define ARCH_CLONE_CHILD_TID 3
 #define ARCH_CLONE_STORAGE 4
 

@@ -305,7 +305,7 @@ static int handler_add(void (*prepare)(void), void (*parent)(void), void (*child
 EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
 			     void *dso)
 {
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(__register_atfork)(prepare, parent, child, dso));
 	hook_enter(HOOK___register_atfork, NULL);
 	return handler_add(prepare, parent, child, dso);
 }
@@ -314,7 +314,7 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 /* For programs linked against glibc 2.2.5's libpthread, which had it as a function. */
 EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(pthread_atfork)(prepare, parent, child));
 	hook_enter(HOOK_pthread_atfork, NULL);
 	return handler_add(prepare, parent, child, NULL);
 }

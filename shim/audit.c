@@ -34,6 +34,9 @@
 /* A child that takes longer to reach exec is waiting for something. */
 #define AUDIT_DEADLINE_NS 500000000ULL
 
+/* Of every page the kernel is asked, there or not: holes of terabytes (a sanitizer's shadow) would take minutes. */
+#define MAPPED_MAX ((uint64_t)1 << 40)
+
 /* How far below the caller's frame a child's own frames may lie. */
 #define FRAMES_BELOW ((uintptr_t)256 << 10)
 
@@ -78,7 +81,7 @@ enum spork_reason audit_refuses(enum spork_reason why)
 {
 	int adopts = 0;
 
-	if (proc_status("TracerPid") > 0 || module_loaded("/vgpreload_core"))
+	if (proc_status("TracerPid") > 0)
 		return BOX_REASON_TRACED;
 	/* The twin of a child that dies would become the parent's. */
 	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
@@ -346,6 +349,7 @@ static void compare(struct audit *audit)
 	uint64_t ours = hash_maps(0), theirs = hash_maps((uint32_t)audit->window->twin_pid);
 	struct proc_maps maps;
 	struct proc_map map;
+	uint64_t size = 0;
 
 	if (!ours || !theirs || proc_maps_open(&maps, 0)) {
 		find(audit, BOX_REASON_NO_PROC, 0);
@@ -353,9 +357,15 @@ static void compare(struct audit *audit)
 	}
 	if (ours != theirs)
 		find(audit, BOX_REASON_MAPS, 0);
-	while (!audit->finding && proc_maps_next(&maps, &map))
-		if (map.private && map.readable && map.writable)
+	while (!audit->finding && proc_maps_next(&maps, &map)) {
+		if (!map.private || !map.readable || !map.writable)
+			continue;
+		size += map.end - map.start;
+		if (size > MAPPED_MAX)
+			find(audit, BOX_REASON_LARGE, 0);
+		else
 			compare_map(audit, &map);
+	}
 	proc_maps_close(&maps);
 }
 

@@ -87,7 +87,10 @@ EXPORT pid_t avfork(int (*routine)(void *), void *argument)
 	sys_sigset mask;
 	long pid = -EINVAL;
 
-	hook_init();
+	if (hook_is_passive()) {
+		errno = ENOSYS;
+		return -1;
+	}
 	hook_enter(HOOK_clone, NULL);
 	spawn.start_ns = sys_now();
 	if (routine) {

@@ -126,7 +126,10 @@ EXPORT struct avfork_pool *avfork_pool_create(unsigned children)
 	struct avfork_pool *pool;
 	int error;
 
-	hook_init();
+	if (hook_is_passive()) {
+		errno = ENOSYS;
+		return NULL;
+	}
 	hook_enter(HOOK_clone, NULL);
 	if (!children || children > CHILDREN_MAX || !may_have_pools()) {
 		errno = EINVAL;

@@ -225,7 +225,10 @@ EXPORT FILE *avfork_popen(const char *const argv[], const char *text, pid_t *giv
 	pid_t pid = -1;
 	long error;
 
-	hook_init();
+	if (hook_is_passive()) {
+		errno = ENOSYS;
+		return NULL;
+	}
 	hook_enter(HOOK_clone, NULL);
 	spawn.start_ns = sys_now();
 	if (!argv || !argv[0] || !text || !mode_parse(text, &mode)) {

@@ -111,7 +111,10 @@
 	  "what children write lies in a library that is not loaded here")                         \
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")                \
 	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose") \
-	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone")
+	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone") \
+	X(LARGE, "large", "the process maps more than a terabyte, too much to be compared")        \
+	X(VALGRIND, "valgrind",                                                                    \
+	  "the process runs under valgrind, which makes a real fork of every vfork")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -274,7 +277,8 @@ struct box_process {
 	uint32_t exe; /* module index + 1 */
 	uint64_t start_ns;
 	char comm[BOX_NAME];
-	uint64_t pad[3];
+	uint64_t passive; /* of a program with a sanitizer: the shim only called libc */
+	uint64_t pad[2];
 };
 
 /*

@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* The function that the entry of a call (enum spork_call) is to go on to at once; NULL: it opens a window. */
+extern void *entry_next[] __attribute__((visibility("hidden")));
+
 /*
  * Clones a silent twin of the calling process: it holds its memory as it is now and touches none of it,
  * shares the table of descriptors so that it keeps none open, blocks what signals the caller blocks,

@@ -36,6 +36,7 @@
 	.hidden window_close
 	.hidden window_enter
 	.hidden hook_stub
+	.hidden entry_next
 
 .macro FUNCTION name
 	.type	\name, %function
@@ -56,8 +57,12 @@
 .macro SPAWN_ENTRY name call
 	.globl	\name
 FUNCTION \name
+	adrp	x9, entry_next + 8 * \call
+	ldr	x9, [x9, :lo12:entry_next + 8 * \call]
+	cbnz	x9, 1f
 	mov	w1, #\call
 	b	spawn_entry
+1:	br	x9
 END \name
 .endm
 

@@ -35,6 +35,7 @@
 	.hidden window_close
 	.hidden window_enter
 	.hidden hook_stub
+	.hidden entry_next
 
 /*
  * A spawn entry: long NAME(void). `call` is an enum spork_call.
@@ -46,8 +47,12 @@
 \name:
 	.cfi_startproc
 	endbr64
+	mov	entry_next + 8 * \call(%rip), %rax
+	test	%rax, %rax
+	jnz	1f
 	mov	$\call, %esi
 	jmp	spawn_entry
+1:	jmp	*%rax
 	.cfi_endproc
 	.size	\name, . - \name
 .endm

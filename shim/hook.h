@@ -47,8 +47,9 @@ static inline __attribute__((always_inline)) void hook_enter(enum hook hook,
  * A process that calls nothing of interest pays for nothing: the constructor reads the options, and only the first
  * hook that needs more than its real call sets the rest up. Before that no lock is tracked and no record made. In a
  * child that was forked, behind the shim's back, while another thread did so, nobody will: HOOK_GIVEN_UP.
+ * HOOK_PASSIVE: it is never set up, and every hook is its real call.
  */
-enum hook_state { HOOK_NEW, HOOK_SETTING_UP, HOOK_READY, HOOK_GIVEN_UP };
+enum hook_state { HOOK_NEW, HOOK_SETTING_UP, HOOK_READY, HOOK_GIVEN_UP, HOOK_PASSIVE };
 extern uint32_t hook_state __attribute__((visibility("hidden")));
 
 static inline bool hook_ready(void)
@@ -66,6 +67,22 @@ static inline void hook_init(void)
 	if (!hook_ready())
 		hook_set_up();
 }
+
+/* The same, and: does the process do without? */
+static inline bool hook_is_passive(void)
+{
+	if (hook_ready())
+		return false;
+	hook_set_up();
+	return __atomic_load_n(&hook_state, __ATOMIC_RELAXED) == HOOK_PASSIVE;
+}
+
+/* In the body of a hook, first of all. */
+#define HOOK_UNLESS_PASSIVE(call)                                                                  \
+	do {                                                                                       \
+		if (hook_is_passive())                                                             \
+			return call;                                                               \
+	} while (0)
 
 /* The same for a row of kind stub, hot or lock that is called before: some can do without. */
 void hook_first(enum hook hook);

@@ -188,6 +188,8 @@ static bool is_circumstance(const struct box_site *site)
 	case BOX_REASON_DEADLINE:
 	case BOX_REASON_UNKNOWN_STACK:
 	case BOX_REASON_TRACED:
+	case BOX_REASON_LARGE:
+	case BOX_REASON_VALGRIND:
 	case BOX_REASON_NO_PROC:
 	case BOX_REASON_NO_TWIN:
 	case BOX_REASON_NO_MEMORY:

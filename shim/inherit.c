@@ -29,7 +29,7 @@ static uint64_t hash_descriptor(uint64_t hash, int fd)
 	struct stat status;
 	long flags = SYS(fcntl, fd, F_GETFD);
 
-	if (flags < 0 || flags & FD_CLOEXEC || fstat(fd, &status))
+	if (flags < 0 || flags & FD_CLOEXEC || !sys_stat(fd, "", AT_EMPTY_PATH, &status))
 		return hash;
 	hash = hash_mix(hash_mix(hash, (uint64_t)fd), (uint64_t)SYS(fcntl, fd, F_GETFL));
 	return hash_mix(hash_mix(hash, status.st_dev), status.st_ino);
@@ -71,7 +71,7 @@ static uint64_t hash_folder(uint64_t hash, const char *path)
 {
 	struct stat status;
 
-	if (stat(path, &status))
+	if (!sys_stat(AT_FDCWD, path, 0, &status))
 		return hash;
 	return hash_mix(hash_mix(hash, status.st_dev), status.st_ino);
 }

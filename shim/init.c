@@ -8,6 +8,7 @@
  */
 #include "atfork.h"
 #include "config.h"
+#include "entry.h"
 #include "environment.h"
 #include "exposed.h"
 #include "hook.h"
@@ -15,6 +16,8 @@
 #include "profile.h"
 #include "real.h"
 #include "record.h"
+#include "sanitizer.h"
+#include "seccomp.h"
 #include "suppress.h"
 #include "sys.h"
 #include "thread.h"
@@ -24,6 +27,9 @@
 
 uint32_t hook_state START_STATE = HOOK_NEW;
 static uintptr_t setting_up; /* the thread that does, by its thread pointer */
+
+/* One for each call that has an entry. */
+void *entry_next[BOX_CALL_VFORK + 1] START_STATE;
 
 static bool started START_STATE, given START_STATE;
 
@@ -40,16 +46,50 @@ static void start_with_options(void)
 	profile_init();
 }
 
+/* Every hook is its real call from now on. */
+static void be_passive(void)
+{
+	if (__atomic_load_n(&hook_state, __ATOMIC_RELAXED) == HOOK_PASSIVE)
+		return;
+	real_without_bodies();
+	real_hot_begin();
+	entry_next[BOX_CALL_FORK] = real_get(HOOK_fork);
+	entry_next[BOX_CALL_VFORK] = real_get(HOOK_vfork);
+	__atomic_store_n(&hook_state, HOOK_PASSIVE, __ATOMIC_RELEASE);
+}
+
+/* Executed programs get the shim as ever, and a box that is there for all of them is told of the process. */
+static void start_passive(const char *options)
+{
+	if (options) {
+		config_init();
+		if (record_is_named())
+			record_passive();
+	}
+	environment_init(!options || config.follow);
+}
+
 START_TEXT void hook_start(void)
 {
 	const char *options = NULL;
+	bool passive;
 
 	if (started)
+		return;
+	passive = sanitizer_present();
+	if (passive)
+		be_passive();
+	/* A sanitizer calls hooks before libc knows the environment; the constructor comes later. */
+	if (passive && !environ)
 		return;
 	started = true;
 	/* What a set-user-ID program was given is another user's wish: such a one gets here by /etc/ld.so.preload. */
 	if (!getauxval(AT_SECURE))
 		options = config_variable(environ, START_STRING("SPORK_OPTIONS"));
+	if (passive) {
+		start_passive(options);
+		return;
+	}
 	if (options)
 		start_with_options();
 	environment_init(!options || config.follow);
@@ -58,7 +98,6 @@ START_TEXT void hook_start(void)
 
 static void set_up(void)
 {
-	hook_start();
 	if (getauxval(AT_SECURE))
 		config_secure();
 	else if (!given)
@@ -103,6 +142,7 @@ void hook_set_up(void)
 		return;
 	}
 	error = errno;
+	hook_start();
 	/* A handler that ran meanwhile would go without. */
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
 	if (__atomic_compare_exchange_n(&hook_state, &fresh, HOOK_SETTING_UP, false,

@@ -304,6 +304,8 @@ static FILE *open_by_libc(const char *command, const char *mode)
 
 EXPORT FILE *popen(const char *command, const char *mode)
 {
+	HOOK_UNLESS_PASSIVE(REAL(popen)(command, mode));
+
 	struct spawn_record spawn = spawn_begin(HOOK_popen, BOX_CALL_POPEN, BOX_TIER_SPAWN);
 	HIDDEN_BODY(popen, command, mode);
 	struct spawn_child child = { 0 };

@@ -65,7 +65,7 @@ static enum profile_state read_all(long fd, struct image *image)
 	uint64_t done = 0;
 	long got;
 
-	if (fstat((int)fd, &status) || !S_ISREG(status.st_mode))
+	if (!sys_stat((int)fd, "", AT_EMPTY_PATH, &status) || !S_ISREG(status.st_mode))
 		return PROFILE_SPECIAL;
 	if (status.st_uid != (uid_t)SYS(geteuid))
 		return PROFILE_FOREIGN;
@@ -132,14 +132,12 @@ static enum profile_state load(bool *foreign)
 static bool lock_stale(void)
 {
 	struct stat status;
-	struct timespec now;
 	int64_t age;
 
-	if (fstatat(AT_FDCWD, temporary, &status, AT_SYMLINK_NOFOLLOW) ||
+	if (!sys_stat(AT_FDCWD, temporary, AT_SYMLINK_NOFOLLOW, &status) ||
 	    (status.st_mode & ~LOCK_MODE) != S_IFREG || status.st_uid != (uid_t)SYS(geteuid))
 		return false;
-	clock_gettime(CLOCK_REALTIME, &now);
-	age = now.tv_sec - status.st_mtime;
+	age = (int64_t)(sys_clock(CLOCK_REALTIME) / 1000000000) - status.st_mtime;
 	return age > LOCK_STALE_SECONDS || age < -LOCK_STALE_SECONDS;
 }
 
@@ -168,8 +166,8 @@ static bool lock_held(long fd)
 {
 	struct stat ours, there;
 
-	return !fstat((int)fd, &ours) &&
-	       !fstatat(AT_FDCWD, temporary, &there, AT_SYMLINK_NOFOLLOW) &&
+	return sys_stat((int)fd, "", AT_EMPTY_PATH, &ours) &&
+	       sys_stat(AT_FDCWD, temporary, AT_SYMLINK_NOFOLLOW, &there) &&
 	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
@@ -290,7 +288,7 @@ static long folder_look(struct stat *status)
 	long failed;
 
 	*end = 0;
-	failed = fstatat(AT_FDCWD, folder, status, 0) ? -errno : 0;
+	failed = SYS(newfstatat, AT_FDCWD, folder, status, 0);
 	if (!failed)
 		failed = SYS(faccessat, AT_FDCWD, folder, W_OK | X_OK);
 	*end = '/';

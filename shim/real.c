@@ -238,6 +238,31 @@ START_TEXT const void *real_address(const char *symbol)
 	return next_lookup(symbol, START_STRING(""));
 }
 
+const void *real_first(const char *symbol)
+{
+	return lookup(module_first(), symbol, "");
+}
+
+/* libc is where this function is: nobody wraps it. */
+const void *real_libc(const char *symbol)
+{
+	static const struct link_map *libc;
+	const struct link_map *map = __atomic_load_n(&libc, __ATOMIC_RELAXED);
+	struct object object;
+
+	if (!map)
+		map = module_first();
+	for (; map; map = map->l_next) {
+		object_read(map, &object);
+		if (object_lookup(&object, "gnu_get_libc_version", ""))
+			break;
+	}
+	if (!map)
+		return NULL;
+	__atomic_store_n(&libc, map, __ATOMIC_RELAXED);
+	return object_lookup(&object, symbol, "");
+}
+
 /* The row of `hook`, or HOT_COUNT. */
 static enum hot hot_row(enum hook hook)
 {

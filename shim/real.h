@@ -51,8 +51,14 @@ const char *real_name(enum hook hook);
  */
 bool real_is_passed_by(void);
 
-/* The address of a variable or function of libc; NULL: there is none of that name. May run anywhere. */
+/*
+ * The address of a variable or function that comes after the shim's, so that other preloaded libraries stay in the chain;
+ * of libc's own, whoever wraps it; of the first in the process, the vDSO included, the shim's aside. NULL: there is none
+ * of that name. May run anywhere.
+ */
 const void *real_address(const char *symbol);
+const void *real_libc(const char *symbol);
+const void *real_first(const char *symbol);
 
 /*
  * Looks up what forked children had to, whose findings die with them: so that the next one need not.

@@ -67,7 +67,6 @@ static void lay_out(uint32_t events)
 /* Makes a box of fresh memory. */
 static void stamp(struct box_header *header)
 {
-	struct timespec now;
 	int i;
 
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
@@ -78,8 +77,7 @@ static void stamp(struct box_header *header)
 	header->version = SPORK_BOX_VERSION;
 	header->header_size = BOX_HEADER_SIZE;
 	header->size = box_size;
-	clock_gettime(CLOCK_REALTIME, &now);
-	header->created_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	header->created_ns = sys_clock(CLOCK_REALTIME);
 	header->created_mono_ns = sys_now();
 	header->creator_pid = (uint32_t)SYS(getpid);
 	__atomic_store_n(&header->magic, SPORK_BOX_MAGIC, __ATOMIC_RELEASE);
@@ -533,10 +531,11 @@ static void name_find(struct box_process *process)
 		strncpy(process->comm, slash ? slash + 1 : path, sizeof(process->comm) - 1);
 }
 
-static void record_process(void)
+static void record_process(bool passive)
 {
 	struct box_process process = { .pid = (uint32_t)SYS(getpid),
-				       .ppid = (uint32_t)SYS(getppid) };
+				       .ppid = (uint32_t)SYS(getppid),
+				       .passive = passive };
 	struct box_process *record;
 	uint32_t index;
 
@@ -571,5 +570,19 @@ void record_init(void)
 	if (header)
 		box = header;
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
-	record_process();
+	record_process(false);
+}
+
+void record_passive(void)
+{
+	struct box_header *header;
+
+	lay_out(config.events);
+	header = open_path(config.box);
+	if (!header)
+		return;
+	if (!header->magic)
+		stamp(header);
+	box = header;
+	record_process(true);
 }

@@ -17,6 +17,9 @@ bool record_is_named(void);
 /* Opens or makes the box, unless there is one, and records this process. While the process has one thread. */
 void record_init(void);
 
+/* For a process in which the shim does nothing: records it in the box that the options name, if it is there. */
+void record_passive(void);
+
 /* Index of this module in the box plus one, adding it if need be; 0: no room. */
 uint32_t record_module(const struct box_module *module);
 

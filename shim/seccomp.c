@@ -205,7 +205,8 @@ EXPORT int prctl(int operation, ...)
 	for (i = 1; i < 5; i++)
 		arguments.value[i] = va_arg(rest, long);
 	va_end(rest);
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(prctl)(operation, arguments.value[1], arguments.value[2],
+					arguments.value[3], arguments.value[4]));
 	note(HOOK_prctl, &arguments, SYS_prctl, operation, HOOK_CALLER);
 	result = REAL(prctl)(operation, arguments.value[1], arguments.value[2], arguments.value[3],
 			     arguments.value[4]);
@@ -239,7 +240,8 @@ EXPORT long syscall(long number, ...)
 		value[i] = va_arg(rest, long);
 	va_end(rest);
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
-	hook_init();
+	HOOK_UNLESS_PASSIVE(
+		REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]));
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 	state_changed_by(number, value[0]);

@@ -78,7 +78,7 @@ sighandler_t signal_wrap_begin(struct signal_wrap *wrap, int signal, sighandler_
 	hook_start();
 	if (LIKELY(!config.strict) || signal < 1 || signal > SIGNALS)
 		return handler;
-	hook_init();
+	HOOK_UNLESS_PASSIVE(handler);
 	wrap->before = entry(signal);
 	/* The program may have the wrapper's address from the kernel. */
 	if (!is_function(handler) || handler == WRAPPER || seccomp_confined() || !is_owner())

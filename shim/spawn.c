@@ -27,6 +27,8 @@
 
 EXPORT pid_t _Fork(void)
 {
+	HOOK_UNLESS_PASSIVE(REAL(_Fork)());
+
 	struct spawn_record spawn = spawn_begin(HOOK__Fork, BOX_CALL_BARE_FORK, BOX_TIER_FORK);
 	pid_t pid;
 
@@ -76,6 +78,8 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 	tls = va_arg(rest, void *);
 	child_tid = va_arg(rest, void *);
 	va_end(rest);
+	HOOK_UNLESS_PASSIVE(
+		REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid));
 	spawn = spawn_begin(HOOK_clone, BOX_CALL_CLONE,
 			    flags & CLONE_VM ? BOX_TIER_VFORK : BOX_TIER_FORK);
 	if (flags & CLONE_VM) {
@@ -123,6 +127,9 @@ static int spawn_run(enum hook hook, uint32_t call, pid_t *pid, const char *path
 		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
 		     char *const argv[], char *const envp[])
 {
+	HOOK_UNLESS_PASSIVE(
+		((spawn_function *)real_get(hook))(pid, path, actions, attributes, argv, envp));
+
 	static char *const none[] = { NULL };
 	struct spawn_record spawn = spawn_begin(hook, call, BOX_TIER_SPAWN);
 	char *const *kept = ENVIRONMENT_KEEP(envp ? envp : none);
@@ -184,6 +191,8 @@ EXPORT SPAWN_HOOK(pidfd_spawnp, HOOK_pidfd_spawnp, BOX_CALL_PIDFD_SPAWNP)
 
 EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
 {
+	HOOK_UNLESS_PASSIVE(REAL(wordexp)(words, expanded, flags));
+
 	struct spawn_record spawn = spawn_begin(HOOK_wordexp, BOX_CALL_WORDEXP, BOX_TIER_SPAWN);
 	int result = ENVIRON_HELD(REAL(wordexp)(words, expanded, flags));
 
@@ -195,6 +204,8 @@ EXPORT int wordexp(const char *words, wordexp_t *expanded, int flags)
 
 EXPORT int daemon(int nochdir, int noclose)
 {
+	HOOK_UNLESS_PASSIVE(REAL(daemon)(nochdir, noclose));
+
 	struct spawn_record spawn = spawn_begin(HOOK_daemon, BOX_CALL_DAEMON, BOX_TIER_FORK);
 	long before = SYS(getpid);
 	int result;
@@ -213,6 +224,8 @@ EXPORT int daemon(int nochdir, int noclose)
 EXPORT int forkpty(int *primary, char *name, const struct termios *terminal,
 		   const struct winsize *size)
 {
+	HOOK_UNLESS_PASSIVE(REAL(forkpty)(primary, name, terminal, size));
+
 	struct spawn_record spawn = spawn_begin(HOOK_forkpty, BOX_CALL_FORKPTY, BOX_TIER_FORK);
 	int pid;
 

@@ -23,6 +23,7 @@
 #include "execute.h"
 #include "seccomp.h"
 #include "strings.h"
+#include "tier.h"
 
 #include "poison.h"
 
@@ -62,6 +63,8 @@ enum spork_reason spawn_child_refuses(void)
 		return BOX_REASON_SECCOMP;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
+	if (tier_under_valgrind())
+		return BOX_REASON_VALGRIND;
 	return clone3_works() ? BOX_REASON_NONE : BOX_REASON_CLONE_FAILED;
 }
 

@@ -2,7 +2,8 @@
 /*
  * The functions of <string.h> that the shim calls, and the compiler for it, as its own: each symbol that it asked
  * libc for would be looked up at every start of every program. They may run anywhere. Once the shim is set up, what
- * may be about much memory is libc's, which knows the processor.
+ * may be about much memory is libc's, which knows the processor: not a sanitizer's, which knows memory that nobody may
+ * touch.
  */
 #include <string.h>
 
@@ -19,10 +20,10 @@ static __typeof__(memcmp) *libc_compare;
 
 void string_init(void)
 {
-	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_address("memcpy");
-	libc_move = (__typeof__(libc_move))(uintptr_t)real_address("memmove");
-	libc_set = (__typeof__(libc_set))(uintptr_t)real_address("memset");
-	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_address("memcmp");
+	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_libc("memcpy");
+	libc_move = (__typeof__(libc_move))(uintptr_t)real_libc("memmove");
+	libc_set = (__typeof__(libc_set))(uintptr_t)real_libc("memset");
+	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_libc("memcmp");
 }
 
 /* Also where the two overlap, if it goes to a lower address. */
@@ -194,7 +195,7 @@ char *strpbrk(const char *string, const char *characters)
 	return *string ? (char *)string : NULL;
 }
 
-char *strstr(const char *string, const char *part)
+START_TEXT char *strstr(const char *string, const char *part)
 {
 	size_t size = strlen(part);
 

@@ -142,6 +142,8 @@ static int run(const char *command, struct spawn_record *spawn)
 
 EXPORT int system(const char *command)
 {
+	HOOK_UNLESS_PASSIVE(REAL(system)(command));
+
 	struct spawn_record spawn = spawn_begin(HOOK_system, BOX_CALL_SYSTEM, BOX_TIER_SPAWN);
 	int result;
 

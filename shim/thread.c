@@ -257,11 +257,14 @@ static int static_block(struct dl_phdr_info *info, size_t size, void *unused)
 void thread_init(void)
 {
 	/* What libc tells debuggers (nptl_db). */
-	const uint32_t *size = real_address("_thread_db_sizeof_pthread");
+	const uint32_t *size = real_libc("_thread_db_sizeof_pthread");
+	__typeof__(dl_iterate_phdr) *iterate;
 
 	if (size)
 		descriptor_size = *size;
-	dl_iterate_phdr(static_block, NULL);
+	iterate = (__typeof__(iterate))(uintptr_t)real_libc("dl_iterate_phdr");
+	if (iterate)
+		iterate(static_block, NULL);
 }
 
 bool thread_local_volatile(uintptr_t start, uintptr_t end)
@@ -411,7 +414,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	struct thread *record;
 	int result;
 
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(pthread_create)(thread, attributes, routine, argument));
 	hook_enter(HOOK_pthread_create, NULL);
 	unsafe_thread(HOOK_pthread_create, CALLER);
 	if (__libc_single_threaded)

@@ -30,7 +30,7 @@ struct slot {
 /* Fields as db_info.c describes them: { bits, elements, offset }. */
 static bool field(const char *name, uint32_t bits, uintptr_t *offset)
 {
-	const uint32_t *description = real_address(name);
+	const uint32_t *description = real_libc(name);
 
 	if (!description || description[0] != bits || description[1] != 1)
 		return false;
@@ -50,9 +50,9 @@ static const struct slot *vector_of(uintptr_t start)
 
 static bool layout_find(void)
 {
-	const uint32_t *size = real_address("_thread_db_sizeof_pthread");
+	const uint32_t *size = real_libc("_thread_db_sizeof_pthread");
 	void (*static_info)(size_t *, size_t *) =
-		(void (*)(size_t *, size_t *))real_address("_dl_get_tls_static_info");
+		(void (*)(size_t *, size_t *))real_libc("_dl_get_tls_static_info");
 	uintptr_t pointer = sys_thread_pointer(), start;
 	size_t storage = 0, align = 0;
 	const struct slot *vector;

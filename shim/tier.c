@@ -9,6 +9,7 @@
 
 #include "atfork.h"
 #include "config.h"
+#include "module.h"
 #include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
@@ -60,6 +61,15 @@ bool tier_cores_are_piped(void)
 	return piped > 0;
 }
 
+bool tier_under_valgrind(void)
+{
+	static int under; /* 1: yes, -1: no */
+
+	if (!under)
+		under = module_loaded("/vgpreload_core") ? 1 : -1;
+	return under > 0;
+}
+
 enum spork_reason tier_process_refuses(void)
 {
 	if (config.reroute == REROUTE_OFF)
@@ -70,6 +80,8 @@ enum spork_reason tier_process_refuses(void)
 		return BOX_REASON_SECCOMP;
 	if (!tier_kernel_serves())
 		return BOX_REASON_KERNEL;
+	if (tier_under_valgrind())
+		return BOX_REASON_VALGRIND;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_ACQUIRE);
@@ -83,6 +95,8 @@ enum spork_reason tier_vfork_refuses(const struct site_visit *visit)
 		return BOX_REASON_KNOWN;
 	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;
+	if (tier_under_valgrind())
+		return BOX_REASON_VALGRIND;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	return BOX_REASON_NONE;

@@ -26,6 +26,9 @@ bool tier_kernel_serves(void);
 /* Does the kernel hand cores to a program, which a limit of 0 does not prevent? core(5) */
 bool tier_cores_are_piped(void);
 
+/* Valgrind preloads a library of its own, whatever its tool. */
+bool tier_under_valgrind(void);
+
 /* An action of the whole process rules out shared memory from now on. */
 void tier_forbid(enum spork_reason reason);
 

@@ -368,7 +368,7 @@ void unsafe_thread(enum hook hook, uintptr_t where)
 
 EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
 {
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(thrd_create)(thread, routine, argument));
 	hook_enter(HOOK_thrd_create, NULL);
 	unsafe_thread(HOOK_thrd_create, CALLER);
 	return REAL(thrd_create)(thread, routine, argument);
@@ -376,7 +376,7 @@ EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
 
 EXPORT int mq_notify(mqd_t queue, const struct sigevent *event)
 {
-	hook_init();
+	HOOK_UNLESS_PASSIVE(REAL(mq_notify)(queue, event));
 	hook_enter(HOOK_mq_notify, NULL);
 	if (event && event->sigev_notify == SIGEV_THREAD)
 		unsafe_thread(HOOK_mq_notify, CALLER);

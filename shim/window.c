@@ -193,7 +193,11 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	unsigned frames = 0;
 	bool confined;
 
-	hook_init();
+	/* Its first call; the next ones do not come here. */
+	if (UNLIKELY(hook_is_passive())) {
+		opening.result = REAL(fork)();
+		return opening;
+	}
 	if (UNLIKELY(thread_words.window != NULL))
 		hook_in_window(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL,
 			       (struct hook_caller){ registers->pc, registers->stack });

@@ -14,6 +14,7 @@ rows() {
 # The functions of the public header, which are no libc's.
 own() {
 	sed -n 's/^[a-zA-Z].*[ *]\(avfork[a-z_]*\)(.*/\1/p' "$ROOT/shim/avfork.h"
+	echo __asan_default_options # sanitizer.c
 }
 
 # What the dynamic linker can find in the shim: "symbol" or "symbol@VERSION".
@@ -137,7 +138,7 @@ multiversioned() {
 				((volatile char *)to)[i] = ((const char *)from)[i];
 			return to;
 		}
-		const void *real_address(const char *name)
+		const void *real_libc(const char *name)
 		{
 			return !strcmp(name, "memcpy") ? backwards : !strcmp(name, "memmove") ? move : (void *)0;
 		}

@@ -36,10 +36,15 @@ packages() {
 		run  at            at
 		run  busybox       busybox
 		run  cron          cron
+		run  eatmydata     eatmydata
+		run  fakeroot      fakeroot
+		run  faketime      faketime
 		run  fish          fish
 		run  gdb           gdb
 		run  groff-base    groff
 		run  ksh93u+m      ksh93
+		run  libgoogle-perftools-dev libtcmalloc.so
+		run  libjemalloc-dev libjemalloc.so
 		run  man-db        lexgrog
 		run  mksh          mksh
 		run  musl-tools    musl-gcc
@@ -53,13 +58,23 @@ packages() {
 		run  python3-pyside2.qtcore /usr/lib/python3/dist-packages/PySide2/__init__.py
 		run  redis-server  redis-server
 		run  ruby          ruby
+		run  strace        strace
 		run  tcsh          tcsh
 		run  tmux          tmux
 		run  zsh           zsh
+		long bubblewrap    bwrap
 		long chromium      chromium
+		long clang         clang
 		long debootstrap   /usr/sbin/debootstrap
+		long firejail      firejail
+		long libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.asan-$(uname -m).a
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
 		long lintian       lintian
+		long linux-perf    perf
+		long ltrace        ltrace
+		long qemu-user-static qemu-x86_64-static
+		long screen        screen
+		long valgrind      valgrind
 		deb  dpkg-dev      dpkg-buildpackage
 		deb  build-essential /usr/share/build-essential/essential-packages-list
 		deb  debhelper     dh

@@ -66,6 +66,10 @@ static void json_processes(const struct view *view, struct json *json)
 		json_key_string(json, "exe", module_path(view, process->exe));
 		json_key_string(json, "comm", process->comm);
 		json_key_number(json, "start_ns", session_ns(view->box, process->start_ns));
+		if (process->passive) {
+			json_key(json, "passive");
+			json_bool(json, true);
+		}
 		record_close(json);
 	}
 }

@@ -478,6 +478,19 @@ static void print_counts(const struct view *view)
 		fprintf(file, "  %llu violation%s suppressed\n", number(hidden), plural(hidden));
 }
 
+static void print_passive(const struct view *view)
+{
+	uint64_t passive = 0;
+	uint32_t i;
+
+	for (i = 0; i < view->box->slots[BOX_TABLE_PROCESS]; i++)
+		passive += view->box->process[i].ready && view->box->process[i].passive;
+	if (passive)
+		fprintf(view->output->file,
+			"  %llu process%s with a sanitizer or under a checker of threads, where the shim does nothing\n",
+			number(passive), passive == 1 ? "" : "es");
+}
+
 void view_print_summary(const struct view *view)
 {
 	const struct box_header *header = &view->box->header;
@@ -492,6 +505,7 @@ void view_print_summary(const struct view *view)
 		fprintf(file, ", %s in spawn calls", duration_text(totals.ns).text);
 	output_style(view->output, STYLE_PLAIN);
 	fputc('\n', file);
+	print_passive(view);
 	print_calls(file, header, &totals);
 	print_by_libc(file, header);
 	print_sites(view);

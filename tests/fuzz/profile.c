@@ -33,6 +33,14 @@ void *real_find(enum hook hook)
 	return (void *)fuzz_file;
 }
 
+uint64_t sys_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 bool module_find(uintptr_t address, struct module *module)
 {
 	module->key = address ? 1 : 2;

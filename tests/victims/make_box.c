@@ -305,9 +305,9 @@ static void make(const char *kind, const char *path)
 		header->table[BOX_TABLE_MODULE].used = 1;
 		module_fill(record(box, BOX_TABLE_MODULE, 0), &self);
 		process = record(box, BOX_TABLE_PROCESS, 0);
-		*process = (struct box_process){ 1, 4711, 4700, 1, 3000, "child", { 0 } };
+		*process = (struct box_process){ 1, 4711, 4700, 1, 3000, "child", 0, { 0 } };
 		process = record(box, BOX_TABLE_PROCESS, 1);
-		*process = (struct box_process){ 1, 4700, 1, 1, 2000, "parent", { 0 } };
+		*process = (struct box_process){ 1, 4700, 1, 1, 2000, "parent", 0, { 0 } };
 		site_fill(record(box, BOX_TABLE_SITE, 0), &self, BOX_SITE_REFUSED, BOX_REASON_HEAP);
 		site_fill(record(box, BOX_TABLE_SITE, 1), &self, BOX_SITE_PROMOTED,
 			  BOX_REASON_NONE);

@@ -123,7 +123,7 @@ static void fill(void)
 	for (i = 0; i < header->table[BOX_TABLE_PROCESS].used; i++)
 		*(struct box_process *)record(BOX_TABLE_PROCESS, i) =
 			(struct box_process){ 1,	 100 + i, i ? 100 : 1, 1, 1000 + i * 1000,
-					      "program", { 0 } };
+					      "program", 0,	  { 0 } };
 	for (i = 0; i < header->table[BOX_TABLE_MODULE].used; i++)
 		*(struct box_module *)record(BOX_TABLE_MODULE, i) =
 			(struct box_module){ 1, 4, i + 1, { 1, 2, 3, (uint8_t)i }, "/nowhere/app" };

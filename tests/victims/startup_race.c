@@ -1,29 +1,32 @@
 /* flags: -rdynamic */
 /* SPDX-License-Identifier: MIT */
 /*
- * startup_race: a thread that libc makes behind the shim's back sets the shim up, and is held up in it, by the clock
- * that the shim asks. Meanwhile the process is forked, also behind its back: nobody sets up what the child has. Both
+ * startup_race: a thread that libc makes behind the shim's back sets the shim up, and is held up in it, by a
+ * function of libc's that the shim calls. Meanwhile the process is forked, also behind its back: nobody sets up what the child has. Both
  * call many hooks. Prints "child CODE" and "done".
  */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <sys/syscall.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "victim.h"
 
 #define CALLS 10000
 
-static int held_up, released;
+static int armed, held_up, released;
 
-int clock_gettime(clockid_t clock, struct timespec *now)
+unsigned long getauxval(unsigned long type)
 {
-	if (!__atomic_exchange_n(&held_up, 1, __ATOMIC_ACQ_REL))
+	__typeof__(&getauxval) next = (__typeof__(next))dlsym(RTLD_NEXT, "getauxval");
+
+	if (__atomic_exchange_n(&armed, 0, __ATOMIC_ACQ_REL)) {
+		__atomic_store_n(&held_up, 1, __ATOMIC_RELEASE);
 		while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 			usleep(1000);
-	return (int)syscall(SYS_clock_gettime, clock, now);
+	}
+	return next(type);
 }
 
 static int call_hooks(void)
@@ -53,7 +56,8 @@ int main(void)
 	pid_t pid;
 
 	/* The shim reads its options at the start; what waits is the second step. */
-	if (!libc || !create || !make_child || held_up || create(&thread, NULL, first, NULL))
+	armed = 1;
+	if (!libc || !create || !make_child || create(&thread, NULL, first, NULL))
 		return 96;
 	while (!__atomic_load_n(&held_up, __ATOMIC_ACQUIRE))
 		usleep(1000);
