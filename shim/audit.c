@@ -63,7 +63,9 @@ _Static_assert(sizeof(struct audit) <= UNDO_STACK, "the audit outgrew its scratc
 static void twin_end(struct window *window)
 {
 	if (window->twin_pid) {
-		sys_kill(window->twin_pid, SIGKILL);
+		/* It goes by itself, later: a sandbox that forbids this costs that time once. */
+		if (sys_kill(window->twin_pid, SIGKILL))
+			site_refuse_for(window->site, BOX_REASON_NO_TWIN, NULL, 0);
 		while (SYS(wait4, window->twin_pid, NULL, __WALL, NULL) == -EINTR)
 			;
 	}

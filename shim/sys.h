@@ -44,10 +44,9 @@ static inline long sys_pid(void)
 /*
  * To one process: where a sandbox answers getpid(2) with EPERM, that very number would mean all processes to kill(2).
  */
-static inline void sys_kill(long pid, int signal)
+static inline long sys_kill(long pid, int signal)
 {
-	if (pid > 0)
-		SYS(kill, pid, signal);
+	return pid > 0 ? SYS(kill, pid, signal) : -ESRCH;
 }
 
 /* As dup2(2) of two that differ, by the system call that libc makes: a sandbox knows that one. */

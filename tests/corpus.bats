@@ -43,7 +43,7 @@ setup() {
 		assert_regex "$stderr" "box/$file: $want"
 	done <<-'END'
 		nothing is empty
-		zeros is not a spork box
+		zeros is empty
 		foreign is not a spork box
 		cut_magic is not a spork box
 		cut_header is cut off within its header

@@ -14,7 +14,7 @@ faults_setup() {
 	work_setup
 	export TMPDIR=$BATS_TEST_TMPDIR/temporary
 	mkdir "$TMPDIR"
-	numbers_find clone3 close dup2 dup3 execve exit_group kcmp membarrier memfd_create openat pidfd_open pipe2 \
+	numbers_find clone3 close dup2 dup3 execve exit_group kcmp kill membarrier memfd_create openat pidfd_open pipe2 \
 		prctl process_madvise process_vm_readv setpgid timer_create userfaultfd wait4
 }
 
@@ -98,6 +98,8 @@ asked_for() {
 impossible() {
 	number exit_group
 	[ "$1" != avfork ] || number close
+	# Twins that cannot be killed take two seconds each.
+	[ -n "${EVERY-}${EACH-}" ] || number kill
 }
 
 # same WHAT CALL ERROR: the last run did as a bare one, or, where the program had asked for the call, told it so

@@ -102,7 +102,7 @@ teardown() {
 	needs_alone
 	run inside '
 		for how in "umount -l /proc" "mount -t tmpfs none /dev; exec </" "ulimit -n 5" "exec <&- 2>&-" "exec >&-" \
-			"ulimit -v 20000" "ulimit -s 128" "ulimit -d 3000" "ulimit -l 0" "ulimit -i 0" "ulimit -f 0" \
+			"ulimit -v 20000" "ulimit -v 10000" "ulimit -s 128" "ulimit -d 3000" "ulimit -l 0" "ulimit -i 0" "ulimit -f 0" \
 			"ulimit -c unlimited" "mount -o remount,bind,ro /"; do
 			under "$how; exec \"\$@\""
 		done'
@@ -177,7 +177,8 @@ teardown() {
 	local at
 
 	echo mine >target
-	ln -s target link
+	echo own >own
+	ln -s own link
 	ln -s nowhere dangling
 	mkfifo fifo
 	ln target name
@@ -196,7 +197,7 @@ teardown() {
 		grep -q "writing to stderr instead" <<<"$stderr"
 		run ! spork run -q -o "$at" true
 	done
-	assert_equal "$(cat target)" mine
+	assert_equal "$(cat target own)" $'mine\nown'
 	[ ! -e nowhere ]
 }
 
