@@ -167,7 +167,7 @@ static bool mode_parse(struct popen_mode *parsed, const char *mode)
  */
 static bool need_not_wait(const char *command, uint32_t executed)
 {
-	return command && executed == state_generation() && tier_kernel_serves() &&
+	return command && executed == state_generation_of_exec() && tier_kernel_serves() &&
 	       strnlen(command, COMMAND_MAX) < COMMAND_MAX && proc_status("TracerPid:") == 0 &&
 	       !SYS(faccessat, AT_FDCWD, SHELL, X_OK);
 }
@@ -200,11 +200,11 @@ static void add_closes(posix_spawn_file_actions_t *actions, struct spawn_action 
 static enum spork_reason start(const char *command, int end, int inherited,
 			       struct spawn_child *child)
 {
-	static uint32_t executed; /* as state_generation() was */
+	static uint32_t executed; /* as state_generation_of_exec() was */
 	struct shell_arguments arguments = shell_arguments(command);
 	struct spawn_action few[ACTIONS_ON_STACK];
 	posix_spawn_file_actions_t actions = { .__actions = (void *)few };
-	uint32_t generation = state_generation();
+	uint32_t generation = state_generation_of_exec();
 	size_t size = (stream_count() + 1) * sizeof(few[0]);
 	enum spork_reason reason;
 

@@ -44,7 +44,7 @@ static void mirror_update(int signal)
 
 	/* A child that shares memory has handlers of its own. */
 	if (!thread_window_open()) {
-		state_changed();
+		state_changed_signals();
 		if (__atomic_load_n(&valid, __ATOMIC_ACQUIRE) && signal >= 1 && signal <= SIGNALS)
 			mirror_read(signal);
 	}

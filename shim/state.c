@@ -23,12 +23,22 @@
 #define SYS_landlock_restrict_self 446
 #endif
 
-static uint32_t generation = 1, restrictions;
+static uint32_t generation = 1, signals, restrictions;
 static bool differs;
+
+uint32_t state_generation_of_exec(void)
+{
+	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+}
 
 uint32_t state_generation(void)
 {
-	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	return state_generation_of_exec() + __atomic_load_n(&signals, __ATOMIC_ACQUIRE);
+}
+
+void state_changed_signals(void)
+{
+	__atomic_add_fetch(&signals, 1, __ATOMIC_RELEASE);
 }
 
 void state_changed(void)

@@ -12,8 +12,14 @@
 /* Changes so far. Acquire: what is read of the state afterwards is no older. */
 uint32_t state_generation(void);
 
+/* The same, without ignored signals, which keep nobody from executing a program. */
+uint32_t state_generation_of_exec(void);
+
 /* After a call that may have changed it. */
 void state_changed(void);
+
+/* After one that may have changed which signals are ignored, and nothing else. */
+void state_changed_signals(void);
 
 /* After one that concerns the calling thread alone, or its folder and umask from now on. */
 void state_changed_in_thread(void);

@@ -61,7 +61,7 @@ static void signals_release(sys_sigset mask)
 	if (!--callers) {
 		REAL(sigaction)(SIGINT, &interrupt, NULL);
 		REAL(sigaction)(SIGQUIT, &quit, NULL);
-		state_changed();
+		state_changed_signals();
 	}
 	spin_unlock(&lock);
 	sys_sigmask(mask);
@@ -151,7 +151,7 @@ EXPORT int system(const char *command)
 		spawn.reason = spawn_child_refuses();
 		result = ENVIRON_HELD(REAL(system)(command));
 		/* What it ignored meanwhile. */
-		state_changed();
+		state_changed_signals();
 	} else {
 		result = run(command ? command : "exit 0", &spawn);
 		if (!command)

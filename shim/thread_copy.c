@@ -52,7 +52,7 @@ static bool layout_find(void)
 {
 	const uint32_t *size = real_libc("_thread_db_sizeof_pthread");
 	void (*static_info)(size_t *, size_t *) =
-		(void (*)(size_t *, size_t *))real_libc("_dl_get_tls_static_info");
+		(void (*)(size_t *, size_t *))real_address("_dl_get_tls_static_info");
 	uintptr_t pointer = sys_thread_pointer(), start;
 	size_t storage = 0, align = 0;
 	const struct slot *vector;
