@@ -247,8 +247,9 @@ int proc_maps_read(struct proc_maps *maps, pid_t pid)
 					  permissions[3] == 's',
 					  line[name] ? strdup(line + name) : NULL };
 	}
+	/* ESRCH: it ends just now, and has no memory any more. */
 	if (ferror(file))
-		error = -EACCES;
+		error = -errno;
 	free(line);
 	fclose(file);
 	return error;

@@ -69,7 +69,7 @@ int main(void)
 		child = fork();
 		if (child == 0)
 			child_main();
-		verdict = child_verdict(child, 4000);
+		verdict = child_verdict(child, 20000);
 	}
 	return verdict;
 }
