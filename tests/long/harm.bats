@@ -10,7 +10,7 @@
 
 load ../helper
 
-HARM_BUILD=${HARM_BUILD:-hello}
+HARM_BUILD=${HARM_BUILD:-dash}
 HARM_GIT=${HARM_GIT:-t0005* t0021* t0061* t1350* t1800* t540* t5411* t5500* t5571* t5601* t6500* t7006* t750[345]* t7700* t7900*}
 HARM_BASH=${HARM_BASH:-run-*}
 HARM_MAKE=${HARM_MAKE:-}
@@ -148,9 +148,8 @@ same_logs() {
 		# shellcheck disable=SC2086
 		perl -I. run_make_tests.pl -srcdir "$PWD/.." -make /usr/bin/make $HARM_MAKE
 	END
-	grep -cE '\.\.\. *ok' bare.log
-	# what a signal handler prints of it is on either stream
-	same_logs 1000
+	grep -cE '\.\.\. *ok' bare.log || fail "the bare run did not work"
+	same_logs 50
 }
 
 @test "a build with debhelper, make -j and gcc: $HARM_BUILD" {
@@ -173,16 +172,16 @@ same_logs() {
 	for package in $HARM_BUILD; do
 		grep -q "^$package 0\$" bare.log || skip "$package is not built here: $(tail -n 2 "bare/$package.log")"
 	done
-	same_logs 1000
+	same_logs 50
 }
 
 @test "the tests of git: $HARM_GIT" {
 	fetch git
 	needs gcc make perl
-	bounded make -s -C source -j2 CFLAGS='-O0 -w' NO_OPENSSL=1 NO_CURL=1 NO_EXPAT=1 NO_TCLTK=1 NO_GETTEXT=1 \
-		NO_PYTHON=1 all >../build.log 2>&1 || skip "git is not built here: $(tail -n 2 ../build.log)"
-	# built where it is tested, whose folder is in what is built
+	# built where it is tested: its folder is in what is built
 	mv source ..
+	bounded make -s -C ../source -j2 CFLAGS='-O0 -w' NO_OPENSSL=1 NO_CURL=1 NO_EXPAT=1 NO_TCLTK=1 NO_GETTEXT=1 \
+		NO_PYTHON=1 all >../build.log 2>&1 || skip "git is not built here: $(tail -n 2 ../build.log)"
 	HARM_GIT=$HARM_GIT SOURCE=$HERE/source both <<-'END'
 		# of glibc's own preloaded library
 		export TEST_NO_MALLOC_CHECK=1 TEST_OUTPUT_DIRECTORY=$PWD/out
@@ -203,8 +202,8 @@ same_logs() {
 		cd "$here"
 		rm -rf trash
 	END
-	grep -cE '^(not )?ok' bare.log
-	same_logs 1000
+	grep -cE '^(not )?ok' bare.log || fail "the bare run did not work: $(tail -n 3 bare/err)"
+	same_logs 50
 }
 
 @test "the tests of bash: $HARM_BASH" {
@@ -231,8 +230,8 @@ same_logs() {
 			rm -f "$BASH_TSTOUT"
 		done
 	END
-	# process and job numbers
-	same_logs 1000 's/[0-9]{3,}/N/g'
+	# process numbers; and whether a coprocess was reaped already is a race
+	same_logs 50 '/RO_PID/d; /^[0-9,]+[acd][0-9,]+$/d; s/[0-9]{3,}/N/g'
 }
 
 @test "PostgreSQL: pgbench, a checkpoint, programs, archiving, a crash and a restart" {
