@@ -253,9 +253,9 @@ EXPORT FILE *avfork_popen(const char *const argv[], const char *text, pid_t *giv
 
 EXPORT int avfork_error(FILE *stream)
 {
-	const struct answer *answer = stream ? answer_of(fileno(stream), false) : NULL;
+	const struct answer *answer = stream ? answer_of(fileno_unlocked(stream), false) : NULL;
 
-	if (!answer || !answer_is_of(answer, fileno(stream))) {
+	if (!answer || !answer_is_of(answer, fileno_unlocked(stream))) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -58,7 +58,7 @@ START_TEXT const struct link_map *module_shim(void)
 	return range_of((uintptr_t)module_is_shim, &found) ? found.dlfo_link_map : NULL;
 }
 
-const struct link_map *module_first(void)
+START_TEXT const struct link_map *module_first(void)
 {
 	const struct link_map *map = module_shim();
 

@@ -150,9 +150,14 @@ static START_TEXT uint32_t gnu_lookup(const struct object *object, const char *n
 	const ElfW(Addr) *bloom = (const void *)(header + 4);
 	const uint32_t *buckets = (const void *)(bloom + header[2]);
 	const uint32_t *chain = buckets + header[0];
+	const unsigned bits = 8 * sizeof(*bloom);
 	uint32_t index;
 
 	if (!header[0])
+		return 0;
+	/* Says of most symbols that they are not there, and ld.so has looked at it, so that it costs no page fault. */
+	if (header[2] && !(bloom[hash / bits & (header[2] - 1)] >> hash % bits &
+			   bloom[hash / bits & (header[2] - 1)] >> (hash >> header[3]) % bits & 1))
 		return 0;
 	index = buckets[hash % header[0]];
 	if (index < header[1])

@@ -60,6 +60,9 @@ const void *real_address(const char *symbol);
 const void *real_libc(const char *symbol);
 const void *real_first(const char *symbol);
 
+/* libc's function, or NULL. What is called by its name instead is looked up at each start of each program. */
+#define REAL_LIBC(name) ((__typeof__(&name))(uintptr_t)real_libc(#name))
+
 /* Does the program or a library have one of these, the shim's aside? */
 bool real_any(const char *const *symbols, unsigned count);
 

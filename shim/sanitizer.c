@@ -19,10 +19,11 @@
  */
 static START_TEXT bool thread_checker_present(void)
 {
-	const char *list = config_variable(environ, START_STRING("LD_PRELOAD"));
+	const char *list = config_variable(environ, START_STRING("LD_PRELOAD")), *tool;
 
-	return list && (strstr(list, START_STRING("/vgpreload_helgrind")) ||
-			strstr(list, START_STRING("/vgpreload_drd")));
+	tool = list ? strstr(list, START_STRING("/vgpreload_")) : NULL;
+	return tool &&
+	       (strstr(tool, START_STRING("_helgrind")) || strstr(tool, START_STRING("_drd")));
 }
 
 START_TEXT bool sanitizer_present(void)

@@ -6,13 +6,15 @@
 
 #include <gnu/libc-version.h>
 
+#include "real.h"
 #include "sys.h"
 
 #include "poison.h"
 
 static bool ends_options(void)
 {
-	const char *version = gnu_get_libc_version();
+	__typeof__(&gnu_get_libc_version) version_of = REAL_LIBC(gnu_get_libc_version);
+	const char *version = version_of ? version_of() : "";
 	unsigned minor = 0;
 
 	if (version[0] != '2' || version[1] != '.')

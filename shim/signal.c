@@ -305,8 +305,7 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 	hook_enter(HOOK_signal, NULL);
 	if (window) {
 		/* BSD semantics, as glibc's; siginterrupt() of the parent is not asked */
-		sigemptyset(&action.sa_mask);
-		sigaddset(&action.sa_mask, number);
+		action.sa_mask = sys_sigset_to(number > 0 && number <= SIGNALS ? BIT(number) : 0);
 		return action_change(window, number, &action, &old) ? SIG_ERR : old.sa_handler;
 	}
 	handler = signal_wrap_begin(&wrap, number, handler, false);

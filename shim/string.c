@@ -11,19 +11,21 @@
 #include "sys.h"
 
 /* Fewer bytes are not worth the call. */
-#define MUCH 64
+#define MUCH 16
 
-static __typeof__(memcpy) *libc_copy;
-static __typeof__(memmove) *libc_move;
-static __typeof__(memset) *libc_set;
-static __typeof__(memcmp) *libc_compare;
+static __typeof__(memcpy) *libc_copy START_STATE;
+static __typeof__(memmove) *libc_move START_STATE;
+static __typeof__(memset) *libc_set START_STATE;
+static __typeof__(memcmp) *libc_compare START_STATE;
+static __typeof__(strlen) *libc_length START_STATE;
 
 void string_init(void)
 {
-	libc_copy = (__typeof__(libc_copy))(uintptr_t)real_libc("memcpy");
-	libc_move = (__typeof__(libc_move))(uintptr_t)real_libc("memmove");
-	libc_set = (__typeof__(libc_set))(uintptr_t)real_libc("memset");
-	libc_compare = (__typeof__(libc_compare))(uintptr_t)real_libc("memcmp");
+	libc_copy = REAL_LIBC(memcpy);
+	libc_move = REAL_LIBC(memmove);
+	libc_set = REAL_LIBC(memset);
+	libc_compare = REAL_LIBC(memcmp);
+	libc_length = REAL_LIBC(strlen);
 }
 
 /* Also where the two overlap, if it goes to a lower address. */
@@ -112,6 +114,8 @@ START_TEXT size_t strlen(const char *string)
 {
 	size_t size = 0;
 
+	if (libc_length)
+		return libc_length(string);
 	while (string[size])
 		size++;
 	return size;
@@ -166,6 +170,13 @@ START_TEXT char *strchr(const char *string, int character)
 	return (char *)string;
 }
 
+char *strchrnul(const char *string, int character)
+{
+	while (*string && *string != (char)character)
+		string++;
+	return (char *)string;
+}
+
 char *strrchr(const char *string, int character)
 {
 	return memrchr(string, character, strlen(string) + 1);
@@ -199,7 +210,7 @@ START_TEXT char *strstr(const char *string, const char *part)
 {
 	size_t size = strlen(part);
 
-	for (; strncmp(string, part, size); string++)
+	for (; *string != *part || strncmp(string, part, size); string++)
 		if (!*string)
 			return NULL;
 	return (char *)string;

@@ -8,6 +8,25 @@
 
 #include "poison.h"
 
+/*
+ * What is there already, mostly from the call before, is not written: the last child read it on another processor, and
+ * to get each line back from there costs more than all the rest.
+ */
+static char *put_string(char *to, const char *string, size_t size)
+{
+	if (memcmp(to, string, size))
+		memcpy(to, string, size);
+	if (to[size])
+		to[size] = 0;
+	return to;
+}
+
+static void put_pointer(char **to, char *pointer)
+{
+	if (*to != pointer)
+		*to = pointer;
+}
+
 char **strings_copy(struct strings_room *room, char *const *vector)
 {
 	char **copy = (char **)room->next, *text;
@@ -23,11 +42,10 @@ char **strings_copy(struct strings_room *room, char *const *vector)
 		size = strlen(string);
 		if (size >= (size_t)(room->end - text))
 			return NULL;
-		copy[i] = memcpy(text, string, size);
-		text[size] = 0;
+		put_pointer(&copy[i], put_string(text, string, size));
 		text += size + 1;
 	}
-	copy[i] = NULL;
+	put_pointer(&copy[i], NULL);
 	size = (size_t)(text - room->next + 7) & ~(size_t)7;
 	room->next += size < (size_t)(room->end - room->next) ? size :
 								(size_t)(room->end - room->next);

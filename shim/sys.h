@@ -86,6 +86,17 @@ static inline uint64_t sys_now(void)
 typedef uint64_t sys_sigset;
 #define SYS_SIGNALS_ALL (~(sys_sigset)0)
 
+/* libc's, which is larger. */
+static inline sys_sigset sys_sigset_of(const sigset_t *set)
+{
+	return set->__val[0];
+}
+
+static inline sigset_t sys_sigset_to(sys_sigset set)
+{
+	return (sigset_t){ { set } };
+}
+
 static inline sys_sigset sys_sigmask(sys_sigset set)
 {
 	sys_sigset old = 0;

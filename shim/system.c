@@ -70,17 +70,12 @@ static void signals_release(sys_sigset mask)
 /* What libc's posix_spawn() is asked for where the child is not made here. */
 static void make_by_libc(struct spawn_child *child)
 {
-	posix_spawnattr_t attributes;
-	sigset_t mask, reset;
+	posix_spawnattr_t attributes = {
+		.__flags = child->flags,
+		.__sd = sys_sigset_to(child->reset),
+		.__ss = sys_sigset_to(child->mask),
+	};
 
-	sigemptyset(&mask);
-	sigemptyset(&reset);
-	memcpy(&mask, &child->mask, sizeof(child->mask));
-	memcpy(&reset, &child->reset, sizeof(child->reset));
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, child->flags);
-	posix_spawnattr_setsigmask(&attributes, &mask);
-	posix_spawnattr_setsigdefault(&attributes, &reset);
 	child->error = REAL(posix_spawn)(&child->pid, child->path, NULL, &attributes, child->argv,
 					 ENVIRONMENT_KEEP(environ));
 }

@@ -258,11 +258,10 @@ void thread_init(void)
 {
 	/* What libc tells debuggers (nptl_db). */
 	const uint32_t *size = real_libc("_thread_db_sizeof_pthread");
-	__typeof__(dl_iterate_phdr) *iterate;
+	__typeof__(&dl_iterate_phdr) iterate = REAL_LIBC(dl_iterate_phdr);
 
 	if (size)
 		descriptor_size = *size;
-	iterate = (__typeof__(iterate))(uintptr_t)real_libc("dl_iterate_phdr");
 	if (iterate)
 		iterate(static_block, NULL);
 }

@@ -247,13 +247,16 @@ static void report_there(void)
 
 static bool report_elsewhere(void)
 {
+	__typeof__(&getcontext) get = REAL_LIBC(getcontext);
+	__typeof__(&makecontext) make = REAL_LIBC(makecontext);
+
 	if (!report.stack)
 		report.stack = memory_take(STACK_SIZE);
-	if (!report.stack || getcontext(&report.there))
+	if (!report.stack || !get || !make || get(&report.there))
 		return false;
 	report.there.uc_stack = (stack_t){ .ss_sp = report.stack, .ss_size = STACK_SIZE };
 	report.there.uc_link = &report.here;
-	makecontext(&report.there, report_there, 0);
+	make(&report.there, report_there, 0);
 	return !REAL(swapcontext)(&report.here, &report.there);
 }
 

@@ -24,7 +24,7 @@ load helper
 	run bash -c "readelf -lW '$SHIM' | grep -c ' LOAD '"
 	assert_output 2
 	[ "$(readelf -rW "$SHIM" | grep -c RELATIVE)" -lt 32 ]
-	[ "$(readelf -rW "$SHIM" | grep -cE 'JUMP_SLO|GLOB_DAT')" -lt 40 ]
+	[ "$(readelf -rW "$SHIM" | grep -cE 'JUMP_SLO|GLOB_DAT')" -lt 16 ]
 }
 
 @test "options are those that the program was started with" {
