@@ -204,20 +204,31 @@ static START_TEXT void *object_lookup(const struct object *object, const char *n
 	return (void *)value;
 }
 
-/* The first definition from this object on, the shim's own aside, or NULL. */
-static START_TEXT void *lookup(const struct link_map *map, const char *name, const char *version)
+/*
+ * The first definition of one of these from this object on, or NULL; not the shim's own, nor what the object at the
+ * address `other_than` has.
+ */
+static START_TEXT void *lookup_any(const struct link_map *map, const char *const *names,
+				   unsigned count, const char *version, uintptr_t other_than)
 {
 	const struct link_map *shim = module_shim();
 	struct object object;
 	void *found = NULL;
+	unsigned i;
 
 	for (; map && !found; map = map->l_next) {
-		if (map == shim)
+		if (map == shim || map->l_addr == other_than)
 			continue;
 		object_read(map, &object);
-		found = object_lookup(&object, name, version);
+		for (i = 0; i < count && !found; i++)
+			found = object_lookup(&object, names[i], version);
 	}
 	return found;
+}
+
+static START_TEXT void *lookup(const struct link_map *map, const char *name, const char *version)
+{
+	return lookup_any(map, &name, 1, version, UINTPTR_MAX);
 }
 
 /* Does the program's search find libc before the shim? It is so where a library needs the shim, or loads it. */
@@ -246,21 +257,9 @@ START_TEXT const void *real_address(const char *symbol)
 
 START_TEXT bool real_any(const char *const *symbols, unsigned count)
 {
-	const struct link_map *map, *shim = module_shim();
-	uintptr_t kernel = getauxval(AT_SYSINFO_EHDR);
-	struct object object;
-	unsigned i;
-
 	/* The kernel's own is left alone: to look at it costs every program two page faults. */
-	for (map = module_first(); map; map = map->l_next) {
-		if (map == shim || map->l_addr == kernel)
-			continue;
-		object_read(map, &object);
-		for (i = 0; i < count; i++)
-			if (object_lookup(&object, symbols[i], START_STRING("")))
-				return true;
-	}
-	return false;
+	return lookup_any(module_first(), symbols, count, START_STRING(""),
+			  getauxval(AT_SYSINFO_EHDR));
 }
 
 const void *real_first(const char *symbol)

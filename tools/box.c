@@ -128,11 +128,7 @@ int profile_check(const char *path)
 		problem = errno == ELOOP ? "is a symbolic link" : strerror(errno);
 	else if (fstat(fd, &status) || !S_ISREG(status.st_mode))
 		problem = "is not a regular file";
-	else if (status.st_uid != geteuid())
-		problem = "belongs to another user";
-	else if (status.st_mode & (S_IWGRP | S_IWOTH))
-		problem = "can be written by others";
-	else if (!starts_with(fd, SPORK_PROFILE_MAGIC))
+	else if (!(problem = file_problem(&status, false)) && !starts_with(fd, SPORK_PROFILE_MAGIC))
 		problem = "is not a profile";
 	if (fd >= 0)
 		close(fd);

@@ -159,15 +159,10 @@ static int option_profile(struct run *run, const char *path)
 /* The shim would not use it: it reads no other user's file but root's. */
 static int suppressions_check(const char *path)
 {
-	const char *problem = NULL;
+	const char *problem;
 	struct stat status;
 
-	if (stat(path, &status))
-		problem = strerror(errno);
-	else if (status.st_uid && status.st_uid != geteuid())
-		problem = "belongs to another user";
-	else if (status.st_mode & (S_IWGRP | S_IWOTH))
-		problem = "can be written by others";
+	problem = stat(path, &status) ? strerror(errno) : file_problem(&status, true);
 	if (!problem)
 		return 0;
 	complain("%s: %s; give a file of your own", path, problem);
