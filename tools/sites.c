@@ -206,6 +206,19 @@ static void advice_print(const struct view *view, const char *advice)
 		output_wrap(file, advice, 12, fprintf(file, "    needed: "), view->output->width);
 }
 
+/* How much its lean children fetched, and why others of its children are none. */
+static void lean_print(FILE *file, const struct box_site *site)
+{
+	uint64_t children = site->by_tier[BOX_TIER_LEAN];
+
+	if (children)
+		fprintf(file, "    lean: %.1f pages fetched by a child\n",
+			(double)site->lean_pages / (double)children);
+	if (site->lean_reason)
+		fprintf(file, "    not lean: %s: %s\n", box_reason_name(site->lean_reason),
+			box_reason_text(site->lean_reason));
+}
+
 static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
@@ -232,6 +245,7 @@ static void details_print(const struct view *view, const struct box_site *site)
 			box_reason_text(site->fallback_reason));
 		advice_print(view, advice_reason(site->fallback_reason));
 	}
+	lean_print(file, site);
 	for (i = 0; i < site->writes; i++)
 		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
 			write_print(view, &piece, &place);

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. Owns the records of lean children, and the marks (MADV_DONTFORK) that are there while one is made.
+ */
+#include "lean.h"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "futex.h"
+#include "hook.h"
+#include "lean_share.h"
+#include "memory.h"
+#include "module.h"
+#include "proc.h"
+#include "seccomp.h"
+#include "signal_window.h"
+#include "thread.h"
+#include "tier.h"
+
+#include "poison.h"
+
+/* What is smaller costs a fork less than it costs to leave it out. */
+#define LEAN_LEAST ((uintptr_t)512 << 10)
+
+/* With less memory of its own a process forks as fast as by leaving it out. */
+#define LEAN_PAYS ((uint64_t)16 << 20)
+
+/* A child that has not gone on by then waits for somebody, or does more than to execute. */
+#define LEAN_DEADLINE_NS 100000000ULL
+
+/* And one that only waits for its turn, on a busy machine. */
+#define LEAN_DEADLINE_MOST_NS 1000000000ULL
+
+/* Should a wake-up be missing: a child that was killed before it began wakes nobody. */
+#define LEAN_NAP_NS 20000000ULL
+
+static struct lean *records; /* only added to */
+static struct spin records_lock CHILD_STATE;
+
+/* The record that the calling thread's fork is made with. */
+static __thread struct lean *opened;
+
+static struct lean *record_make(void)
+{
+	long record, share;
+
+	record = SYS(mmap, NULL, sizeof(struct lean), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (record < 0 && record >= -4095)
+		return NULL;
+	share = SYS(mmap, NULL, sizeof(struct lean_share), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (share < 0 && share >= -4095) {
+		SYS(munmap, record, sizeof(struct lean));
+		return NULL;
+	}
+	((struct lean *)record)->share = (struct lean_share *)share;
+	return (struct lean *)record;
+}
+
+/* A share of this process's own, in the place of one that is another's as well, or with a lock as its last owner left it. */
+static bool share_make(struct lean *record, long self)
+{
+	static pthread_mutex_t fresh;
+	struct lean_share *share = record->share;
+	pthread_mutexattr_t attributes;
+
+	if (record->owner != self) {
+		if (SYS(mmap, share, sizeof(*share), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)share)
+			return false;
+		record->owner = self;
+	}
+	if (!fresh.__data.__kind) {
+		pthread_mutexattr_init(&attributes);
+		pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+		pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+		REAL(pthread_mutex_init)(&fresh, &attributes);
+	}
+	memset(share, 0, offsetof(struct lean_share, bytes));
+	memcpy(&share->held, &fresh, sizeof(fresh));
+	return true;
+}
+
+/* A forked child's copies are free, whoever used them. */
+static struct lean *record_take(void)
+{
+	long self = sys_pid();
+	struct lean *record;
+
+	spin_lock(&records_lock);
+	for (record = records; record && record->user == self; record = record->next)
+		;
+	if (!record) {
+		record = record_make();
+		if (record) {
+			record->next = records;
+			__atomic_store_n(&records, record, __ATOMIC_RELEASE);
+		}
+	}
+	if (record && share_make(record, self))
+		record->user = self;
+	else
+		record = NULL;
+	spin_unlock(&records_lock);
+	return record;
+}
+
+static bool forbidden;
+
+void lean_forbid(void)
+{
+	__atomic_store_n(&forbidden, true, __ATOMIC_RELAXED);
+}
+
+/* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */
+static bool is_above_limit(uint64_t pages)
+{
+	uint64_t limit[2];
+
+	return !SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages;
+}
+
+enum spork_reason lean_refuses(uint64_t *resident)
+{
+	struct proc_size size;
+	stack_t stack;
+
+	if (!ARCH_DISPATCH)
+		return BOX_REASON_NO_DISPATCH;
+	if (__atomic_load_n(&forbidden, __ATOMIC_RELAXED))
+		return BOX_REASON_MARKED;
+	if (!__libc_single_threaded)
+		return BOX_REASON_THREADS;
+	if (thread_window_open())
+		return BOX_REASON_IN_CHILD;
+	if (seccomp_threatens())
+		return BOX_REASON_SECCOMP;
+	if (!tier_kernel_serves())
+		return BOX_REASON_KERNEL;
+	if (arch_shadow_stack())
+		return BOX_REASON_SHADOW_STACK;
+	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)
+		return BOX_REASON_UNKNOWN_STACK;
+	if (!proc_size(&size))
+		return BOX_REASON_NO_PROC;
+	*resident = size.resident - size.shared;
+	if (size.resident < size.shared || *resident < LEAN_PAYS / sys_page())
+		return BOX_REASON_SMALL;
+	return is_above_limit(size.mapped) ? BOX_REASON_NO_MEMORY : BOX_REASON_NONE;
+}
+
+struct lean *lean_open(uintptr_t stack)
+{
+	struct lean *lean = record_take();
+
+	if (!lean)
+		return NULL;
+	lean->parent = lean->user;
+	lean->stack = stack;
+	lean->ranges = 0;
+	lean->asks = false;
+	lean->caught = signal_caught();
+	real_get(HOOK_pthread_mutex_lock);
+	real_get(HOOK_pthread_mutex_unlock);
+	opened = lean;
+	return lean;
+}
+
+void lean_close(struct lean *lean)
+{
+	opened = NULL;
+	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
+}
+
+/* Keeps the largest; the smallest of them gives way. */
+static void range_add(struct lean *lean, uintptr_t low, uintptr_t high)
+{
+	struct lean_range *least = NULL;
+	uint32_t i;
+
+	if (high <= low || high - low < LEAN_LEAST)
+		return;
+	if (lean->ranges < LEAN_RANGES) {
+		lean->range[lean->ranges++] = (struct lean_range){ .low = low, .high = high };
+		return;
+	}
+	for (i = 0; i < lean->ranges; i++)
+		if (!least || lean->range[i].high - lean->range[i].low < least->high - least->low)
+			least = &lean->range[i];
+	if (high - low > least->high - least->low)
+		*least = (struct lean_range){ .low = low, .high = high };
+}
+
+static struct memory_range pages_of(uintptr_t low, uintptr_t high)
+{
+	uintptr_t page = sys_page();
+
+	return (struct memory_range){ low & ~(page - 1), (high + page - 1) & ~(page - 1) };
+}
+
+/*
+ * What of the mapping the child cannot do without for a moment: its stack, its thread-local storage. The kernel joins
+ * mappings that touch each other, so that much else may lie in the same one. Of a stack no more is known than where it
+ * ends if it is a thread's own, with the thread's storage above it.
+ */
+static struct memory_range kept_of(const struct lean *lean, const struct proc_map *map)
+{
+	uintptr_t pointer = sys_thread_pointer(), end = map->end;
+	struct thread_range storage = thread_storage();
+
+	storage.low = storage.low < pointer ? storage.low : pointer;
+	if (storage.high < pointer + ARCH_DESCRIPTOR_SIZE)
+		storage.high = pointer + ARCH_DESCRIPTOR_SIZE;
+	if (lean->stack >= map->start && lean->stack < map->end) {
+		if (pointer > lean->stack && pointer < map->end)
+			end = storage.high;
+		return pages_of(map->start, end);
+	}
+	return storage.low < map->end && storage.high > map->start ?
+		       pages_of(storage.low, storage.high) :
+		       (struct memory_range){ end, end };
+}
+
+/* The next stretch from `at` on that is kept, or is the shim's own. */
+static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uintptr_t end)
+{
+	struct memory_range best = memory_next(at, end);
+	const struct lean *record;
+
+	if (kept.high > at && kept.low < best.low)
+		best = kept;
+	for (record = __atomic_load_n(&records, __ATOMIC_ACQUIRE); record; record = record->next) {
+		kept = pages_of((uintptr_t)record, (uintptr_t)(record + 1));
+		if (kept.high > at && kept.low < best.low)
+			best = kept;
+	}
+	return best;
+}
+
+static void map_add(struct lean *lean, const struct proc_map *map)
+{
+	struct memory_range kept;
+	uintptr_t at = map->start;
+
+	if (!map->anonymous || !map->private || !map->readable || !map->writable ||
+	    map->executable || map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
+	    module_is_shim(map->end - 1))
+		return;
+	kept = kept_of(lean, map);
+	while (at < map->end) {
+		struct memory_range next = kept_next(kept, at, map->end);
+
+		range_add(lean, at, next.low < map->end ? next.low : map->end);
+		at = next.low < map->end ? next.high : map->end;
+	}
+}
+
+/* Numbers the batches of all ranges, from zero on. */
+static void batches_number(struct lean *lean)
+{
+	uintptr_t total;
+	uint32_t i;
+
+	for (lean->batch = LEAN_BATCH;; lean->batch *= 2) {
+		for (total = i = 0; i < lean->ranges; i++) {
+			struct lean_range *range = &lean->range[i];
+
+			range->base = (intptr_t)(total - range->low / lean->batch);
+			total += (range->high - 1) / lean->batch - range->low / lean->batch + 1;
+		}
+		if (total <= LEAN_BATCHES)
+			return;
+	}
+}
+
+void lean_mark(void)
+{
+	struct lean *lean = opened;
+	struct proc_maps maps;
+	struct proc_map map;
+	uint32_t i, marked = 0;
+
+	if (!lean || proc_maps_open(&maps, 0))
+		return;
+	while (proc_maps_next(&maps, &map))
+		map_add(lean, &map);
+	proc_maps_close(&maps);
+	for (i = 0; i < lean->ranges; i++) {
+		struct lean_range range = lean->range[i];
+
+		if (!SYS(madvise, range.low, range.high - range.low, MADV_DONTFORK))
+			lean->range[marked++] = range;
+		else /* of a part, if anything */
+			SYS(madvise, range.low, range.high - range.low, MADV_DOFORK);
+	}
+	lean->ranges = marked;
+	batches_number(lean);
+}
+
+void lean_unmark(void)
+{
+	uint32_t i;
+
+	if (opened)
+		for (i = 0; i < opened->ranges; i++)
+			SYS(madvise, opened->range[i].low,
+			    opened->range[i].high - opened->range[i].low, MADV_DOFORK);
+}
+
+void lean_child(void)
+{
+	struct lean *lean = opened;
+
+	opened = NULL;
+	if (lean && lean->ranges)
+		lean_begin(lean);
+}
+
+/* From its own memory, whatever other threads do to the mapping. */
+static int64_t answer_data(struct lean_share *share)
+{
+	size_t size = share->size < LEAN_BYTES ? share->size : LEAN_BYTES;
+	struct iovec local = { share->bytes, size }, remote = { (void *)share->address, size };
+
+	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+}
+
+#define PAGE_PRESENT (1ULL << 63)
+#define PAGE_SWAPPED (1ULL << 62)
+
+static int64_t answer_present(struct lean_share *share)
+{
+	uintptr_t page = sys_page();
+	uint64_t entry[512], pages = share->size / page, at = 0, i;
+	long fd = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0), got;
+
+	if (fd < 0)
+		return fd;
+	if (pages > LEAN_BYTES)
+		pages = LEAN_BYTES;
+	while (at < pages) {
+		uint64_t count = pages - at < COUNT(entry) ? pages - at : COUNT(entry);
+
+		got = SYS(pread64, fd, entry, count * 8, (share->address / page + at) * 8);
+		if (got <= 0)
+			break;
+		for (i = 0; i < (uint64_t)got / 8; i++)
+			share->bytes[at++] = (entry[i] & (PAGE_PRESENT | PAGE_SWAPPED)) != 0;
+	}
+	SYS(close, fd);
+	return (int64_t)at;
+}
+
+void lean_answer(struct lean_share *share)
+{
+	share->answer = share->question == LEAN_DATA ? answer_data(share) : answer_present(share);
+	__atomic_store_n(&share->request, LEAN_IDLE, __ATOMIC_RELEASE);
+	SYS(futex, &share->request, FUTEX_WAKE, 1);
+}
+
+bool lean_is_over(struct lean_share *share, long pid)
+{
+	bool begun = __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE);
+	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
+	siginfo_t info;
+
+	if (word & FUTEX_OWNER_DIED)
+		return true;
+	if (begun)
+		return !(word & FUTEX_TID_MASK);
+	memset(&info, 0, sizeof(info));
+	return SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) || info.si_pid;
+}
+
+/* linux/futex.h; Linux 5.16 */
+struct waitv {
+	uint64_t value, address;
+	uint32_t flags, reserved;
+};
+#ifndef FUTEX_32
+#define FUTEX_32 2
+#endif
+
+void lean_wait(struct lean_share *share, uint64_t ns)
+{
+	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
+	struct waitv wait[2] = {
+		{ word, (uintptr_t)lean_word(share), FUTEX_32, 0 },
+		{ LEAN_IDLE, (uintptr_t)&share->request, FUTEX_32, 0 },
+	};
+	uint64_t until = sys_now() + ns;
+	struct timespec end = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
+
+	if (word & FUTEX_OWNER_DIED ||
+	    (!(word & FUTEX_TID_MASK) && __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE)))
+		return;
+	SYS(futex_waitv, wait, 2, 0, &end, CLOCK_MONOTONIC);
+}
+
+/* Does the child sleep, which only somebody else can end? Its parent, perhaps. */
+static bool sleeps(const struct lean_share *share, long pid)
+{
+	char state = proc_state((uint32_t)pid);
+
+	return __atomic_load_n(&share->request, __ATOMIC_ACQUIRE) != LEAN_ASKED && state != 'R' &&
+	       state != 'D';
+}
+
+struct lean_outcome lean_hold(struct lean *lean, long pid)
+{
+	struct lean_outcome outcome = { .left_out = lean->ranges != 0 };
+	struct lean_share *share = lean->share;
+	uint64_t began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
+	sys_sigset mask;
+
+	if (pid < 0 || !lean->ranges)
+		return outcome;
+	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	while (!lean_is_over(share, pid)) {
+		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
+			lean_answer(share);
+			continue;
+		}
+		lean_wait(share, LEAN_NAP_NS);
+		now = sys_now();
+		if (now < until || (now < began + LEAN_DEADLINE_MOST_NS && !sleeps(share, pid)))
+			continue;
+		if (lean_keep(lean)) {
+			until = now + LEAN_DEADLINE_NS;
+			continue;
+		}
+		/* The share is the other's now. */
+		lean->owner = 0;
+		outcome.ended = BOX_REASON_DEADLINE;
+		break;
+	}
+	sys_sigmask(mask);
+	outcome.pages = share->pages;
+	if (!outcome.ended)
+		outcome.ended = (enum spork_reason)share->ended;
+	outcome.executed = !outcome.ended && share->executing;
+	return outcome;
+}
+
+void lean_after_fork(void)
+{
+	spin_reset(&records_lock);
+}
