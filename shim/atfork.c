@@ -245,12 +245,12 @@ static void set_prepare(void)
 	if (thread_words.atfork_mode != ATFORK_PREPARED)
 		atfork_prepare();
 	gate_settle();
-	lean_mark();
+	lean_fork_begin();
 }
 
 static void set_parent(void)
 {
-	lean_unmark();
+	lean_fork_end();
 	gate_open();
 	if (thread_words.atfork_mode != ATFORK_HELD)
 		atfork_parent();

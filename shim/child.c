@@ -452,6 +452,7 @@ static void leaving(void)
 	/* One that shares memory is not the process that would tell. */
 	if (!window_memory_is_own())
 		return;
+	lean_wait_children();
 	if (UNLIKELY(lock_attention & ATTEND_CHILD))
 		lock_child_goes_on();
 	profile_save_leaving();

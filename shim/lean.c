@@ -27,8 +27,13 @@
 /* What is smaller costs a fork less than it costs to leave it out. */
 #define LEAN_LEAST ((uintptr_t)512 << 10)
 
+#define BIT(signal) (1ULL << ((signal)-1))
+
 /* With less memory of its own a process forks as fast as by leaving it out. */
 #define LEAN_PAYS ((uint64_t)16 << 20)
+
+/* A mapping that is larger is more than a thread's stack. */
+#define LEAN_STACK_MOST ((uintptr_t)64 << 20)
 
 /* A child that has not gone on by then waits for somebody, or does more than to execute. */
 #define LEAN_DEADLINE_NS 100000000ULL
@@ -135,7 +140,7 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_NO_DISPATCH;
 	if (__atomic_load_n(&forbidden, __ATOMIC_RELAXED))
 		return BOX_REASON_MARKED;
-	if (!__libc_single_threaded)
+	if (!__libc_single_threaded && real_get(HOOK_malloc) != real_address("malloc"))
 		return BOX_REASON_THREADS;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
@@ -164,7 +169,7 @@ struct lean *lean_open(uintptr_t stack)
 	lean->parent = lean->user;
 	lean->stack = stack;
 	lean->ranges = 0;
-	lean->asks = false;
+	lean->asks = lean->marked = lean->early = false;
 	lean->caught = signal_caught();
 	real_get(HOOK_pthread_mutex_lock);
 	real_get(HOOK_pthread_mutex_unlock);
@@ -174,7 +179,6 @@ struct lean *lean_open(uintptr_t stack)
 
 void lean_close(struct lean *lean)
 {
-	opened = NULL;
 	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
 }
 
@@ -227,11 +231,44 @@ static struct memory_range kept_of(const struct lean *lean, const struct proc_ma
 		       (struct memory_range){ end, end };
 }
 
+/* Where a heap of malloc's for threads starts, and of what it consists there (glibc's malloc/arena.c). */
+#define HEAP_ALIGNED ((uintptr_t)64 << 20)
+
+struct heap {
+	uintptr_t arena, before;
+	size_t size, writable;
+};
+
+/*
+ * Other threads go on to allocate while a child fetches, and the lists of what is free are no longer what they were in
+ * libc's own data, of which the child has a copy: so heaps are never left out then. The next one in [at, end).
+ */
+static struct memory_range heap_next(uintptr_t at, uintptr_t end)
+{
+	uintptr_t page = sys_page(), low;
+
+	for (low = (at + HEAP_ALIGNED - 1) & ~(HEAP_ALIGNED - 1); low < end; low += HEAP_ALIGNED) {
+		const struct heap *heap = (const struct heap *)low;
+
+		if (heap->arena && heap->size && heap->size <= heap->writable &&
+		    heap->writable <= HEAP_ALIGNED && !(heap->writable & (page - 1)))
+			return (struct memory_range){ low, low + heap->writable };
+	}
+	return (struct memory_range){ end, end };
+}
+
 /* The next stretch from `at` on that is kept, or is the shim's own. */
 static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uintptr_t end)
 {
 	struct memory_range best = memory_next(at, end);
 	const struct lean *record;
+
+	if (!__libc_single_threaded) {
+		struct memory_range heap = heap_next(at, end);
+
+		if (heap.low < best.low)
+			best = heap;
+	}
 
 	if (kept.high > at && kept.low < best.low)
 		best = kept;
@@ -243,14 +280,28 @@ static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uin
 	return best;
 }
 
+/* glibc looks at every thread's in the child; there is little else in it. */
+static bool is_stack(const struct proc_map *map)
+{
+	const struct thread *thread;
+
+	if (map->end - map->start > LEAN_STACK_MOST || __libc_single_threaded)
+		return false;
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (thread_used(thread) && thread->stack_high > map->start &&
+		    thread->stack_high < map->end)
+			return true;
+	return false;
+}
+
 static void map_add(struct lean *lean, const struct proc_map *map)
 {
 	struct memory_range kept;
 	uintptr_t at = map->start;
 
-	if (!map->anonymous || !map->private || !map->readable || !map->writable ||
+	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private || !map->readable || !map->writable ||
 	    map->executable || map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
-	    module_is_shim(map->end - 1))
+	    module_is_shim(map->end - 1) || is_stack(map))
 		return;
 	kept = kept_of(lean, map);
 	while (at < map->end) {
@@ -279,14 +330,13 @@ static void batches_number(struct lean *lean)
 	}
 }
 
-void lean_mark(void)
+static void mark(struct lean *lean)
 {
-	struct lean *lean = opened;
 	struct proc_maps maps;
 	struct proc_map map;
 	uint32_t i, marked = 0;
 
-	if (!lean || proc_maps_open(&maps, 0))
+	if (proc_maps_open(&maps, 0))
 		return;
 	while (proc_maps_next(&maps, &map))
 		map_add(lean, &map);
@@ -303,14 +353,81 @@ void lean_mark(void)
 	batches_number(lean);
 }
 
-void lean_unmark(void)
+static void unmark(const struct lean *lean)
 {
 	uint32_t i;
 
+	for (i = 0; i < lean->ranges; i++)
+		SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
+		    MADV_DOFORK);
+}
+
+/* How many threads fork; or MARKING: one of them, and what others forked meanwhile would go without what it has marked. */
+#define MARKING UINT32_MAX
+#define MARK_YIELDS 1000
+static uint32_t forking CHILD_STATE;
+
+static bool marking_begin(void)
+{
+	uint32_t none;
+	int i;
+
+	for (i = 0; i < MARK_YIELDS; i++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&forking, &none, MARKING, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+		SYS(sched_yield);
+	}
+	return false;
+}
+
+/* A handler of the program's that forked meanwhile would wait for the thread that it interrupted. */
+static void lean_begins(struct lean *lean)
+{
+	lean->mask = sys_sigmask(SYS_SIGNALS_ALL & ~BIT(SIGSEGV));
+	lean->marked = marking_begin();
+	if (lean->marked) {
+		lean->early = !__libc_single_threaded;
+		if (lean->early)
+			lean_early_begin(lean);
+		mark(lean);
+	} else {
+		sys_sigmask(lean->mask);
+	}
+}
+
+void lean_fork_begin(void)
+{
+	uint32_t count = 0;
+
 	if (opened)
-		for (i = 0; i < opened->ranges; i++)
-			SYS(madvise, opened->range[i].low,
-			    opened->range[i].high - opened->range[i].low, MADV_DOFORK);
+		lean_begins(opened);
+	if (opened && opened->marked)
+		return;
+	while (count == MARKING ||
+	       !__atomic_compare_exchange_n(&forking, &count, count + 1, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED))
+		if (count == MARKING) {
+			SYS(sched_yield);
+			count = 0;
+		}
+}
+
+void lean_fork_end(void)
+{
+	struct lean *lean = opened;
+
+	opened = NULL;
+	if (!lean || !lean->marked) {
+		__atomic_sub_fetch(&forking, 1, __ATOMIC_RELEASE);
+		return;
+	}
+	unmark(lean);
+	if (lean->early)
+		lean_early_end();
+	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
+	sys_sigmask(lean->mask);
 }
 
 void lean_child(void)
@@ -318,8 +435,23 @@ void lean_child(void)
 	struct lean *lean = opened;
 
 	opened = NULL;
-	if (lean && lean->ranges)
+	if (!lean || !lean->marked)
+		return;
+	if (lean->ranges)
 		lean_begin(lean);
+	sys_sigmask(lean->mask);
+}
+
+/* So many threads are held. */
+static uint32_t held CHILD_STATE;
+
+void lean_wait_children(void)
+{
+	struct timespec nap = { 0, 1000000 };
+	int i;
+
+	for (i = 0; i < 1000 && UNLIKELY(__atomic_load_n(&held, __ATOMIC_ACQUIRE)); i++)
+		SYS(nanosleep, &nap, NULL);
 }
 
 /* From its own memory, whatever other threads do to the mapping. */
@@ -422,6 +554,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	if (pid < 0 || !lean->ranges)
 		return outcome;
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	__atomic_add_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	while (!lean_is_over(share, pid)) {
 		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
 			lean_answer(share);
@@ -440,6 +573,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 		outcome.ended = BOX_REASON_DEADLINE;
 		break;
 	}
+	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	sys_sigmask(mask);
 	outcome.pages = share->pages;
 	if (!outcome.ended)
@@ -451,4 +585,6 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 void lean_after_fork(void)
 {
 	spin_reset(&records_lock);
+	RESET(forking, 0);
+	RESET(held, 0);
 }

@@ -44,12 +44,17 @@ void lean_forbid(void);
 struct lean *lean_open(uintptr_t stack);
 
 /*
- * Around the system call that forks, in the thread that has opened one; nothing in others. Between lean_mark() and
- * lean_unmark() no other thread may fork. lean_child() is the first thing in the child.
+ * Around each system call that copies the process; the child calls nothing. In the thread that has opened one, and in no
+ * other meanwhile, what is to be left out is marked in between, and signals are blocked.
  */
-void lean_mark(void);
-void lean_unmark(void);
+void lean_fork_begin(void);
+void lean_fork_end(void);
+
+/* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. */
 void lean_child(void);
+
+/* Before the process ends or executes: waits, for a while, for children that still fetch from it. */
+void lean_wait_children(void);
 
 /* In the parent: serves the child, and returns when it has executed, ended, or become an ordinary one. errno is kept. */
 struct lean_outcome lean_hold(struct lean *lean, long pid);

@@ -81,6 +81,14 @@ void lean_cut(uintptr_t low, uintptr_t high)
 	}
 }
 
+/* Nothing else can be done for a child whose memory cannot be had: its parent was killed, or there is no room for it. */
+static void die(void)
+{
+	SYS(kill, sys_pid(), SIGKILL);
+}
+
+static const struct timespec look_again = { .tv_nsec = 100000000 };
+
 /* The parent, or whoever stands for it, answers. */
 static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 {
@@ -91,8 +99,12 @@ static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 	share->size = size;
 	__atomic_store_n(&share->request, LEAN_ASKED, __ATOMIC_RELEASE);
 	SYS(futex, &share->request, FUTEX_WAKE, 1);
-	while (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED)
-		SYS(futex, &share->request, FUTEX_WAIT, LEAN_ASKED, NULL);
+	while (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
+		SYS(futex, &share->request, FUTEX_WAIT, LEAN_ASKED, &look_again);
+		if (SYS(getppid) != lean_self->parent &&
+		    !__atomic_load_n(&share->kept, __ATOMIC_SEQ_CST))
+			die();
+	}
 	return share->answer;
 }
 
@@ -117,12 +129,6 @@ static uintptr_t copy(uintptr_t low, size_t size)
 	if (got > 0)
 		memcpy((void *)low, lean->share->bytes, (size_t)got);
 	return got > 0 ? (uintptr_t)got : 0;
-}
-
-/* Nothing else can be done for a child whose memory cannot be had: its parent was killed, or there is no room for it. */
-static void die(void)
-{
-	SYS(kill, sys_pid(), SIGKILL);
 }
 
 static bool is_fetched(const struct lean_range *range, uintptr_t address)

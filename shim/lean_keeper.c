@@ -38,9 +38,11 @@ static int make(void *argument)
 {
 	struct keeper *keeper = argument;
 
+	lean_fork_begin();
 	keeper->result = SYS(clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0);
 	if (!keeper->result)
 		serve(keeper->lean->share);
+	lean_fork_end();
 	return 0;
 }
 

@@ -104,18 +104,63 @@ static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct a
 	action_real(signal, &action, old);
 }
 
+static struct {
+	struct lean *lean; /* NULL: nobody forks */
+	struct action action;
+} early;
+
+static void on_early_fault(int signal, siginfo_t *info, void *context)
+{
+	if (early.lean && sys_pid() != early.lean->parent) {
+		ucontext_t *interrupted = context;
+		sys_sigset mask = early.lean->mask & ~OURS;
+
+		lean_child();
+		lean_on_fault(signal, info, context);
+		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+		return;
+	}
+	/* The fault comes again, for whom it is. */
+	action_real(SIGSEGV, &early.action, NULL);
+}
+
+void lean_early_begin(struct lean *lean)
+{
+	struct action action = {
+		.handler = (uintptr_t)on_early_fault,
+		.flags = SA_SIGINFO | SA_NODEFER | RESTORER,
+		.restorer = (uintptr_t)lean_restorer,
+	};
+
+	early.lean = lean;
+	action_real(SIGSEGV, &action, &early.action);
+}
+
+/* Unless it was put back by then. */
+void lean_early_end(void)
+{
+	struct action action;
+
+	if (!action_real(SIGSEGV, NULL, &action) &&
+	    action.handler == (uintptr_t)on_early_fault)
+		action_real(SIGSEGV, &early.action, NULL);
+	early.lean = NULL;
+}
+
 void lean_signal_begin(void)
 {
 	stack_t stack = { .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
-	sys_sigset ours = OURS, before = 0;
+	sys_sigset ours = OURS;
 
 	memset(&own, 0, sizeof(own));
 	sys_unblockable = OURS;
 	SYS(sigaltstack, &stack, &own.stack);
 	take(SIGSEGV, lean_on_fault, &own.segv);
 	take(SIGSYS, lean_on_call, &own.sys);
-	SYS(rt_sigprocmask, SIG_UNBLOCK, &ours, &before, sizeof(ours));
-	own.blocked = before & OURS;
+	if (lean_self->early)
+		own.segv = early.action;
+	SYS(rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, sizeof(ours));
+	own.blocked = lean_self->mask & OURS;
 	masks_clear(lean_self->caught);
 }
 

@@ -79,8 +79,8 @@ static int next_hex(struct proc_maps *maps, uintptr_t *value)
 	}
 }
 
-/* "offset device inode   name": is it nobody's file, and has no name of the kernel's but that of the heap? */
-static bool next_is_anonymous(struct proc_maps *maps, bool *stack)
+/* "offset device inode   name": anonymous memory has none of them, or a name that it was given. */
+static void next_kind(struct proc_maps *maps, struct proc_map *map)
 {
 	char name[16] = "";
 	bool anonymous = true;
@@ -96,8 +96,9 @@ static bool next_is_anonymous(struct proc_maps *maps, bool *stack)
 		if (byte > ' ' && size < sizeof(name) - 1)
 			name[size++] = (char)byte;
 	}
-	*stack = !strcmp(name, "[stack]");
-	return anonymous && (!size || !strcmp(name, "[heap]") || !strncmp(name, "[anon:", 6));
+	map->stack = !strcmp(name, "[stack]");
+	map->heap = !strcmp(name, "[heap]");
+	map->anonymous = anonymous && (!size || map->heap || !strncmp(name, "[anon:", 6));
 }
 
 bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
@@ -109,7 +110,7 @@ bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
 	map->executable = next_byte(maps) == 'x';
 	map->private = next_byte(maps) == 'p';
 	next_byte(maps);
-	map->anonymous = next_is_anonymous(maps, &map->stack);
+	next_kind(maps, map);
 	return true;
 }
 

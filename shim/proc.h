@@ -15,6 +15,7 @@ struct proc_map {
 	uintptr_t start, end;
 	bool readable, writable, executable, private;
 	bool stack;	/* the main thread's */
+	bool heap;	/* what brk() has given */
 	bool anonymous; /* of no file, and nothing of the kernel's but the heap */
 };
 

@@ -20,6 +20,7 @@
 
 #include "bypass.h"
 #include "hook.h"
+#include "lean.h"
 #include "state.h"
 #include "sys.h"
 #include "window.h"
@@ -191,6 +192,7 @@ EXPORT long syscall(long number, ...)
 	struct hook_arguments arguments = { { number } };
 	long value[6], result;
 	va_list rest;
+	bool forks;
 	int i;
 
 	va_start(rest, number);
@@ -200,9 +202,14 @@ EXPORT long syscall(long number, ...)
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
 	hook_init();
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
+	forks = makes_process(number, value);
+	if (UNLIKELY(forks))
+		lean_fork_begin();
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+	if (UNLIKELY(forks && result))
+		lean_fork_end();
 	state_changed_by(number);
-	if (UNLIKELY(!result) && makes_process(number, value))
+	if (UNLIKELY(forks && !result))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);
 	return result;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lean_random COUNT [SEED [MEGABYTES]]: children that read and write at random everywhere, by themselves and by
+ * lean_random COUNT [SEED [MEGABYTES [THREADS]]]: children that read and write at random everywhere, by themselves and by
  * system calls, and then execute a program or end. What each saw is printed, one number a child, and whether a
  * byte of the parent has changed.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -219,6 +220,26 @@ static void child(int number)
 	_exit(4);
 }
 
+/* Keeps libc's heaps, and memory of its own, changing. */
+static void *busy(void *argument)
+{
+	unsigned char *own[64] = { 0 };
+	uint64_t own_state = (uintptr_t)argument;
+
+	for (;;) {
+		own_state = own_state * 6364136223846793005ULL + 1442695040888963407ULL;
+		int i = own_state >> 33 & 63;
+		size_t size = 16 + (own_state >> 40) % ((own_state >> 20 & 15) ? 2000 : 200000);
+
+		free(own[i]);
+		own[i] = malloc(size);
+		memset(own[i], i, size);
+		if (i == 7)
+			usleep(100);
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	int count = number_argument(argc, argv, 1, 10);
@@ -248,6 +269,10 @@ int main(int argc, char **argv)
 		}
 	}
 	uint64_t before = hash_all();
+	pthread_t thread;
+
+	for (long i = number_argument(argc, argv, 4, 0); i > 0; i--)
+		pthread_create(&thread, NULL, busy, (void *)i);
 
 	for (int i = 0; i < count; i++) {
 		uint64_t fresh = mix(seed, i), saw[2] = { 0 };
