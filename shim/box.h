@@ -326,6 +326,7 @@ struct box_site {
 	uint32_t lean_reason;  /* why its children are not lean, for good; enum spork_reason */
 	uint32_t lean_seen;    /* children that executed soon */
 	uint32_t lean_strikes; /* those that did not, or fetched too much */
+	uint32_t lean_fallback; /* why the last one was not that could have been; enum spork_reason */
 	uint64_t lean_pages;   /* that lean children have fetched, all together */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {

@@ -118,9 +118,11 @@ static struct lean *record_take(void)
 
 static bool forbidden;
 
-void lean_forbid(void)
+void lean_notice(long number, long advice)
 {
-	__atomic_store_n(&forbidden, true, __ATOMIC_RELAXED);
+	if (number == SYS_userfaultfd || number == SYS_pkey_mprotect ||
+	    (number == SYS_madvise && (advice == MADV_DONTFORK || advice == MADV_WIPEONFORK)))
+		__atomic_store_n(&forbidden, true, __ATOMIC_RELAXED);
 }
 
 /* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */

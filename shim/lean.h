@@ -37,8 +37,11 @@ struct lean_outcome {
  */
 enum spork_reason lean_refuses(uint64_t *resident);
 
-/* The program has told the kernel what its children are to inherit, or has memory that is not like any other. */
-void lean_forbid(void);
+/*
+ * The program makes this system call; `advice` is its third argument. Does it tell the kernel what its children are to
+ * inherit, or make memory that is not like any other, none of them is lean from then on.
+ */
+void lean_notice(long number, long advice);
 
 /* What a child may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
 struct lean *lean_open(uintptr_t stack);

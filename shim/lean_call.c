@@ -37,9 +37,9 @@
 #endif
 #define DISPATCH_BLOCK 1
 
-/* The shim's own text: calls from there are not dispatched. */
+/* The shim's own text lies in between: calls from there are not dispatched. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char etext[] __attribute__((visibility("hidden")));
+extern const char _DYNAMIC[] __attribute__((visibility("hidden")));
 
 static char selector;
 
@@ -312,13 +312,34 @@ static void touch_address(uintptr_t address, uintptr_t size_at)
 		lean_touch(address, size);
 }
 
+/* As much as there is of it, up to the first that is NULL: how many, and whether that was found. */
+static size_t peek_words(uintptr_t *word, size_t most, uintptr_t at, bool *last)
+{
+	struct iovec local = { word, most * sizeof(*word) }, remote = { (void *)at, local.iov_len };
+	size_t count;
+	long got;
+
+	lean_touch(at, local.iov_len);
+	got = SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+	most = got > 0 ? (size_t)got / sizeof(*word) : 0;
+	for (count = 0; count < most && word[count]; count++)
+		;
+	*last = count < most || !most;
+	return count;
+}
+
 /* Arguments or environment of a program: strings up to NULL. */
 static void touch_strings(uintptr_t at)
 {
-	uintptr_t string;
+	uintptr_t string[64];
+	bool last = !at;
+	size_t count, i;
 
-	for (; at && lean_peek(&string, at, sizeof(string)) && string; at += sizeof(string))
-		touch_string(string);
+	for (; !last; at += count * sizeof(*string)) {
+		count = peek_words(string, COUNT(string), at, &last);
+		for (i = 0; i < count; i++)
+			touch_string(string[i]);
+	}
 }
 
 static void touch_argument(const struct dispatched *call, const struct argument *argument)
@@ -656,7 +677,7 @@ void lean_dispatch_begin(void)
 {
 	selector = DISPATCH_BLOCK;
 	SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, __ehdr_start,
-	    etext - __ehdr_start, &selector);
+	    _DYNAMIC - __ehdr_start, &selector);
 }
 
 void lean_dispatch_end(void)

@@ -202,6 +202,7 @@ EXPORT long syscall(long number, ...)
 	memcpy(&arguments.value[1], value, sizeof(arguments.value) - sizeof(long));
 	hook_init();
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
+	lean_notice(number, value[2]);
 	forks = makes_process(number, value);
 	if (UNLIKELY(forks))
 		lean_fork_begin();

@@ -194,8 +194,7 @@ static bool takes_lean(const struct site_visit *visit, enum spork_reason why, ui
 	if (is_audit(why) || lean_site_refuses(visit->site))
 		return false;
 	reason = lean_refuses(resident);
-	if (reason)
-		site_fallback(visit->site, reason);
+	visit->site->lean_fallback = reason;
 	return !reason;
 }
 

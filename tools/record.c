@@ -247,6 +247,7 @@ static void json_lean(struct json *json, const struct box_site *site)
 	json_open(json, '{');
 	json_key_number(json, "seen", site->lean_seen);
 	json_key_string(json, "reason", box_reason_name(site->lean_reason));
+	json_key_string(json, "fallback", box_reason_name(site->lean_fallback));
 	json_key_number(json, "pages", site->lean_pages);
 	json_close(json, '}');
 }

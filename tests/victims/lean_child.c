@@ -264,6 +264,9 @@ static void child(const char *what)
 	} else if (!strcmp(what, "calls")) {
 		large_calls();
 		execl("/bin/echo", "echo", "executed", NULL);
+	} else if (!strncmp(what, "wiped", 5)) {
+		say("sum", sum());
+		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strcmp(what, "maps")) {
 		map_calls();
 		execl("/bin/echo", "echo", "executed", NULL);
@@ -283,6 +286,11 @@ int main(int argc, char **argv)
 	block = malloc(SIZE + (1 << 20));
 	handler_set(SIGUSR1, count);
 	handler_set(SIGALRM, count);
+	if (!strcmp(what, "wiped") && madvise(memory + (1 << 20), 1 << 20, MADV_WIPEONFORK))
+		return 2;
+	if (!strcmp(what, "wiped-raw") &&
+	    syscall(SYS_madvise, memory + (1 << 20), 1 << 20, MADV_WIPEONFORK))
+		return 2;
 	for (steps = 0; steps < STEPS; steps++) {
 		pid_t pid;
 
