@@ -41,6 +41,9 @@
 /* And one that only waits for its turn, on a busy machine. */
 #define LEAN_DEADLINE_MOST_NS 1000000000ULL
 
+/* So often in a row it is seen to sleep, a nap apart. */
+#define LEAN_ASLEEP 3
+
 /* Should a wake-up be missing: a child that was killed before it began wakes nobody. */
 #define LEAN_NAP_NS 20000000ULL
 
@@ -171,6 +174,7 @@ struct lean *lean_open(uintptr_t stack)
 	lean->parent = lean->user;
 	lean->stack = stack;
 	lean->ranges = 0;
+	lean->run_end = lean->run = 0;
 	lean->asks = lean->marked = lean->early = false;
 	lean->caught = signal_caught();
 	real_get(HOOK_pthread_mutex_lock);
@@ -551,6 +555,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	struct lean_outcome outcome = { .left_out = lean->ranges != 0 };
 	struct lean_share *share = lean->share;
 	uint64_t began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
+	int asleep = 0;
 	sys_sigset mask;
 
 	if (pid < 0 || !lean->ranges)
@@ -564,7 +569,11 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 		}
 		lean_wait(share, LEAN_NAP_NS);
 		now = sys_now();
-		if (now < until || (now < began + LEAN_DEADLINE_MOST_NS && !sleeps(share, pid)))
+		if (now < until)
+			continue;
+		asleep = sleeps(share, pid) ? asleep + 1 : 0;
+		if (lean_is_over(share, pid) ||
+		    (now < began + LEAN_DEADLINE_MOST_NS && asleep < LEAN_ASLEEP))
 			continue;
 		if (lean_keep(lean)) {
 			until = now + LEAN_DEADLINE_NS;

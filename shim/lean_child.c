@@ -173,13 +173,18 @@ static struct memory_range batch_of(const struct lean_range *range, uintptr_t ad
 				      high < range->high ? high : range->high };
 }
 
-static void fetch(const struct lean_range *range, uintptr_t address)
+/* From the batch of `address` on as many as are not there yet, up to `end`. Where they end. */
+static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintptr_t end)
 {
-	struct memory_range batch = batch_of(range, address);
+	uintptr_t low = batch_of(range, address).low, at = low;
 
-	unprotect(batch.low, batch.high);
-	read_in(batch.low, batch.high);
-	set_fetched(range, address);
+	do {
+		set_fetched(range, at);
+		at = batch_of(range, at).high;
+	} while (at < end && at < range->high && !is_fetched(range, at));
+	unprotect(low, at);
+	read_in(low, at);
+	return at;
 }
 
 void lean_touch(uintptr_t low, size_t size)
@@ -191,10 +196,9 @@ void lean_touch(uintptr_t low, size_t size)
 	for (i = 0; i < lean->ranges; i++) {
 		const struct lean_range *range = &lean->range[i];
 
-		for (at = low > range->low ? low : range->low; at < high && at < range->high;
-		     at = batch_of(range, at).high)
-			if (!is_fetched(range, at))
-				fetch(range, at);
+		for (at = low > range->low ? low : range->low; at < high && at < range->high;)
+			at = is_fetched(range, at) ? batch_of(range, at).high :
+						     fetch(range, at, high);
 	}
 }
 
@@ -314,6 +318,18 @@ void lean_foreign(int signal, siginfo_t *info, void *context)
 		SYS(rt_tgsigqueueinfo, self, self, signal, info);
 }
 
+/* Who goes through a large stretch comes here for twice as much each time. */
+static void fetch_more(const struct lean_range *range, uintptr_t address)
+{
+	struct lean *lean = lean_self;
+
+	if (address / lean->batch == lean->run_end / lean->batch)
+		lean->run = lean->run < LEAN_RUN ? lean->run * 2 : LEAN_RUN;
+	else
+		lean->run = lean->batch;
+	lean->run_end = fetch(range, address, (address & ~(lean->batch - 1)) + lean->run);
+}
+
 void lean_on_fault(int signal, siginfo_t *info, void *context)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
@@ -327,7 +343,7 @@ void lean_on_fault(int signal, siginfo_t *info, void *context)
 	}
 	range = info->si_code == SEGV_ACCERR ? lean_find(address) : NULL;
 	if (range && !is_fetched(range, address))
-		fetch(range, address);
+		fetch_more(range, address);
 	else
 		lean_foreign(signal, info, context);
 }

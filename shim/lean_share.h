@@ -9,9 +9,13 @@
 
 #include "lean.h"
 
-/* So much is fetched at a time, aligned to its size; more only where there would be too many of them to keep account. */
-#define LEAN_BATCH ((uintptr_t)32 << 10)
-#define LEAN_BATCHES (1U << 20)
+/*
+ * So much is fetched at a time, aligned to its size: children touch few pages, far from each other. More only where there
+ * would be too many to keep account of; and where one touches page after page.
+ */
+#define LEAN_BATCH ((uintptr_t)4 << 10)
+#define LEAN_BATCHES (1U << 22)
+#define LEAN_RUN ((uintptr_t)64 << 10)
 
 /* What can be handed over through `bytes` at a time. */
 #define LEAN_BYTES ((size_t)64 << 10)
@@ -53,6 +57,7 @@ struct lean {
 	long parent;	 /* of the child: its process id */
 	uintptr_t stack; /* the caller's stack pointer */
 	uintptr_t batch; /* a power of two */
+	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
 	sys_sigset mask;   /* of the thread that forks */
