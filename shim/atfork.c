@@ -245,14 +245,16 @@ static void set_prepare(void)
 	if (thread_words.atfork_mode != ATFORK_PREPARED)
 		atfork_prepare();
 	gate_settle();
-	lean_fork_begin();
+	lean_fork_begin(thread_words.atfork_mode == ATFORK_HELD);
 }
 
 static void set_parent(void)
 {
 	lean_fork_end();
 	gate_open();
-	if (thread_words.atfork_mode != ATFORK_HELD)
+	if (thread_words.atfork_mode == ATFORK_HELD)
+		thread_words.atfork_mode = ATFORK_DEFERRED;
+	else
 		atfork_parent();
 }
 

@@ -212,7 +212,8 @@ long fork_lean(const struct entry_registers *registers, struct spawn_record *spa
 	environ_release();
 	outcome = lean_hold(lean, pid);
 	lean_close(lean);
-	atfork_parent();
+	if (thread_words.atfork_mode == ATFORK_DEFERRED)
+		atfork_parent();
 	errno = error;
 	spawn->pid = pid;
 	spawn->tier = outcome.left_out ? BOX_TIER_LEAN : BOX_TIER_FORK;

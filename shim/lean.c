@@ -185,6 +185,7 @@ struct lean *lean_open(uintptr_t stack)
 
 void lean_close(struct lean *lean)
 {
+	opened = NULL;
 	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
 }
 
@@ -403,14 +404,16 @@ static void lean_begins(struct lean *lean)
 	}
 }
 
-void lean_fork_begin(void)
+void lean_fork_begin(bool leaves_out)
 {
 	uint32_t count = 0;
 
-	if (opened)
+	/* A child that was made in a prepare handler goes on with what was its parent's fork. */
+	if (leaves_out && opened && opened->user == sys_pid()) {
 		lean_begins(opened);
-	if (opened && opened->marked)
-		return;
+		if (opened->marked)
+			return;
+	}
 	while (count == MARKING ||
 	       !__atomic_compare_exchange_n(&forking, &count, count + 1, false, __ATOMIC_ACQUIRE,
 					    __ATOMIC_RELAXED))
@@ -424,11 +427,12 @@ void lean_fork_end(void)
 {
 	struct lean *lean = opened;
 
-	opened = NULL;
+	/* It may be another fork than the one that it was opened for: a handler's. */
 	if (!lean || !lean->marked) {
 		__atomic_sub_fetch(&forking, 1, __ATOMIC_RELEASE);
 		return;
 	}
+	opened = NULL;
 	unmark(lean);
 	if (lean->early)
 		lean_early_end();
@@ -440,9 +444,9 @@ void lean_child(void)
 {
 	struct lean *lean = opened;
 
-	opened = NULL;
 	if (!lean || !lean->marked)
 		return;
+	opened = NULL;
 	if (lean->ranges)
 		lean_begin(lean);
 	sys_sigmask(lean->mask);

@@ -47,10 +47,10 @@ void lean_notice(long number, long advice);
 struct lean *lean_open(uintptr_t stack);
 
 /*
- * Around each system call that copies the process; the child calls nothing. In the thread that has opened one, and in no
- * other meanwhile, what is to be left out is marked in between, and signals are blocked.
+ * Around each system call that copies the process; the child calls nothing. For a lean one, `leaves_out`, what is to be
+ * left out is marked in between, no other thread is let in, and signals are blocked.
  */
-void lean_fork_begin(void);
+void lean_fork_begin(bool leaves_out);
 void lean_fork_end(void);
 
 /* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. */

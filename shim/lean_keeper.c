@@ -38,7 +38,7 @@ static int make(void *argument)
 {
 	struct keeper *keeper = argument;
 
-	lean_fork_begin();
+	lean_fork_begin(false);
 	keeper->result = SYS(clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0);
 	if (!keeper->result)
 		serve(keeper->lean->share);

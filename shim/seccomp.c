@@ -205,7 +205,7 @@ EXPORT long syscall(long number, ...)
 	lean_notice(number, value[2]);
 	forks = makes_process(number, value);
 	if (UNLIKELY(forks))
-		lean_fork_begin();
+		lean_fork_begin(false);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 	if (UNLIKELY(forks && result))
 		lean_fork_end();

@@ -32,7 +32,7 @@ EXPORT pid_t _Fork(void)
 	pid_t pid;
 
 	environ_hold();
-	lean_fork_begin();
+	lean_fork_begin(false);
 	pid = REAL(_Fork)();
 	if (!pid) {
 		bypass_child(BOX_CALL_BARE_FORK, CALLER);
@@ -91,7 +91,7 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 		start.flags = flags;
 		start.from = CALLER;
 		bypass_note(&start.bypass, BOX_CALL_CLONE, CALLER);
-		lean_fork_begin();
+		lean_fork_begin(false);
 		pid = ENVIRON_HELD(REAL(clone)(function ? clone_start : NULL, stack, flags, &start,
 					       parent_tid, tls, child_tid));
 		lean_fork_end();

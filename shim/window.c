@@ -253,6 +253,9 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 			return opening;
 		site_fallback(visit.site, spawn.reason);
 	}
+	/* In a handler that has interrupted the thread in a lean fork: that one is lean no longer. */
+	if (UNLIKELY(thread_words.atfork_mode == ATFORK_HELD))
+		thread_words.atfork_mode = ATFORK_FULL;
 	if (call == BOX_CALL_FORK && takes_lean(&visit, spawn.reason, &resident))
 		opening.result = fork_lean(registers, &spawn, resident);
 	else

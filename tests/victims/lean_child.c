@@ -171,6 +171,7 @@ static void child(const char *what)
 	pthread_t thread;
 	sigset_t set;
 	pid_t pid;
+	int status;
 
 	if (!strcmp(what, "handshake")) {
 		say("sample", sample(0));
@@ -246,8 +247,8 @@ static void child(const char *what)
 		print_status("grandchild", 0, wait_for(pid));
 		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strcmp(what, "spawn")) {
-		say("spawned", (unsigned)posix_spawn(&pid, argv[0], NULL, NULL, argv, environ));
-		print_status("grandchild", 0, wait_for(pid));
+		status = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+		print_status("grandchild", status, wait_for(pid));
 		say("system", (unsigned)system("echo by system"));
 		say("sum", sum());
 		execl("/bin/echo", "echo", "executed", NULL);
