@@ -306,8 +306,9 @@ static void map_add(struct lean *lean, const struct proc_map *map)
 	struct memory_range kept;
 	uintptr_t at = map->start;
 
-	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private || !map->readable || !map->writable ||
-	    map->executable || map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
+	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private ||
+	    !map->readable || !map->writable || map->executable ||
+	    map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
 	    module_is_shim(map->end - 1) || is_stack(map))
 		return;
 	kept = kept_of(lean, map);
@@ -414,9 +415,8 @@ void lean_fork_begin(bool leaves_out)
 		if (opened->marked)
 			return;
 	}
-	while (count == MARKING ||
-	       !__atomic_compare_exchange_n(&forking, &count, count + 1, false, __ATOMIC_ACQUIRE,
-					    __ATOMIC_RELAXED))
+	while (count == MARKING || !__atomic_compare_exchange_n(&forking, &count, count + 1, false,
+								__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		if (count == MARKING) {
 			SYS(sched_yield);
 			count = 0;

@@ -27,8 +27,9 @@ struct lean;
 struct lean_outcome {
 	bool left_out; /* there was anything to leave out: or else it was an ordinary fork, and nobody waited */
 	bool executed; /* a program, as far as can be told */
-	enum spork_reason ended; /* why it became an ordinary child before; BOX_REASON_NONE: it did not */
-	uint64_t pages;		 /* that it fetched */
+	enum spork_reason
+		ended;	/* why it became an ordinary child before; BOX_REASON_NONE: it did not */
+	uint64_t pages; /* that it fetched */
 };
 
 /*

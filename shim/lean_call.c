@@ -65,13 +65,34 @@ struct call {
 	struct argument argument[4];
 };
 
-#define STRING(at) { MEMORY_STRING, at, 0, 0 }
-#define BUFFER(at, count) { MEMORY_BUFFER, at, count, 0 }
-#define FIXED(at, size) { MEMORY_FIXED, at, 0, size }
-#define ARRAY(at, count, size) { MEMORY_ARRAY, at, count, size }
-#define VECTOR(at, count) { MEMORY_VECTOR, at, count, 0 }
-#define MESSAGE(at) { MEMORY_MESSAGE, at, 0, 0 }
-#define ADDRESS(at, size) { MEMORY_ADDRESS, at, size, 0 }
+#define STRING(at)                                                                                 \
+	{                                                                                          \
+		MEMORY_STRING, at, 0, 0                                                            \
+	}
+#define BUFFER(at, count)                                                                          \
+	{                                                                                          \
+		MEMORY_BUFFER, at, count, 0                                                        \
+	}
+#define FIXED(at, size)                                                                            \
+	{                                                                                          \
+		MEMORY_FIXED, at, 0, size                                                          \
+	}
+#define ARRAY(at, count, size)                                                                     \
+	{                                                                                          \
+		MEMORY_ARRAY, at, count, size                                                      \
+	}
+#define VECTOR(at, count)                                                                          \
+	{                                                                                          \
+		MEMORY_VECTOR, at, count, 0                                                        \
+	}
+#define MESSAGE(at)                                                                                \
+	{                                                                                          \
+		MEMORY_MESSAGE, at, 0, 0                                                           \
+	}
+#define ADDRESS(at, size)                                                                          \
+	{                                                                                          \
+		MEMORY_ADDRESS, at, size, 0                                                        \
+	}
 #define CALL(name, ...) [SYS_##name] = { true, { __VA_ARGS__ } }
 
 #define TIME sizeof(struct timespec)
@@ -591,16 +612,16 @@ static void dispatch(struct dispatched *call)
 		lean_touch((uintptr_t)registers[REG_RSP], 16 << 10);
 		return;
 	case SYS_rt_sigaction:
-		answer(call, lean_signal_action((int)argument[0], argument[1], argument[2],
-						argument[3]));
+		answer(call,
+		       lean_signal_action((int)argument[0], argument[1], argument[2], argument[3]));
 		return;
 	case SYS_rt_sigprocmask:
 		answer(call, lean_signal_mask((int)argument[0], argument[1], argument[2],
 					      argument[3], context));
 		return;
 	case SYS_sigaltstack:
-		answer(call, lean_signal_stack(argument[0], argument[1],
-					       (uintptr_t)registers[REG_RSP]));
+		answer(call,
+		       lean_signal_stack(argument[0], argument[1], (uintptr_t)registers[REG_RSP]));
 		return;
 	case SYS_execve:
 		execute(call, argument[0], argument[1], argument[2]);

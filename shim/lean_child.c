@@ -216,8 +216,8 @@ static void settle_window(const struct lean_range *range, uintptr_t low, uintptr
 			at = batch_of(range, at).high;
 			continue;
 		}
-		for (end = at; end < high && end - at < SETTLE_BYTES && present[(end - low) / page] &&
-			       !is_fetched(range, end);)
+		for (end = at; end < high && end - at < SETTLE_BYTES &&
+			       present[(end - low) / page] && !is_fetched(range, end);)
 			end += page;
 		if (end > at)
 			read_in(at, end);

@@ -34,13 +34,14 @@ struct lean_range {
 
 /* A page that parent and child share, and a buffer. One child at a time. */
 struct lean_share {
-	pthread_mutex_t held; /* robust: by the child until it executes or ends, and the kernel lets go of it */
-	uint32_t begun;	      /* the child has taken it */
-	uint32_t kept;	      /* another process answers for the parent, which goes on */
-	uint32_t executing;   /* the child is in an exec */
-	uint32_t ended;	      /* enum spork_reason: it became an ordinary child */
-	uint32_t request;     /* enum lean_request: a futex word */
-	uint32_t question;    /* enum lean_question */
+	pthread_mutex_t
+		held; /* robust: by the child until it executes or ends, and the kernel lets go of it */
+	uint32_t begun;	    /* the child has taken it */
+	uint32_t kept;	    /* another process answers for the parent, which goes on */
+	uint32_t executing; /* the child is in an exec */
+	uint32_t ended;	    /* enum spork_reason: it became an ordinary child */
+	uint32_t request;   /* enum lean_request: a futex word */
+	uint32_t question;  /* enum lean_question */
 	uint64_t address, size;
 	int64_t answer; /* bytes, or pages, or -errno */
 	uint64_t pages; /* fetched so far */
@@ -51,21 +52,21 @@ struct lean_share {
 /* One child's, in memory that every child has a copy of. The child's copy is the child's to change. */
 struct lean {
 	struct lean *next;
-	long user;	/* the process that uses it */
-	long owner;	/* the one whose `share` is nobody else's but its child's */
+	long user;  /* the process that uses it */
+	long owner; /* the one whose `share` is nobody else's but its child's */
 	struct lean_share *share;
-	long parent;	 /* of the child: its process id */
-	uintptr_t stack; /* the caller's stack pointer */
-	uintptr_t batch; /* a power of two */
+	long parent;		/* of the child: its process id */
+	uintptr_t stack;	/* the caller's stack pointer */
+	uintptr_t batch;	/* a power of two */
 	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
-	sys_sigset mask;   /* of the thread that forks */
-	bool marked;	   /* its mappings are, and no other thread may fork */
-	bool early;	   /* lean_early_begin() was called for it */
-	sys_sigset caught; /* signals with a handler of the program's */
-	bool asks;	   /* the child may not read its parent's memory itself */
-	uint8_t present[LEAN_BYTES]; /* as in lean_share.bytes */
+	sys_sigset mask;		     /* of the thread that forks */
+	bool marked;			     /* its mappings are, and no other thread may fork */
+	bool early;			     /* lean_early_begin() was called for it */
+	sys_sigset caught;		     /* signals with a handler of the program's */
+	bool asks;			     /* the child may not read its parent's memory itself */
+	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
 	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero in the parent */
 	uint8_t keeper_stack[16 << 10] __attribute__((aligned(64)));
 	uint8_t signal_stack[LEAN_STACK];

@@ -97,7 +97,7 @@ static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct a
 	struct action action = {
 		.handler = (uintptr_t)handler,
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
-		.restorer = (uintptr_t)lean_restorer,
+		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 		.mask = ~OURS,
 	};
 
@@ -129,7 +129,7 @@ void lean_early_begin(struct lean *lean)
 	struct action action = {
 		.handler = (uintptr_t)on_early_fault,
 		.flags = SA_SIGINFO | SA_NODEFER | RESTORER,
-		.restorer = (uintptr_t)lean_restorer,
+		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 	};
 
 	early.lean = lean;
@@ -141,8 +141,7 @@ void lean_early_end(void)
 {
 	struct action action;
 
-	if (!action_real(SIGSEGV, NULL, &action) &&
-	    action.handler == (uintptr_t)on_early_fault)
+	if (!action_real(SIGSEGV, NULL, &action) && action.handler == (uintptr_t)on_early_fault)
 		action_real(SIGSEGV, &early.action, NULL);
 	early.lean = NULL;
 }

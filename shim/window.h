@@ -52,8 +52,8 @@ enum window_kind {
 	WINDOW_PASSED, /* the same, let through: nothing is done in it */
 	WINDOW_SHARED, /* shares memory; the program called fork() */
 	WINDOW_BARE,   /* a process of its own, made without atfork handlers: bypass.h */
-	WINDOW_TRIAL,  /* a real fork that is watched up to exec; the record is the child's alone: lean_site.h */
-	WINDOW_LEAN,   /* a process of its own, much of whose memory is still its parent's: lean.h */
+	WINDOW_TRIAL, /* a real fork that is watched up to exec; the record is the child's alone: lean_site.h */
+	WINDOW_LEAN, /* a process of its own, much of whose memory is still its parent's: lean.h */
 	WINDOW_AVFORK, /* shares memory with a parent that runs on: avfork.c */
 };
 

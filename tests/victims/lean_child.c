@@ -122,8 +122,9 @@ static void map_calls(void)
 	say("unmapped", (unsigned)munmap(memory + (4 << 20) + 4096, 1 << 20));
 	say("before", memory[(4 << 20) + 4032]);
 	say("behind", memory[(5 << 20) + 4096]);
-	say("fixed", mmap(memory + (4 << 20) + 4096, 8192, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == memory + (4 << 20) + 4096);
+	say("fixed",
+	    mmap(memory + (4 << 20) + 4096, 8192, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == memory + (4 << 20) + 4096);
 	say("zero", memory[(4 << 20) + 4096]);
 	say("read only", (unsigned)mprotect(memory + (8 << 20), 1 << 20, PROT_READ));
 	say("read", memory[(8 << 20) + 640]);
@@ -196,7 +197,8 @@ static void child(const char *what)
 		sigprocmask(SIG_SETMASK, &set, NULL);
 		say("sample", sample(6400));
 		sigprocmask(SIG_SETMASK, NULL, &set);
-		say("blocked", (unsigned)sigismember(&set, SIGSEGV) + (unsigned)sigismember(&set, SIGSYS));
+		say("blocked",
+		    (unsigned)sigismember(&set, SIGSEGV) + (unsigned)sigismember(&set, SIGSYS));
 		show();
 	} else if (!strcmp(what, "ignored")) {
 		signal(SIGSEGV, SIG_IGN);

@@ -122,7 +122,8 @@ static uint64_t call(uint64_t hash)
 		return hash;
 	}
 	case 6: {
-		struct sigaction *action = (struct sigaction *)((uintptr_t)anywhere(512) & ~(uintptr_t)7);
+		struct sigaction *action =
+			(struct sigaction *)((uintptr_t)anywhere(512) & ~(uintptr_t)7);
 
 		hash = mix(hash, sigaction(SIGSEGV, NULL, action));
 		return mix(hash, (uintptr_t)action->sa_handler);
@@ -146,7 +147,8 @@ static uint64_t call(uint64_t hash)
 		/* what is there no longer is there as zero */
 		if (next() % 4)
 			return hash;
-		if ((unsigned char *)page < region[0].bytes || (unsigned char *)page + 4096 > region[0].bytes + region[0].size)
+		if ((unsigned char *)page < region[0].bytes ||
+		    (unsigned char *)page + 4096 > region[0].bytes + region[0].size)
 			return hash;
 		hash = mix(hash, madvise(page, 4096, MADV_DONTNEED));
 		return hash_bytes(hash, page, 4096);
@@ -288,7 +290,8 @@ int main(int argc, char **argv)
 			return 2;
 		}
 		waitpid(pid, &status, 0);
-		if (read(report[0], saw, sizeof(saw)) != sizeof(saw) || saw[0] != (uint64_t)i || status) {
+		if (read(report[0], saw, sizeof(saw)) != sizeof(saw) || saw[0] != (uint64_t)i ||
+		    status) {
 			printf("child %d: status %x\n", i, (unsigned)status);
 			return 1;
 		}
