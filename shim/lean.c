@@ -175,7 +175,7 @@ struct lean *lean_open(uintptr_t stack)
 	lean->stack = stack;
 	lean->ranges = 0;
 	lean->run_end = lean->run = 0;
-	lean->asks = lean->marked = lean->early = false;
+	lean->asks = lean->marked = false;
 	lean->caught = signal_caught();
 	real_get(HOOK_pthread_mutex_lock);
 	real_get(HOOK_pthread_mutex_unlock);
@@ -396,9 +396,7 @@ static void lean_begins(struct lean *lean)
 	lean->mask = sys_sigmask(SYS_SIGNALS_ALL & ~BIT(SIGSEGV));
 	lean->marked = marking_begin();
 	if (lean->marked) {
-		lean->early = !__libc_single_threaded;
-		if (lean->early)
-			lean_early_begin(lean);
+		lean_early_begin(lean);
 		mark(lean);
 	} else {
 		sys_sigmask(lean->mask);
@@ -434,8 +432,7 @@ void lean_fork_end(void)
 	}
 	opened = NULL;
 	unmark(lean);
-	if (lean->early)
-		lean_early_end();
+	lean_early_end();
 	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
 	sys_sigmask(lean->mask);
 }

@@ -63,7 +63,6 @@ struct lean {
 	struct lean_range range[LEAN_PIECES];
 	sys_sigset mask;		     /* of the thread that forks */
 	bool marked;			     /* its mappings are, and no other thread may fork */
-	bool early;			     /* lean_early_begin() was called for it */
 	sys_sigset caught;		     /* signals with a handler of the program's */
 	bool asks;			     /* the child may not read its parent's memory itself */
 	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
@@ -128,7 +127,7 @@ void lean_on_call(int signal, siginfo_t *info, void *context);
 void lean_foreign(int signal, siginfo_t *info, void *context);
 
 /*
- * lean_signal.c. In a process with threads glibc itself looks at much in the child, before anybody else can: the handler
+ * lean_signal.c. glibc itself looks at much in the child before anybody else can, most where there are threads: the handler
  * of SIGSEGV is there while it forks, and tells a fault of the child's from one of another thread of the parent's.
  */
 /* Their state; the context is that of the handler that ends the tier. */

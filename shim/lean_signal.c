@@ -156,8 +156,7 @@ void lean_signal_begin(void)
 	SYS(sigaltstack, &stack, &own.stack);
 	take(SIGSEGV, lean_on_fault, &own.segv);
 	take(SIGSYS, lean_on_call, &own.sys);
-	if (lean_self->early)
-		own.segv = early.action;
+	own.segv = early.action;
 	SYS(rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, sizeof(ours));
 	own.blocked = lean_self->mask & OURS;
 	masks_clear(lean_self->caught);
