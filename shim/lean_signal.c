@@ -111,12 +111,14 @@ static struct {
 
 static void on_early_fault(int signal, siginfo_t *info, void *context)
 {
+	(void)signal;
+	(void)info;
 	if (early.lean && sys_pid() != early.lean->parent) {
 		ucontext_t *interrupted = context;
 		sys_sigset mask = early.lean->mask & ~OURS;
 
+		/* There is something to fetch now, when the fault repeats itself. */
 		lean_child();
-		lean_on_fault(signal, info, context);
 		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
 		return;
 	}
