@@ -112,7 +112,8 @@
 	X(CALLS_MANY, "calls-many", "children make their calls in too many orders")                \
 	X(KNOWN, "known", "the program is known to share memory with vfork() children on purpose") \
 	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone") \
-	X(NO_DISPATCH, "no-dispatch", "the kernel cannot hand system calls back to the program")   \
+	X(NO_DISPATCH, "no-dispatch",                                                              \
+	  "the kernel, or a sandbox, lacks a system call that lean children need")                 \
 	X(THREADS, "threads", "other threads allocate by a malloc() that is not libc's")           \
 	X(SMALL, "small", "the process has too little memory for it to pay to leave it out")       \
 	X(MARKED, "marked", "the program has told the kernel itself what children inherit")        \

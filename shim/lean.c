@@ -5,7 +5,9 @@
 #include "lean.h"
 
 #include <linux/futex.h>
+#include <linux/prctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/single_threaded.h>
 #include <sys/uio.h>
@@ -20,7 +22,6 @@
 #include "seccomp.h"
 #include "signal_window.h"
 #include "thread.h"
-#include "tier.h"
 
 #include "poison.h"
 
@@ -136,6 +137,28 @@ static bool is_above_limit(uint64_t pages)
 	return !SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages;
 }
 
+/*
+ * Are the system calls there that the tier lives on? A sandbox may answer some with an error. Those that have no effect
+ * are tried out, once.
+ */
+static bool kernel_serves(void)
+{
+	static int serves; /* 1: yes, -1: no */
+	uint64_t word = 1, copy = 0;
+	struct iovec one = { &word, sizeof(word) }, other = { &copy, sizeof(copy) };
+
+	if (serves)
+		return serves > 0;
+	serves = -1;
+	/* a selector where there is no memory: a kernel that knows the call looks at it, and nothing is switched on */
+	if (SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, -1) == -EFAULT &&
+	    SYS(futex_waitv, NULL, 0, 0, NULL, 0) == -EINVAL &&
+	    SYS(process_vm_readv, sys_pid(), &other, 1, &one, 1, 0) == sizeof(word) &&
+	    SYS(process_vm_writev, sys_pid(), &one, 1, &other, 1, 0) == sizeof(word))
+		serves = 1;
+	return serves > 0;
+}
+
 enum spork_reason lean_refuses(uint64_t *resident)
 {
 	struct proc_size size;
@@ -151,8 +174,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_IN_CHILD;
 	if (seccomp_threatens())
 		return BOX_REASON_SECCOMP;
-	if (!tier_kernel_serves())
-		return BOX_REASON_KERNEL;
+	if (!kernel_serves())
+		return BOX_REASON_NO_DISPATCH;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
 	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)

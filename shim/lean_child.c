@@ -128,6 +128,8 @@ static uintptr_t copy(uintptr_t low, size_t size)
 	got = ask(LEAN_DATA, low, size);
 	if (got > 0)
 		memcpy((void *)low, lean->share->bytes, (size_t)got);
+	else if (got != -EFAULT)
+		die();
 	return got > 0 ? (uintptr_t)got : 0;
 }
 

@@ -9,6 +9,13 @@
 
 #include "lean.h"
 
+/* linux/prctl.h; Linux 5.11 */
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_OFF 0
+#define PR_SYS_DISPATCH_ON 1
+#endif
+
 /*
  * So much is fetched at a time, aligned to its size: children touch few pages, far from each other. More only where there
  * would be too many to keep account of; and where one touches page after page.
