@@ -356,6 +356,7 @@ static void batches_number(struct lean *lean)
 			range->base = (intptr_t)(total - range->low / lean->batch);
 			total += (range->high - 1) / lean->batch - range->low / lean->batch + 1;
 		}
+		lean->batches = total;
 		if (total <= LEAN_BATCHES)
 			return;
 	}

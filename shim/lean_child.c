@@ -277,6 +277,8 @@ void lean_finish(enum spork_reason reason, void *context)
 		settle_range(range, range->low, range->high);
 		lean->ranges--;
 	}
+	/* It may have lean children of its own. */
+	memset(lean->fetched, 0, (lean->batches + 63) / 64 * sizeof(*lean->fetched));
 	lean_dispatch_end();
 	lean_signal_end(context);
 	share->ended = ends_for ? ends_for : reason;

@@ -64,6 +64,7 @@ struct lean {
 	struct lean_share *share;
 	long parent;		/* of the child: its process id */
 	uintptr_t stack;	/* the caller's stack pointer */
+	uintptr_t batches;	/* in all ranges */
 	uintptr_t batch;	/* a power of two */
 	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
 	uint32_t ranges;
@@ -73,7 +74,7 @@ struct lean {
 	sys_sigset caught;		     /* signals with a handler of the program's */
 	bool asks;			     /* the child may not read its parent's memory itself */
 	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
-	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero in the parent */
+	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero but in a lean child */
 	uint8_t keeper_stack[16 << 10] __attribute__((aligned(64)));
 	uint8_t signal_stack[LEAN_STACK];
 };
