@@ -305,11 +305,11 @@ void lean_begin(struct lean *lean)
 	for (i = 0; i < lean->ranges; i++)
 		keep_space(&lean->range[i]);
 	lean_self = lean;
+	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);
 	/* The kernel wakes those who wait when it lets go of it. */
 	__atomic_or_fetch(lean_word(share), FUTEX_WAITERS, __ATOMIC_RELEASE);
 	__atomic_store_n(&share->begun, 1, __ATOMIC_RELEASE);
-	lean_signal_begin();
 	lean_dispatch_begin();
 }
 

@@ -81,6 +81,11 @@ child() {
 	child spawn nested-spawn
 }
 
+@test "a lean child that has become an ordinary one has lean children of its own" {
+	child generations nested-spawn
+	assert [ "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" -gt 8 ]
+}
+
 @test "a thread that the child starts has all of the memory" {
 	child thread syscall
 }

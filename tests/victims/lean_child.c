@@ -267,6 +267,20 @@ static void child(const char *what)
 	} else if (!strcmp(what, "calls")) {
 		large_calls();
 		execl("/bin/echo", "echo", "executed", NULL);
+	} else if (!strcmp(what, "generations")) {
+		say("sample", sample(640));
+		for (int i = 0; i < STEPS; i++) {
+			memory[i * 64] = (unsigned char)i;
+			pid = xfork();
+			if (!pid && i == STEPS - 1)
+				say("grandchild", sum());
+			if (!pid)
+				execl("/bin/true", "true", NULL);
+			memory[i * 64] = 77;
+			print_status("grandchild", i, wait_for(pid));
+		}
+		say("sum", sum());
+		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strncmp(what, "wiped", 5)) {
 		say("sum", sum());
 		execl("/bin/echo", "echo", "executed", NULL);
