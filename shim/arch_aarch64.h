@@ -14,6 +14,10 @@
 #define ARCH_CLONE_CHILD_TID 4
 #define ARCH_CLONE_STORAGE 3
 
+/* Of no use without ARCH_DISPATCH. */
+#define arch_copy __builtin_memcpy
+#define arch_fill __builtin_memset
+
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number;

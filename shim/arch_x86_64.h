@@ -34,6 +34,16 @@ static inline uintptr_t sys_thread_pointer(void)
 	return pointer;
 }
 
+static inline void arch_copy(void *to, const void *from, size_t size)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+}
+
+static inline void arch_fill(void *to, int byte, size_t size)
+{
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(byte) : "memory");
+}
+
 static inline uintptr_t arch_resolve(uintptr_t resolver)
 {
 	return ((uintptr_t(*)(void))resolver)();

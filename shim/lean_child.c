@@ -3,6 +3,8 @@
  * See lean.h. Owns what is left out of the calling process, if that is a lean child: it has one thread then, since what
  * would make a second ends the tier.
  *
+ * Nothing here may use what could itself be left out: not libc's memcpy(), say, which looks at variables of libc's.
+ *
  * In the place of what is left out lie mappings that nothing can be done with. A stretch becomes memory again when the
  * program touches it, by the handler of SIGSEGV.
  */
@@ -127,7 +129,7 @@ static uintptr_t copy(uintptr_t low, size_t size)
 		size = LEAN_BYTES;
 	got = ask(LEAN_DATA, low, size);
 	if (got > 0)
-		memcpy((void *)low, lean->share->bytes, (size_t)got);
+		arch_copy((void *)low, lean->share->bytes, (size_t)got);
 	else if (got != -EFAULT)
 		die();
 	return got > 0 ? (uintptr_t)got : 0;
@@ -240,9 +242,9 @@ static void settle_range(const struct lean_range *range, uintptr_t low, uintptr_
 		if (pages > 0)
 			end = low + (uintptr_t)pages * page;
 		if (pages > 0)
-			memcpy(lean_self->present, lean_self->share->bytes, (size_t)pages);
+			arch_copy(lean_self->present, lean_self->share->bytes, (size_t)pages);
 		else
-			memset(lean_self->present, 1, LEAN_BYTES);
+			arch_fill(lean_self->present, 1, LEAN_BYTES);
 		settle_window(range, low, end);
 	}
 }
@@ -278,7 +280,7 @@ void lean_finish(enum spork_reason reason, void *context)
 		lean->ranges--;
 	}
 	/* It may have lean children of its own. */
-	memset(lean->fetched, 0, (lean->batches + 63) / 64 * sizeof(*lean->fetched));
+	arch_fill(lean->fetched, 0, (lean->batches + 63) / 64 * sizeof(*lean->fetched));
 	lean_dispatch_end();
 	lean_signal_end(context);
 	share->ended = ends_for ? ends_for : reason;

@@ -153,7 +153,7 @@ void lean_signal_begin(void)
 	stack_t stack = { .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
 	sys_sigset ours = OURS;
 
-	memset(&own, 0, sizeof(own));
+	arch_fill(&own, 0, sizeof(own));
 	sys_unblockable = OURS;
 	SYS(sigaltstack, &stack, &own.stack);
 	take(SIGSEGV, lean_on_fault, &own.segv);
