@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * See lean.h. Owns the records of lean children, and the marks (MADV_DONTFORK) that are there while one is made.
+ * See lean.h. Owns the records of lean children, and sees to it that nobody else forks while one of them is made.
  */
 #include "lean.h"
 
@@ -25,16 +25,10 @@
 
 #include "poison.h"
 
-/* What is smaller costs a fork less than it costs to leave it out. */
-#define LEAN_LEAST ((uintptr_t)512 << 10)
-
 #define BIT(signal) (1ULL << ((signal)-1))
 
 /* With less memory of its own a process forks as fast as by leaving it out. */
 #define LEAN_PAYS ((uint64_t)16 << 20)
-
-/* A mapping that is larger is more than a thread's stack. */
-#define LEAN_STACK_MOST ((uintptr_t)64 << 20)
 
 /* A child that has not gone on by then waits for somebody, or does more than to execute. */
 #define LEAN_DEADLINE_NS 100000000ULL
@@ -48,7 +42,7 @@
 /* Should a wake-up be missing: a child that was killed before it began wakes nobody. */
 #define LEAN_NAP_NS 20000000ULL
 
-static struct lean *records; /* only added to */
+struct lean *lean_records;
 static struct spin records_lock CHILD_STATE;
 
 /* The record that the calling thread's fork is made with. */
@@ -103,13 +97,13 @@ static struct lean *record_take(void)
 	struct lean *record;
 
 	spin_lock(&records_lock);
-	for (record = records; record && record->user == self; record = record->next)
+	for (record = lean_records; record && record->user == self; record = record->next)
 		;
 	if (!record) {
 		record = record_make();
 		if (record) {
-			record->next = records;
-			__atomic_store_n(&records, record, __ATOMIC_RELEASE);
+			record->next = lean_records;
+			__atomic_store_n(&lean_records, record, __ATOMIC_RELEASE);
 		}
 	}
 	if (record && share_make(record, self))
@@ -212,188 +206,6 @@ void lean_close(struct lean *lean)
 	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
 }
 
-/* Keeps the largest; the smallest of them gives way. */
-static void range_add(struct lean *lean, uintptr_t low, uintptr_t high)
-{
-	struct lean_range *least = NULL;
-	uint32_t i;
-
-	if (high <= low || high - low < LEAN_LEAST)
-		return;
-	if (lean->ranges < LEAN_RANGES) {
-		lean->range[lean->ranges++] = (struct lean_range){ .low = low, .high = high };
-		return;
-	}
-	for (i = 0; i < lean->ranges; i++)
-		if (!least || lean->range[i].high - lean->range[i].low < least->high - least->low)
-			least = &lean->range[i];
-	if (high - low > least->high - least->low)
-		*least = (struct lean_range){ .low = low, .high = high };
-}
-
-static struct memory_range pages_of(uintptr_t low, uintptr_t high)
-{
-	uintptr_t page = sys_page();
-
-	return (struct memory_range){ low & ~(page - 1), (high + page - 1) & ~(page - 1) };
-}
-
-/*
- * What of the mapping the child cannot do without for a moment: its stack, its thread-local storage. The kernel joins
- * mappings that touch each other, so that much else may lie in the same one. Of a stack no more is known than where it
- * ends if it is a thread's own, with the thread's storage above it.
- */
-static struct memory_range kept_of(const struct lean *lean, const struct proc_map *map)
-{
-	uintptr_t pointer = sys_thread_pointer(), end = map->end;
-	struct thread_range storage = thread_storage();
-
-	storage.low = storage.low < pointer ? storage.low : pointer;
-	if (storage.high < pointer + ARCH_DESCRIPTOR_SIZE)
-		storage.high = pointer + ARCH_DESCRIPTOR_SIZE;
-	if (lean->stack >= map->start && lean->stack < map->end) {
-		if (pointer > lean->stack && pointer < map->end)
-			end = storage.high;
-		return pages_of(map->start, end);
-	}
-	return storage.low < map->end && storage.high > map->start ?
-		       pages_of(storage.low, storage.high) :
-		       (struct memory_range){ end, end };
-}
-
-/* Where a heap of malloc's for threads starts, and of what it consists there (glibc's malloc/arena.c). */
-#define HEAP_ALIGNED ((uintptr_t)64 << 20)
-
-struct heap {
-	uintptr_t arena, before;
-	size_t size, writable;
-};
-
-/*
- * Other threads go on to allocate while a child fetches, and the lists of what is free are no longer what they were in
- * libc's own data, of which the child has a copy: so heaps are never left out then. The next one in [at, end).
- */
-static struct memory_range heap_next(uintptr_t at, uintptr_t end)
-{
-	uintptr_t page = sys_page(), low;
-
-	for (low = (at + HEAP_ALIGNED - 1) & ~(HEAP_ALIGNED - 1); low < end; low += HEAP_ALIGNED) {
-		const struct heap *heap = (const struct heap *)low;
-
-		if (heap->arena && heap->size && heap->size <= heap->writable &&
-		    heap->writable <= HEAP_ALIGNED && !(heap->writable & (page - 1)))
-			return (struct memory_range){ low, low + heap->writable };
-	}
-	return (struct memory_range){ end, end };
-}
-
-/* The next stretch from `at` on that is kept, or is the shim's own. */
-static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uintptr_t end)
-{
-	struct memory_range best = memory_next(at, end);
-	const struct lean *record;
-
-	if (!__libc_single_threaded) {
-		struct memory_range heap = heap_next(at, end);
-
-		if (heap.low < best.low)
-			best = heap;
-	}
-
-	if (kept.high > at && kept.low < best.low)
-		best = kept;
-	for (record = __atomic_load_n(&records, __ATOMIC_ACQUIRE); record; record = record->next) {
-		kept = pages_of((uintptr_t)record, (uintptr_t)(record + 1));
-		if (kept.high > at && kept.low < best.low)
-			best = kept;
-	}
-	return best;
-}
-
-/* glibc looks at every thread's in the child; there is little else in it. */
-static bool is_stack(const struct proc_map *map)
-{
-	const struct thread *thread;
-
-	if (map->end - map->start > LEAN_STACK_MOST || __libc_single_threaded)
-		return false;
-	for (thread = thread_first(); thread; thread = thread->next)
-		if (thread_used(thread) && thread->stack_high > map->start &&
-		    thread->stack_high < map->end)
-			return true;
-	return false;
-}
-
-static void map_add(struct lean *lean, const struct proc_map *map)
-{
-	struct memory_range kept;
-	uintptr_t at = map->start;
-
-	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private ||
-	    !map->readable || !map->writable || map->executable ||
-	    map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
-	    module_is_shim(map->end - 1) || is_stack(map))
-		return;
-	kept = kept_of(lean, map);
-	while (at < map->end) {
-		struct memory_range next = kept_next(kept, at, map->end);
-
-		range_add(lean, at, next.low < map->end ? next.low : map->end);
-		at = next.low < map->end ? next.high : map->end;
-	}
-}
-
-/* Numbers the batches of all ranges, from zero on. */
-static void batches_number(struct lean *lean)
-{
-	uintptr_t total;
-	uint32_t i;
-
-	for (lean->batch = LEAN_BATCH;; lean->batch *= 2) {
-		for (total = i = 0; i < lean->ranges; i++) {
-			struct lean_range *range = &lean->range[i];
-
-			range->base = (intptr_t)(total - range->low / lean->batch);
-			total += (range->high - 1) / lean->batch - range->low / lean->batch + 1;
-		}
-		lean->batches = total;
-		if (total <= LEAN_BATCHES)
-			return;
-	}
-}
-
-static void mark(struct lean *lean)
-{
-	struct proc_maps maps;
-	struct proc_map map;
-	uint32_t i, marked = 0;
-
-	if (proc_maps_open(&maps, 0))
-		return;
-	while (proc_maps_next(&maps, &map))
-		map_add(lean, &map);
-	proc_maps_close(&maps);
-	for (i = 0; i < lean->ranges; i++) {
-		struct lean_range range = lean->range[i];
-
-		if (!SYS(madvise, range.low, range.high - range.low, MADV_DONTFORK))
-			lean->range[marked++] = range;
-		else /* of a part, if anything */
-			SYS(madvise, range.low, range.high - range.low, MADV_DOFORK);
-	}
-	lean->ranges = marked;
-	batches_number(lean);
-}
-
-static void unmark(const struct lean *lean)
-{
-	uint32_t i;
-
-	for (i = 0; i < lean->ranges; i++)
-		SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
-		    MADV_DOFORK);
-}
-
 /* How many threads fork; or MARKING: one of them, and what others forked meanwhile would go without what it has marked. */
 #define MARKING UINT32_MAX
 #define MARK_YIELDS 1000
@@ -421,7 +233,7 @@ static void lean_begins(struct lean *lean)
 	lean->marked = marking_begin();
 	if (lean->marked) {
 		lean_early_begin(lean);
-		mark(lean);
+		lean_mark(lean);
 	} else {
 		sys_sigmask(lean->mask);
 	}
@@ -455,7 +267,7 @@ void lean_fork_end(void)
 		return;
 	}
 	opened = NULL;
-	unmark(lean);
+	lean_unmark(lean);
 	lean_early_end();
 	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
 	sys_sigmask(lean->mask);

@@ -3,7 +3,8 @@
  * The tier "lean": a real fork whose large private mappings are left out. Its child fetches pages from its parent when
  * it touches them, and its parent's calling thread is held meanwhile, until the child executes or ends.
  *
- *  lean.c         the parent: what to leave out, the hold, serving the child
+ *  lean.c         the parent: the fork, the hold, serving the child
+ *  lean_map.c     what to leave out
  *  lean_keeper.c  a copy of the parent that serves a child which takes too long, so that the parent can go on
  *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier; fetching
  *  lean_call.c    the child's system calls, whose arguments the kernel cannot fetch

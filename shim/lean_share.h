@@ -87,6 +87,13 @@ static inline uint32_t *lean_word(struct lean_share *share)
 /* The child whose mappings are left out is this process; or NULL. */
 extern struct lean *lean_self __attribute__((visibility("hidden")));
 
+/* lean.c: those of this process and of its parents; only added to. */
+extern struct lean *lean_records __attribute__((visibility("hidden")));
+
+/* lean_map.c: fills in the ranges, and marks them for the kernel; takes the marks away. No other thread forks meanwhile. */
+void lean_mark(struct lean *lean);
+void lean_unmark(const struct lean *lean);
+
 /* lean.c: answers the child's question, from the calling process's memory. */
 void lean_answer(struct lean_share *share);
 
