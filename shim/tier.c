@@ -72,7 +72,7 @@ bool tier_under_valgrind(void)
 
 enum spork_reason tier_process_refuses(void)
 {
-	if (config.reroute == REROUTE_OFF)
+	if (config.reroute == REROUTE_OFF || config.reroute == REROUTE_LEAN)
 		return BOX_REASON_REROUTE_OFF;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
