@@ -63,15 +63,19 @@ packages() {
 		run  tmux          tmux
 		run  zsh           zsh
 		long bubblewrap    bwrap
+		long build-essential /usr/share/build-essential/essential-packages-list
 		long chromium      chromium
 		long clang         clang
+		long debhelper     dh
 		long debootstrap   /usr/sbin/debootstrap
+		long dpkg-dev      dpkg-source
 		long firejail      firejail
 		long libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.asan-$(uname -m).a
 		long libpython3.11-testsuite /usr/lib/python3.11/test/test_subprocess.py
 		long lintian       lintian
 		long linux-perf    perf
 		long ltrace        ltrace
+		long postgresql    /usr/lib/postgresql
 		long qemu-user-static qemu-x86_64-static
 		long screen        screen
 		long valgrind      valgrind
@@ -147,7 +151,7 @@ not_with_the_system() {
 	for package; do
 		case $package in
 		at) "${as_root[@]}" systemctl -q disable atd ;;
-		cron | nginx | redis-server) "${as_root[@]}" systemctl -q disable "$package" ;;
+		cron | nginx | postgresql | redis-server) "${as_root[@]}" systemctl -q disable "$package" ;;
 		openssh-server) "${as_root[@]}" systemctl -q disable ssh ;;
 		esac
 	done
