@@ -22,6 +22,7 @@
 #include "seccomp.h"
 #include "signal_window.h"
 #include "thread.h"
+#include "tier.h"
 
 #include "poison.h"
 

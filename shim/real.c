@@ -12,6 +12,7 @@
 #include "real.h"
 
 #include <link.h>
+#include <sys/auxv.h>
 
 #include "hook.h"
 #include "module.h"
@@ -236,6 +237,25 @@ static START_TEXT void *next_lookup(const char *name, const char *version)
 START_TEXT const void *real_address(const char *symbol)
 {
 	return next_lookup(symbol, START_STRING(""));
+}
+
+START_TEXT bool real_any(const char *const *symbols, unsigned count)
+{
+	const struct link_map *map, *shim = module_shim();
+	uintptr_t kernel = getauxval(AT_SYSINFO_EHDR);
+	struct object object;
+	unsigned i;
+
+	/* The kernel's own is left alone: to look at it costs every program two page faults. */
+	for (map = module_first(); map; map = map->l_next) {
+		if (map == shim || map->l_addr == kernel)
+			continue;
+		object_read(map, &object);
+		for (i = 0; i < count; i++)
+			if (object_lookup(&object, symbols[i], START_STRING("")))
+				return true;
+	}
+	return false;
 }
 
 const void *real_first(const char *symbol)

@@ -60,6 +60,9 @@ const void *real_address(const char *symbol);
 const void *real_libc(const char *symbol);
 const void *real_first(const char *symbol);
 
+/* Does the program or a library have one of these, the shim's aside? */
+bool real_any(const char *const *symbols, unsigned count);
+
 /*
  * Looks up what forked children had to, whose findings die with them: so that the next one need not.
  */

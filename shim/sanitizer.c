@@ -27,11 +27,12 @@ static START_TEXT bool thread_checker_present(void)
 
 START_TEXT bool sanitizer_present(void)
 {
-	if (thread_checker_present())
-		return true;
 	/* Each runtime's own first function: what it instruments calls it, so that it can be found by name. */
-	return real_first(START_STRING("__asan_init")) || real_first(START_STRING("__tsan_init")) ||
-	       real_first(START_STRING("__msan_init")) || real_first(START_STRING("__hwasan_init"));
+	const char *const functions[] = { START_STRING("__asan_init"), START_STRING("__tsan_init"),
+					  START_STRING("__msan_init"),
+					  START_STRING("__hwasan_init") };
+
+	return thread_checker_present() || real_any(functions, COUNT(functions));
 }
 
 /*
