@@ -18,7 +18,6 @@
 #include "real.h"
 #include "record.h"
 #include "sanitizer.h"
-#include "seccomp.h"
 #include "suppress.h"
 #include "sys.h"
 #include "thread.h"

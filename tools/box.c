@@ -324,13 +324,6 @@ static int box_refuse(struct box *box, const char *why)
 	return -1;
 }
 
-static bool is_zero(const void *bytes, size_t size)
-{
-	const char *at = bytes;
-
-	return !*at && !memcmp(at, at + 1, size - 1);
-}
-
 int box_load(struct box *box, int fd)
 {
 	struct box_header *header = &box->header;
@@ -348,7 +341,8 @@ int box_load(struct box *box, int fd)
 	memset(box->slots, 0, sizeof(box->slots));
 	memset(header, 0, sizeof(*header));
 	got = read_at(fd, header, sizeof(*header), 0);
-	if (!got || (got == sizeof(*header) && is_zero(header, got)))
+	/* Who makes one writes the magic number last. */
+	if (!got || (got >= sizeof(header->magic) && !header->magic))
 		return box_refuse(box,
 				  "is empty; was the disk full, or is the box still being made?");
 	if (got < sizeof(header->magic) ||

@@ -335,13 +335,24 @@ echo "$?"
 sh -c 'trap "echo child has a trap; exit 8" TERM; kill -TERM $$; sleep 1'
 echo "$?"
 trap 'echo "interrupted"' USR2
-(until [ -e waiting ]; do sleep 0.01; done; sleep 0.1; kill -USR2 $$) &
+(
+	until [ -e waiting ]; do sleep 0.01; done
+	sleep 0.2
+	kill -USR2 $$
+	turns=0
+	until [ -e told ] || [ $turns -gt 300 ]; do
+		sleep 0.01
+		turns=$((turns + 1))
+	done
+	: >told
+) &
 killer=$!
-/bin/sleep 0.6 &
+/bin/sh -c 'until [ -e told ]; do sleep 0.02; done' &
 pid=$!
 : >waiting
 wait "$pid"
 [ $? -gt 128 ] && echo "wait was interrupted"
+: >told
 wait "$pid"
 echo "then $?"
 wait "$killer"

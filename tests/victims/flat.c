@@ -65,13 +65,23 @@ static long children(void)
 	return count;
 }
 
+static long threads(void)
+{
+	return in_file("/proc/self/status", "Threads:");
+}
+
+/* The kernel tells who joins a thread that it has ended before it is gone. */
 static void measure(long *count)
 {
+	int tries;
+
+	for (tries = 0; threads() > 1 && tries < 500; tries++)
+		usleep(10000);
 	count[PRIVATE] = in_file("/proc/self/status", "RssAnon:");
 	count[SHARED] = in_file("/proc/self/status", "RssShmem:");
 	count[DESCRIPTORS] = entries("/proc/self/fd");
 	count[MAPPINGS] = in_file("/proc/self/maps", NULL);
-	count[THREADS] = in_file("/proc/self/status", "Threads:");
+	count[THREADS] = threads();
 	count[TIMERS] = in_file("/proc/self/timers", NULL);
 	count[CHILDREN] = children();
 }
