@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 10
+#define SPORK_BOX_VERSION 11
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -328,11 +328,14 @@ struct box_site {
 	uint32_t phase;	       /* added to `spawns` to tell when a re-audit is due */
 	uint32_t got;	       /* children bind functions for the first time */
 	uint32_t version;      /* of what windows put back: see automaton_knows() */
-	uint32_t lean_reason;  /* why its children are not lean, for good; enum spork_reason */
+	uint32_t lean_reason;  /* why its children are not lean; enum spork_reason */
 	uint32_t lean_seen;    /* children that executed soon */
 	uint32_t lean_strikes; /* those that did not, or fetched too much */
 	uint32_t lean_fallback; /* why the last one was not that could have been; enum spork_reason */
 	uint64_t lean_pages;	/* that lean children have fetched, all together */
+	uint64_t lean_again;	/* BOX_REASON_DEADLINE: up to so many spawns */
+	uint32_t lean_late;	/* how often that was so */
+	uint32_t lean_unused;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

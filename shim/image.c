@@ -169,7 +169,8 @@ static void site_reset(struct box_site *site)
 	site->finding.addr = 0;
 	site->version = 0;
 	site->spawns = site->upgrades = site->audits = site->fallbacks = site->audit_since = 0;
-	site->lean_pages = site->lean_fallback = site->lean_strikes = 0;
+	site->lean_pages = site->lean_fallback = site->lean_strikes = site->lean_late = 0;
+	site->lean_again = 0;
 	/* What had to do with the machine or the moment may not be so another time. */
 	if (site->lean_reason == BOX_REASON_DEADLINE || site->lean_reason == BOX_REASON_FAULT)
 		site->lean_reason = site->lean_seen = 0;

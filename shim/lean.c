@@ -31,11 +31,14 @@
 /* With less memory of its own a process forks as fast as by leaving it out. */
 #define LEAN_PAYS ((uint64_t)16 << 20)
 
-/* A child that has not gone on by then waits for somebody, or does more than to execute. */
+/* A child that has not gone on by then is looked at. One that sleeps waits for somebody. */
 #define LEAN_DEADLINE_NS 100000000ULL
 
-/* And one that only waits for its turn, on a busy machine. */
-#define LEAN_DEADLINE_MOST_NS 1000000000ULL
+/* One that has run for so long does more than to execute. On a busy machine it is not slow while it waits for its turn. */
+#define LEAN_RUNS_NS 1000000000ULL
+
+/* It executes, or reads what it needs, from a device that is slow. */
+#define LEAN_IDLES_NS 5000000000ULL
 
 /* So often in a row it is seen to sleep, a nap apart. */
 #define LEAN_ASLEEP 3
@@ -393,6 +396,16 @@ static bool sleeps(const struct lean_share *share, long pid)
 	       state != 'D';
 }
 
+/* Does it do more than to execute, `age` nanoseconds after it was made? */
+static bool lingers(long pid, uint64_t age)
+{
+	struct proc_turns turns;
+
+	proc_turns((uint32_t)pid, &turns);
+	return turns.ran_ns >= LEAN_RUNS_NS ||
+	       age >= turns.ran_ns + turns.waited_ns + LEAN_IDLES_NS;
+}
+
 struct lean_outcome lean_hold(struct lean *lean, long pid)
 {
 	struct lean_outcome outcome = { .left_out = lean->ranges != 0 };
@@ -416,7 +429,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 			continue;
 		asleep = sleeps(share, pid) ? asleep + 1 : 0;
 		if (lean_is_over(share, pid) ||
-		    (now < began + LEAN_DEADLINE_MOST_NS && asleep < LEAN_ASLEEP))
+		    (asleep < LEAN_ASLEEP && !lingers(pid, now - began)))
 			continue;
 		if (lean_keep(lean)) {
 			until = now + LEAN_DEADLINE_NS;

@@ -237,6 +237,20 @@ char proc_state(uint32_t pid)
 	return at && at[1] == ' ' ? at[2] : 0;
 }
 
+/* "ran waited slices": Documentation/scheduler/sched-stats.rst */
+bool proc_turns(uint32_t pid, struct proc_turns *turns)
+{
+	char bytes[128];
+	const char *at = bytes;
+
+	turns->ran_ns = turns->waited_ns = 0;
+	if (proc_read(pid, "/schedstat", bytes, sizeof(bytes)) <= 0)
+		return false;
+	turns->ran_ns = decimal(&at);
+	turns->waited_ns = decimal(&at);
+	return true;
+}
+
 /* Fields of /proc/PID/stat, counted as in proc(5). */
 enum {
 	STAT_NAME = 2,

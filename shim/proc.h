@@ -54,6 +54,15 @@ bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count);
 /* The state of a process as proc(5) has it: R, S, D, T, ...; zero: unknown. */
 char proc_state(uint32_t pid);
 
+/*
+ * How long a process has run, and how long it has waited for its turn to: what is left of its life it slept. Of a process of
+ * one thread; `pid` zero: of the caller. False: unknown, and both are zero.
+ */
+struct proc_turns {
+	uint64_t ran_ns, waited_ns;
+};
+bool proc_turns(uint32_t pid, struct proc_turns *turns);
+
 /* The kernel's flags of a process (PF_...). False: they cannot be read. */
 bool proc_flags(uint32_t pid, uint64_t *flags);
 

@@ -16,10 +16,21 @@ lean() {
 	assert [ "$(query 'max(s["by_tier"].get("lean", 0) for s in sites)')" -ge "$1" ]
 }
 
+# same [-s OPTION]... CMD...: same_as_bare with these options of spork run, and its records as `record` leaves them
+same() {
+	local options=(-s reroute=lean)
+
+	while [ "$1" = -s ]; do
+		options+=("$1" "$2")
+		shift 2
+	done
+	SAME_RUN="${options[*]} -o $BATS_TEST_TMPDIR/box" same_as_bare "$@"
+	spork report -f json "$BATS_TEST_TMPDIR/box" >"$BATS_TEST_TMPDIR/record.jsonl"
+}
+
 # child WHAT [REASON]: as bare; and why its site is lean no longer, if it is not
 child() {
-	SAME_RUN="-s reroute=lean" same_as_bare lean_child "$1"
-	record -s reroute=lean -- lean_child "$1" 2>/dev/null
+	same lean_child "$1"
 	lean 5
 	assert_equal "$(query '[s["lean"]["reason"] for s in sites if s["by_tier"].get("lean")][0]')" "${2:-none}"
 }
@@ -28,17 +39,15 @@ child() {
 	local seed
 
 	for seed in 1 2 3; do
-		LIMIT=90 SAME_RUN="-s reroute=lean" same_as_bare lean_random 60 $seed 48
+		LIMIT=90 same lean_random 60 $seed 48
+		lean 50
+		assert [ "$(query 'max(s["lean"]["pages"] for s in sites)')" -gt 1000 ]
+		assert_equal "$(query '[v["kind"] for v in violations]')" ""
 	done
-	LIMIT=90 record -s reroute=lean -- lean_random 60 1 48
-	lean 50
-	assert [ "$(query 'max(s["lean"]["pages"] for s in sites)')" -gt 1000 ]
-	assert_equal "$(query '[v["kind"] for v in violations]')" ""
 }
 
 @test "the same in a process whose other threads allocate all the time" {
-	LIMIT=90 SAME_RUN="-s reroute=lean" same_as_bare lean_random 60 1 48 3
-	LIMIT=90 record -s reroute=lean -- lean_random 60 1 48 3
+	LIMIT=90 same lean_random 60 1 48 3
 	lean 30
 }
 
@@ -99,8 +108,7 @@ child() {
 	local what
 
 	for what in wiped wiped-raw; do
-		same_as_bare lean_child $what
-		record -s reroute=lean -- lean_child $what 2>/dev/null
+		same lean_child $what
 		assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
 		assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" marked
 	done
