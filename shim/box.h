@@ -62,7 +62,7 @@
 #define SPORK_REASONS(X)                                                                           \
 	X(NONE, "none", "")                                                                        \
 	X(LEARNING, "learning", "too few clean audited forks yet")                                 \
-	X(REROUTE_OFF, "reroute-off", "rerouting is switched off")                                 \
+	X(REROUTE_OFF, "reroute-off", "rerouting is switched off, or may not share memory")        \
 	X(REAUDIT, "reaudit", "a promoted site is audited again from time to time")                \
 	X(NO_EXEC, "no-exec", "a child ended, or went on, without exec")                           \
 	X(DEADLINE, "deadline", "a child took too long to reach exec")                             \

@@ -157,6 +157,14 @@ static bool kernel_serves(void)
 	return serves > 0;
 }
 
+/* Asked at every fork of a site that may be lean, most often of a small process: without /proc. */
+static bool was_never_large(void)
+{
+	struct rusage usage;
+
+	return !SYS(getrusage, RUSAGE_SELF, &usage) && (uint64_t)usage.ru_maxrss << 10 < LEAN_PAYS;
+}
+
 enum spork_reason lean_refuses(uint64_t *resident)
 {
 	struct proc_size size;
@@ -180,6 +188,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_SHADOW_STACK;
 	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)
 		return BOX_REASON_UNKNOWN_STACK;
+	if (was_never_large())
+		return BOX_REASON_SMALL;
 	if (!proc_size(&size))
 		return BOX_REASON_NO_PROC;
 	*resident = size.resident - size.shared;

@@ -27,7 +27,7 @@
 
 static bool is_allowed(void)
 {
-	return ARCH_DISPATCH && config.reroute == REROUTE_LEAN;
+	return ARCH_DISPATCH && (config.reroute == REROUTE_AUTO || config.reroute == REROUTE_LEAN);
 }
 
 static void refuse(struct box_site *site, enum spork_reason reason)

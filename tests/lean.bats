@@ -46,6 +46,12 @@ child() {
 	done
 }
 
+@test "the same by reroute=auto, where the heap refuses the site for shared memory" {
+	LIMIT=90 same -s reroute=auto lean_random 60 4 48
+	lean 50
+	assert_equal "$(query '[s["state"] for s in sites if s["by_tier"].get("lean")][0]')" refused
+}
+
 @test "the same in a process whose other threads allocate all the time" {
 	LIMIT=90 same lean_random 60 1 48 3
 	lean 30
@@ -114,13 +120,9 @@ child() {
 	done
 }
 
-@test "no lean children unless they are asked for; reroute=lean: none that share memory; small processes just fork" {
-	local allowed
-
-	for allowed in auto vfork; do
-		LIMIT=90 record -s reroute=$allowed -- lean_random 20
-		assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
-	done
+@test "reroute=vfork: no lean children; reroute=lean: none that share memory; small processes just fork" {
+	LIMIT=90 record -s reroute=vfork -- lean_random 20
+	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
 	record -s reroute=lean -- fork_exec 10
 	assert_equal "$(query 'site["by_tier"]["fork"]')" 10
 	assert_equal "$(query 'site["lean"]["fallback"]')" small
