@@ -15,6 +15,10 @@
  *  ARCH_DESCRIPTOR_SIZE  of struct pthread in glibc 2.36
  *  ARCH_RETURN_PUSHED    a call pushes its return address on the stack
  *  ARCH_VDSO_CLOCK       what the vDSO calls clock_gettime() (vdso(7))
+ *  ARCH_DISPATCH	  the kernel can hand system calls back to the program (Syscall User Dispatch); then entry_ARCH.S has
+ *                        what lean_share.h asks of it, and ARCH_RED_ZONE is what a function may use below its stack
+ *                        pointer
+ *  arch_copy(), arch_fill()  memcpy() and memset() without any state
  *  ARCH_CLONE_CHILD_TID, ARCH_CLONE_STORAGE
  *                        which arguments of clone(2) these are
  *  ARCH_OLD_VERSIONS     its libc has versions of functions from before 2.17: see hooks.def, shim.map.in

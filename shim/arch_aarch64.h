@@ -11,8 +11,13 @@
 #define ARCH_OLD_VERSIONS 0
 #define ARCH_RETURN_PUSHED 0
 #define ARCH_VDSO_CLOCK "__kernel_clock_gettime"
+#define ARCH_DISPATCH 0
 #define ARCH_CLONE_CHILD_TID 4
 #define ARCH_CLONE_STORAGE 3
+
+/* Of no use without ARCH_DISPATCH. */
+#define arch_copy __builtin_memcpy
+#define arch_fill __builtin_memset
 
 static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {

@@ -8,6 +8,8 @@
 #define ARCH_OLD_VERSIONS 1
 #define ARCH_RETURN_PUSHED 1
 #define ARCH_VDSO_CLOCK "__vdso_clock_gettime"
+#define ARCH_DISPATCH 1
+#define ARCH_RED_ZONE 128
 #define ARCH_CLONE_CHILD_TID 3
 #define ARCH_CLONE_STORAGE 4
 
@@ -31,6 +33,16 @@ static inline uintptr_t sys_thread_pointer(void)
 
 	__asm__("mov %%fs:0x10, %0" : "=r"(pointer));
 	return pointer;
+}
+
+static inline void arch_copy(void *to, const void *from, size_t size)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+}
+
+static inline void arch_fill(void *to, int byte, size_t size)
+{
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(byte) : "memory");
 }
 
 static inline uintptr_t arch_resolve(uintptr_t resolver)

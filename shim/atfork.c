@@ -14,6 +14,7 @@
 #include "hidden.h"
 #include "hook.h"
 #include "inherit.h"
+#include "lean.h"
 #include "memory.h"
 #include "module.h"
 #include "orphan.h"
@@ -241,19 +242,25 @@ uint64_t atfork_key(void)
 static void set_prepare(void)
 {
 	gate_close();
-	if (thread_words.atfork_mode == ATFORK_FULL)
+	if (thread_words.atfork_mode != ATFORK_PREPARED)
 		atfork_prepare();
 	gate_settle();
+	lean_fork_begin(thread_words.atfork_mode == ATFORK_HELD);
 }
 
 static void set_parent(void)
 {
+	lean_fork_end();
 	gate_open();
-	atfork_parent();
+	if (thread_words.atfork_mode == ATFORK_HELD)
+		thread_words.atfork_mode = ATFORK_DEFERRED;
+	else
+		atfork_parent();
 }
 
 static void set_child(void)
 {
+	lean_child();
 	window_locks_after_fork();
 	gate_after_fork();
 	orphan_find();

@@ -12,6 +12,8 @@
 enum atfork_mode {
 	ATFORK_FULL,	 /* nothing */
 	ATFORK_PREPARED, /* the prepare handlers, for a window that gave way to a real fork */
+	ATFORK_HELD,	 /* nothing; but the parent's handlers wait for the child: see lean.h */
+	ATFORK_DEFERRED, /* all but those */
 };
 
 /* Whose handlers the calling thread runs: thread_words.atfork_phase. */

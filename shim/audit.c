@@ -16,6 +16,7 @@
 
 #include "automaton.h"
 #include "entry.h"
+#include "lean_site.h"
 #include "memory.h"
 #include "module.h"
 #include "proc.h"
@@ -72,9 +73,12 @@ static void twin_end(struct window *window)
 	window->twin_pid = 0;
 }
 
-static void audit_close(struct window *window)
+/* For this reason, or none. */
+static void audit_close(struct window *window, enum spork_reason reason)
 {
 	twin_end(window);
+	if (reason && lean_site_goes_on(window, reason))
+		return;
 	window_set(NULL);
 	window_give(window);
 }
@@ -124,7 +128,7 @@ void audit_refuse(struct window *window, enum spork_reason reason, const char *f
 		site_refuse_for(window->site, reason, function, where);
 	else
 		site_audit_cancel(window->site);
-	audit_close(window);
+	audit_close(window, reason);
 }
 
 static void find(struct audit *audit, enum spork_reason reason, uintptr_t where)
@@ -522,7 +526,7 @@ void audit_end(struct window *window)
 			automaton_learn(window);
 			site_audit_clean(window->site, &audit->writes);
 		}
-		audit_close(window);
+		audit_close(window, BOX_REASON_NONE);
 	}
 	errno = error;
 }

@@ -23,7 +23,7 @@
 
 #define SPORK_BOX_MAGIC 0x584f424b524f5053ULL	  /* "SPORKBOX", little endian */
 #define SPORK_PROFILE_MAGIC 0x464f52504b525053ULL /* "SPRKPROF": only modules and sites */
-#define SPORK_BOX_VERSION 9
+#define SPORK_BOX_VERSION 11
 
 /* Which function made the process, by the name that users know. */
 #define SPORK_CALLS(X)                                                                             \
@@ -62,7 +62,7 @@
 #define SPORK_REASONS(X)                                                                           \
 	X(NONE, "none", "")                                                                        \
 	X(LEARNING, "learning", "too few clean audited forks yet")                                 \
-	X(REROUTE_OFF, "reroute-off", "rerouting is switched off")                                 \
+	X(REROUTE_OFF, "reroute-off", "rerouting is switched off, or may not share memory")        \
 	X(REAUDIT, "reaudit", "a promoted site is audited again from time to time")                \
 	X(NO_EXEC, "no-exec", "a child ended, or went on, without exec")                           \
 	X(DEADLINE, "deadline", "a child took too long to reach exec")                             \
@@ -114,7 +114,13 @@
 	X(REQUEST, "unknown-request", "posix_spawn() is asked for something that is libc's alone") \
 	X(LARGE, "large", "the process maps more than a terabyte, too much to be compared")        \
 	X(VALGRIND, "valgrind",                                                                    \
-	  "the process runs under valgrind, which makes a real fork of every vfork")
+	  "the process runs under valgrind, which makes a real fork of every vfork")               \
+	X(NO_DISPATCH, "no-dispatch",                                                              \
+	  "the kernel, or a sandbox, lacks a system call that lean children need")                 \
+	X(THREADS, "threads", "other threads allocate by a malloc() that is not libc's")           \
+	X(SMALL, "small", "the process has too little memory for it to pay to leave it out")       \
+	X(MARKED, "marked", "the program has told the kernel itself what children inherit")        \
+	X(PAGES, "pages", "children need too much of the memory that is left out")
 
 enum spork_call {
 #define X(id, name) BOX_CALL_##id,
@@ -318,11 +324,18 @@ struct box_site {
 	uint32_t writes;	  /* in use */
 	uint32_t stack_writes;	  /* in use */
 	uint32_t returned; /* bytes from the caller's stack pointer of frames that return in children */
-	uint32_t strikes; /* upgrades that taught nothing */
-	uint32_t phase;	  /* added to `spawns` to tell when a re-audit is due */
-	uint32_t got;	  /* children bind functions for the first time */
-	uint32_t version; /* of what windows put back: see automaton_knows() */
-	uint32_t pad;
+	uint32_t strikes;      /* upgrades that taught nothing */
+	uint32_t phase;	       /* added to `spawns` to tell when a re-audit is due */
+	uint32_t got;	       /* children bind functions for the first time */
+	uint32_t version;      /* of what windows put back: see automaton_knows() */
+	uint32_t lean_reason;  /* why its children are not lean; enum spork_reason */
+	uint32_t lean_seen;    /* children that executed soon */
+	uint32_t lean_strikes; /* those that did not, or fetched too much */
+	uint32_t lean_fallback; /* why the last one was not that could have been; enum spork_reason */
+	uint64_t lean_pages;	/* that lean children have fetched, all together */
+	uint64_t lean_again;	/* BOX_REASON_DEADLINE: up to so many spawns */
+	uint32_t lean_late;	/* how often that was so */
+	uint32_t lean_unused;
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

@@ -17,6 +17,8 @@
 #include "avfork_child.h"
 #include "bypass.h"
 #include "hook.h"
+#include "lean.h"
+#include "lean_site.h"
 #include "lock.h"
 #include "profile.h"
 #include "site.h"
@@ -241,6 +243,21 @@ static enum spork_reason trait_reason(enum hook hook, const struct hook_argument
 	}
 }
 
+/*
+ * What a call of a child that is only watched up to exec means, without asking the kernel: a filter of the child's own may
+ * end it for that, and nothing of the shim's may be there to do when it has one.
+ */
+static enum spork_reason trial_reason(enum hook hook, const struct hook_arguments *arguments)
+{
+	const long *value = arguments ? arguments->value : NULL;
+
+	if (traits[hook] == TRAIT_CONTROL && value[0] == PR_SET_SECCOMP)
+		return BOX_REASON_SECCOMP;
+	if (traits[hook] == TRAIT_RAW && (value[0] == SYS_seccomp || value[0] == SYS_prctl))
+		return BOX_REASON_SECCOMP;
+	return traits[hook] < BOX_REASON_COUNT ? (enum spork_reason)traits[hook] : BOX_REASON_NONE;
+}
+
 void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 		    struct hook_caller caller)
 {
@@ -261,6 +278,17 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 		errno = error;
 		return;
 	}
+	if (window->kind == WINDOW_TRIAL) {
+		lean_site_call(window, hook, trial_reason(hook, arguments));
+		errno = error;
+		return;
+	}
+	if (window->kind == WINDOW_LEAN) {
+		if (traits[hook] == BOX_REASON_SPAWN)
+			lean_end(BOX_REASON_SPAWN);
+		errno = error;
+		return;
+	}
 	if (window->kind == WINDOW_BARE) {
 		reason = traits[hook] < BOX_REASON_COUNT ? traits[hook] : BOX_REASON_NONE;
 		if (traits[hook] == TRAIT_FREE && arguments->value[0])
@@ -276,6 +304,8 @@ void hook_in_window(enum hook hook, const struct hook_arguments *arguments,
 		automaton_note(window, hook, caller.where);
 		if (reason)
 			audit_refuse(window, reason, real_name(hook), caller.where);
+		if (thread_words.window == window && window->kind == WINDOW_TRIAL)
+			lean_site_call(window, hook, trial_reason(hook, arguments));
 	} else {
 		if (!reason && !automaton_knows(window, hook, caller.where))
 			reason = BOX_REASON_CALL;
@@ -373,6 +403,8 @@ void window_exec_begin(struct window *window)
 	if (window->kind == WINDOW_AVFORK)
 		return;
 	window->busy = true;
+	if (window->kind == WINDOW_AUDIT || window->kind == WINDOW_TRIAL)
+		lean_site_executes(window);
 	if (window->kind == WINDOW_AUDIT) {
 		audit_end(window);
 	} else if (window->kind == WINDOW_SHARED) {
@@ -401,6 +433,8 @@ void window_exec_failed(struct window *window)
 	if (window->kind == WINDOW_AVFORK)
 		return;
 	window->busy = false;
+	if (window->kind == WINDOW_AUDIT || window->kind == WINDOW_TRIAL)
+		lean_site_exec_failed(window);
 	if (window->kind == WINDOW_AUDIT)
 		site_exec_failed(window->site);
 	else if (window->kind == WINDOW_SHARED)
@@ -418,6 +452,7 @@ static void leaving(void)
 	/* One that shares memory is not the process that would tell. */
 	if (!window_memory_is_own())
 		return;
+	lean_wait_children();
 	if (UNLIKELY(lock_attention & ATTEND_CHILD))
 		lock_child_goes_on();
 	profile_save_leaving();

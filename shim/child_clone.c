@@ -9,6 +9,7 @@
 
 #include "clone.h"
 #include "entry.h"
+#include "lean.h"
 #include "seccomp.h"
 
 #include "poison.h"
@@ -57,6 +58,7 @@ long child_clone(struct child_clone *clone, int (*function)(void *), void *argum
 {
 	long pid;
 
+	lean_end(BOX_REASON_SPAWN);
 	clone->flags |= CLONE_VM | CLONE_CHILD_CLEARTID | (clone->tid ? CLONE_PARENT_SETTID : 0) |
 			(clone->storage ? CLONE_SETTLS : 0);
 	clone->handlers_left = seccomp_confined() || !clone3_works();

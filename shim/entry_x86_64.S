@@ -248,6 +248,32 @@ entry_clone:
 	.size	entry_clone, . - entry_clone
 
 /*
+ * What the handlers of a lean child return by: see lean_call.c. Unwinders know the first by its bytes, and that what
+ * lies before them is no call.
+ */
+	.globl	lean_restorer, lean_issue
+	.hidden	lean_restorer, lean_issue
+	.type	lean_restorer, @function
+	.type	lean_issue, @function
+	nop
+	.p2align 4
+lean_restorer:
+	.byte	0x48, 0xc7, 0xc0
+	.long	__NR_rt_sigreturn
+	syscall
+	.size	lean_restorer, . - lean_restorer
+
+	.p2align 4
+lean_issue:
+	.cfi_startproc
+	.cfi_def_cfa_offset 8 + 128
+	.cfi_offset %rip, -(8 + 128)
+	syscall
+	ret	$128
+	.cfi_endproc
+	.size	lean_issue, . - lean_issue
+
+/*
  * Stubs. While no window is open in the process: one load, and a jump to the next definition with every
  * register as it came. %r11 is free at a call. A load of the address and a jump through a register were
  * measured to cost less than a jump through memory.

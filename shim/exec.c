@@ -11,6 +11,7 @@
 #include "environ.h"
 #include "environment.h"
 #include "hook.h"
+#include "lean.h"
 #include "lock.h"
 #include "profile.h"
 #include "sys.h"
@@ -65,6 +66,8 @@ static int exec_run(const struct exec_call *call)
 		window_exec_begin(window);
 	else
 		profile_save_leaving();
+	if (!window)
+		lean_wait_children();
 	result = exec_real(call, envp);
 	if (window)
 		window_exec_failed(window);

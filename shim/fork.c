@@ -11,6 +11,8 @@
 #include "child_stack.h"
 #include "environ.h"
 #include "hook.h"
+#include "lean.h"
+#include "lean_site.h"
 #include "lock.h"
 #include "memory.h"
 #include "module.h"
@@ -83,6 +85,7 @@ void window_locks_after_fork(void)
 	module_after_fork();
 	profile_after_fork();
 	order_after_fork();
+	lean_after_fork();
 	signal_wrap_after_fork();
 }
 
@@ -122,16 +125,17 @@ long fork_real(const struct entry_registers *registers, struct spawn_record *spa
 	uint32_t watch;
 	long pid;
 
-	if (audit && site_audit_begin(spawn->site)) {
-		signal_forget();
+	audit = audit && site_audit_begin(spawn->site);
+	if (audit || (spawn->call == BOX_CALL_FORK && lean_site_learns(spawn->site)))
 		window = window_take(thread_self());
-		if (window)
-			window->others = !__libc_single_threaded;
-		else
-			site_audit_cancel(spawn->site);
-	}
-	if (window)
+	if (audit && window) {
+		signal_forget();
+		window->others = !__libc_single_threaded;
 		thread_words.atfork_watch = ATFORK_WATCHED;
+	} else if (audit) {
+		site_audit_cancel(spawn->site);
+		audit = false;
+	}
 	real_find_wanted();
 	environ_hold();
 	thread_words.fork_from = window_from(registers);
@@ -143,16 +147,17 @@ long fork_real(const struct entry_registers *registers, struct spawn_record *spa
 		window_after_fork(&thread_words.fork_from, spawn->site);
 		signal_raise(pending);
 		if (window) {
-			window->kind = WINDOW_AUDIT;
+			window->kind = audit ? WINDOW_AUDIT : WINDOW_TRIAL;
 			window->call = spawn->call;
 			window->site = spawn->site;
 			window->shape = spawn->shape;
 			window->extent = spawn->extent;
 			window->registers = *registers;
+			window->opened_ns = sys_now();
 			window_set(window);
-			if (watch == ATFORK_MATTERS)
+			if (audit && watch == ATFORK_MATTERS)
 				audit_refuse(window, BOX_REASON_ATFORK, NULL, 0);
-			else
+			else if (audit)
 				audit_begin(window);
 		}
 		return 0;
@@ -162,9 +167,60 @@ long fork_real(const struct entry_registers *registers, struct spawn_record *spa
 	spawn->tier = BOX_TIER_FORK;
 	if (window)
 		window_give(window);
-	if (window && pid < 0)
+	if (audit && pid < 0)
 		site_audit_cancel(spawn->site);
 	window_record(spawn);
+	return pid;
+}
+
+/* The child's window closes when it becomes an ordinary one: see lean_end(). */
+static void enter_lean(const struct entry_registers *registers, const struct spawn_record *spawn)
+{
+	struct window *window = lean_is_child() ? window_take(thread_self()) : NULL;
+
+	if (!window)
+		return;
+	window->kind = WINDOW_LEAN;
+	window->call = spawn->call;
+	window->site = spawn->site;
+	window->registers = *registers;
+	window_set(window);
+}
+
+long fork_lean(const struct entry_registers *registers, struct spawn_record *spawn,
+	       uint64_t resident)
+{
+	struct lean *lean = lean_open(registers->stack);
+	struct lean_outcome outcome;
+	int error;
+	long pid;
+
+	if (!lean)
+		return fork_real(registers, spawn, false, 0);
+	real_find_wanted();
+	environ_hold();
+	thread_words.fork_from = window_from(registers);
+	thread_words.fork_site = record_site_index(spawn->site);
+	thread_words.atfork_mode = ATFORK_HELD;
+	pid = REAL(fork)();
+	if (!pid) {
+		window_after_fork(&thread_words.fork_from, spawn->site);
+		enter_lean(registers, spawn);
+		return 0;
+	}
+	error = errno;
+	environ_release();
+	outcome = lean_hold(lean, pid);
+	lean_close(lean);
+	if (thread_words.atfork_mode == ATFORK_DEFERRED)
+		atfork_parent();
+	errno = error;
+	spawn->pid = pid;
+	spawn->tier = outcome.left_out ? BOX_TIER_LEAN : BOX_TIER_FORK;
+	spawn->reason = outcome.left_out ? BOX_REASON_NONE : BOX_REASON_SMALL;
+	window_record(spawn);
+	if (outcome.left_out && pid > 0)
+		lean_site_count(spawn->site, &outcome, resident);
 	return pid;
 }
 

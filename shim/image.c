@@ -126,7 +126,8 @@ static bool site_valid(const struct box_site *site, uint32_t modules)
 	if (site->call != BOX_CALL_FORK || site->state >= BOX_SITE_STATE_COUNT ||
 	    site->reason >= BOX_REASON_COUNT || !site->frames || site->frames > BOX_SITE_FRAMES ||
 	    site->writes > BOX_SITE_WRITES || site->stack_writes > BOX_SITE_STACK ||
-	    site->returned > UNDO_STACK || site->finding.module > modules)
+	    site->returned > UNDO_STACK || site->finding.module > modules ||
+	    site->lean_reason >= BOX_REASON_COUNT)
 		return false;
 	for (i = 0; i < site->frames; i++)
 		if (!site->frame[i].module || site->frame[i].module > modules)
@@ -168,6 +169,11 @@ static void site_reset(struct box_site *site)
 	site->finding.addr = 0;
 	site->version = 0;
 	site->spawns = site->upgrades = site->audits = site->fallbacks = site->audit_since = 0;
+	site->lean_pages = site->lean_fallback = site->lean_strikes = site->lean_late = 0;
+	site->lean_again = 0;
+	/* What had to do with the machine or the moment may not be so another time. */
+	if (site->lean_reason == BOX_REASON_DEADLINE || site->lean_reason == BOX_REASON_FAULT)
+		site->lean_reason = site->lean_seen = 0;
 	site->fallback_reason = site->audit_pid = site->strikes = site->phase = 0;
 }
 

@@ -12,6 +12,7 @@
 #include "environment.h"
 #include "exposed.h"
 #include "hook.h"
+#include "lean.h"
 #include "lock.h"
 #include "profile.h"
 #include "real.h"
@@ -204,6 +205,7 @@ static void (*constructor[])(void)
 
 __attribute__((destructor)) static START_TEXT void end(void)
 {
+	lean_wait_children();
 	if (given && profile_is_named())
 		profile_save();
 }

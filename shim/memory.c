@@ -52,6 +52,18 @@ bool memory_owns(uintptr_t address)
 	return module_is_shim(address);
 }
 
+struct memory_range memory_next(uintptr_t at, uintptr_t end)
+{
+	uint32_t count = __atomic_load_n(&chunk_count, __ATOMIC_ACQUIRE);
+	struct memory_range next = { end, end };
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (chunks[i] + MEMORY_CHUNK > at && chunks[i] < next.low)
+			next = (struct memory_range){ chunks[i], chunks[i] + MEMORY_CHUNK };
+	return next;
+}
+
 void memory_after_fork(void)
 {
 	spin_reset(&memory_lock);

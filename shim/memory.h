@@ -19,6 +19,12 @@ void *memory_take(size_t size);
 /* Does the address lie in the shim's image or in its own memory? */
 bool memory_owns(uintptr_t address);
 
+/* The next stretch of that memory, the image aside, in [at, end); from `end` on: there is none. */
+struct memory_range {
+	uintptr_t low, high;
+};
+struct memory_range memory_next(uintptr_t at, uintptr_t end);
+
 /* A forked child: no other thread is in here any more. */
 void memory_after_fork(void);
 

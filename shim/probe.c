@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
+#include "lean.h"
 #include "proc.h"
 #include "real.h"
 #include "sys.h"
@@ -173,9 +174,11 @@ static enum probe_end watch(long pid, uintptr_t *word)
 
 enum probe_end probe_run(void (*function)(void *), void *argument, uintptr_t *word)
 {
-	long parent = sys_pid();
-	long pid = SYS(clone, 0, 0, 0, 0, 0);
+	long parent = sys_pid(), pid;
 	enum probe_end end;
+
+	lean_end(BOX_REASON_SPAWN);
+	pid = SYS(clone, 0, 0, 0, 0, 0);
 
 	*word = 0;
 	if (!pid) {

@@ -79,24 +79,38 @@ static int next_hex(struct proc_maps *maps, uintptr_t *value)
 	}
 }
 
+/* "offset device inode   name": anonymous memory has none of them, or a name that it was given. */
+static void next_kind(struct proc_maps *maps, struct proc_map *map)
+{
+	char name[16] = "";
+	bool anonymous = true;
+	int byte = ' ', field;
+	size_t size = 0;
+
+	/* of the device and the inode some digit is not zero */
+	for (field = 0; field < 3 && byte == ' '; field++)
+		while ((byte = next_byte(maps)) > ' ')
+			anonymous &= !field || byte == '0' || byte == ':';
+	while (byte >= 0 && byte != '\n') {
+		byte = next_byte(maps);
+		if (byte > ' ' && size < sizeof(name) - 1)
+			name[size++] = (char)byte;
+	}
+	map->stack = !strcmp(name, "[stack]");
+	map->heap = !strcmp(name, "[heap]");
+	map->anonymous = anonymous && (!size || map->heap || !strncmp(name, "[anon:", 6));
+}
+
 bool proc_maps_next(struct proc_maps *maps, struct proc_map *map)
 {
-	static const char stack[] = "[stack]";
-	size_t matched = 0;
-	int byte;
-
 	if (next_hex(maps, &map->start) != '-' || next_hex(maps, &map->end) != ' ')
 		return false;
 	map->readable = next_byte(maps) == 'r';
 	map->writable = next_byte(maps) == 'w';
 	map->executable = next_byte(maps) == 'x';
 	map->private = next_byte(maps) == 'p';
-	for (byte = 0; byte >= 0 && byte != '\n';) {
-		byte = next_byte(maps);
-		if (matched < sizeof(stack) - 1)
-			matched = byte == stack[matched] ? matched + 1 : 0;
-	}
-	map->stack = matched == sizeof(stack) - 1;
+	next_byte(maps);
+	next_kind(maps, map);
 	return true;
 }
 
@@ -146,6 +160,30 @@ long proc_status(const char *name)
 	return value;
 }
 
+static uint64_t decimal(const char **at)
+{
+	uint64_t value = 0;
+
+	for (; **at == ' '; ++*at)
+		;
+	for (; **at >= '0' && **at <= '9'; ++*at)
+		value = value * 10 + (uint64_t)(**at - '0');
+	return value;
+}
+
+bool proc_size(struct proc_size *size)
+{
+	char bytes[128];
+	const char *at = bytes;
+
+	if (proc_read(0, "/statm", bytes, sizeof(bytes)) <= 0)
+		return false;
+	size->mapped = decimal(&at);
+	size->resident = decimal(&at);
+	size->shared = decimal(&at);
+	return true;
+}
+
 /* "running", or the number, arguments in hexadecimal, stack pointer and program counter. */
 bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count)
 {
@@ -186,6 +224,31 @@ void proc_thread_name(uint32_t pid, uint32_t tid, char name[16])
 	size = proc_read(pid, path.bytes, bytes, sizeof(bytes));
 	if (size > 0)
 		memcpy(name, bytes, (size_t)size - 1); /* not the newline */
+}
+
+char proc_state(uint32_t pid)
+{
+	char bytes[512];
+	const char *at;
+
+	if (proc_read(pid, "/stat", bytes, sizeof(bytes)) <= 0)
+		return 0;
+	at = strrchr(bytes, ')');
+	return at && at[1] == ' ' ? at[2] : 0;
+}
+
+/* "ran waited slices": Documentation/scheduler/sched-stats.rst */
+bool proc_turns(uint32_t pid, struct proc_turns *turns)
+{
+	char bytes[128];
+	const char *at = bytes;
+
+	turns->ran_ns = turns->waited_ns = 0;
+	if (proc_read(pid, "/schedstat", bytes, sizeof(bytes)) <= 0)
+		return false;
+	turns->ran_ns = decimal(&at);
+	turns->waited_ns = decimal(&at);
+	return true;
 }
 
 /* Fields of /proc/PID/stat, counted as in proc(5). */

@@ -14,7 +14,9 @@
 struct proc_map {
 	uintptr_t start, end;
 	bool readable, writable, executable, private;
-	bool stack; /* the main thread's */
+	bool stack;	/* the main thread's */
+	bool heap;	/* what brk() has given */
+	bool anonymous; /* of no file, and nothing of the kernel's but the heap */
 };
 
 struct proc_maps {
@@ -34,6 +36,12 @@ void proc_maps_close(struct proc_maps *maps);
 /* Is this address of the calling process in memory that no other process shares? */
 bool proc_private(uintptr_t address);
 
+/* Pages that the process has mapped, that it has in memory, and those of them that belong to files. False: unknown. */
+struct proc_size {
+	uint64_t mapped, resident, shared;
+};
+bool proc_size(struct proc_size *size);
+
 /* Value of a "Name:\t123" line of /proc/self/status; -errno when it cannot be read. */
 long proc_status(const char *name);
 
@@ -42,6 +50,18 @@ long proc_status(const char *name);
  * which reads as number -1. False: it cannot be read.
  */
 bool proc_syscall(uint32_t pid, uint64_t *number, unsigned count);
+
+/* The state of a process as proc(5) has it: R, S, D, T, ...; zero: unknown. */
+char proc_state(uint32_t pid);
+
+/*
+ * How long a process has run, and how long it has waited for its turn to: what is left of its life it slept. Of a process of
+ * one thread; `pid` zero: of the caller. False: unknown, and both are zero.
+ */
+struct proc_turns {
+	uint64_t ran_ns, waited_ns;
+};
+bool proc_turns(uint32_t pid, struct proc_turns *turns);
 
 /* The kernel's flags of a process (PF_...). False: they cannot be read. */
 bool proc_flags(uint32_t pid, uint64_t *flags);

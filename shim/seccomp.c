@@ -21,6 +21,7 @@
 
 #include "bypass.h"
 #include "hook.h"
+#include "lean.h"
 #include "proc.h"
 #include "state.h"
 #include "sys.h"
@@ -233,6 +234,7 @@ EXPORT long syscall(long number, ...)
 	struct hook_arguments arguments = { { number } };
 	long value[6], result;
 	va_list rest;
+	bool forks;
 	int i;
 
 	va_start(rest, number);
@@ -243,9 +245,15 @@ EXPORT long syscall(long number, ...)
 	HOOK_UNLESS_PASSIVE(
 		REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]));
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
+	lean_notice(number, value[2]);
+	forks = makes_process(number, value);
+	if (UNLIKELY(forks))
+		lean_fork_begin(false);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
+	if (UNLIKELY(forks && result))
+		lean_fork_end();
 	state_changed_by(number, value[0]);
-	if (UNLIKELY(!result) && makes_process(number, value))
+	if (UNLIKELY(forks && !result))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);
 	return result;
 }

@@ -76,13 +76,18 @@ static void mask_set(struct signal_window *window, sys_sigset mask)
 	window->real = mask;
 }
 
+sys_sigset signal_caught(void)
+{
+	if (!__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
+		mirror_fill();
+	return __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
+}
+
 void signal_open(struct signal_window *window)
 {
 	window->parent_mask = window->mask = sys_sigmask(SYS_SIGNALS_ALL);
 	window->real = SYS_SIGNALS_ALL;
-	if (!__atomic_load_n(&valid, __ATOMIC_ACQUIRE))
-		mirror_fill();
-	window->handlers = __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
+	window->handlers = signal_caught();
 }
 
 void signal_close(const struct signal_window *window)

@@ -24,6 +24,9 @@ struct signal_window {
 	bool stale; /* a vfork() child has changed its real mask by a call that is not followed */
 };
 
+/* Signals that the program has a handler for. */
+sys_sigset signal_caught(void);
+
 /* In the parent: blocks all signals, notes what the child is to see. */
 void signal_open(struct signal_window *window);
 

@@ -13,6 +13,7 @@
 #include "module.h"
 #include "record.h"
 #include "sys.h"
+#include "tier.h"
 #include "undo.h"
 
 #include "poison.h"
@@ -68,7 +69,9 @@ static struct box_site *site_lookup(uint32_t call, const struct unwind_frame *fr
 	fresh.call = call;
 	/* The program's own vfork() shares memory from the first: there is nothing to learn. */
 	fresh.state = call == BOX_CALL_VFORK ? BOX_SITE_PROMOTED : BOX_SITE_LEARNING;
-	fresh.reason = call == BOX_CALL_VFORK ? BOX_REASON_NONE : BOX_REASON_LEARNING;
+	fresh.reason = call == BOX_CALL_VFORK ? BOX_REASON_NONE :
+		       tier_shares()	      ? BOX_REASON_LEARNING :
+						BOX_REASON_REROUTE_OFF;
 	if (call == BOX_CALL_VFORK && known_sharer(frame[0].pc))
 		fresh.reason = BOX_REASON_KNOWN;
 	fresh.key = hash_mix(0, call);

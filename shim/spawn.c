@@ -16,6 +16,7 @@
 #include "child_stack.h"
 #include "environ.h"
 #include "environment.h"
+#include "lean.h"
 #include "spawn.h"
 #include "spawn_child.h"
 #include "state.h"
@@ -33,11 +34,13 @@ EXPORT pid_t _Fork(void)
 	pid_t pid;
 
 	environ_hold();
+	lean_fork_begin(false);
 	pid = REAL(_Fork)();
 	if (!pid) {
 		bypass_child(BOX_CALL_BARE_FORK, CALLER);
 		return 0;
 	}
+	lean_fork_end();
 	environ_release();
 	spawn_end(&spawn, pid);
 	return pid;
@@ -92,8 +95,10 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
 		start.flags = flags;
 		start.from = CALLER;
 		bypass_note(&start.bypass, BOX_CALL_CLONE, CALLER);
+		lean_fork_begin(false);
 		pid = ENVIRON_HELD(REAL(clone)(function ? clone_start : NULL, stack, flags, &start,
 					       parent_tid, tls, child_tid));
+		lean_fork_end();
 	}
 	if (!(flags & CLONE_THREAD))
 		spawn_end(&spawn, pid);

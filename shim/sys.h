@@ -97,10 +97,14 @@ static inline sigset_t sys_sigset_to(sys_sigset set)
 	return (sigset_t){ { set } };
 }
 
+/* Those that a lean child must let through, whatever it blocks: see lean_signal.c. Zero elsewhere. */
+extern sys_sigset sys_unblockable __attribute__((visibility("hidden")));
+
 static inline sys_sigset sys_sigmask(sys_sigset set)
 {
 	sys_sigset old = 0;
 
+	set &= ~sys_unblockable;
 	SYS(rt_sigprocmask, SIG_SETMASK, &set, &old, sizeof(set));
 	return old;
 }

@@ -70,9 +70,14 @@ bool tier_under_valgrind(void)
 	return under > 0;
 }
 
+bool tier_shares(void)
+{
+	return config.reroute == REROUTE_AUTO || config.reroute == REROUTE_VFORK;
+}
+
 enum spork_reason tier_process_refuses(void)
 {
-	if (config.reroute == REROUTE_OFF)
+	if (!tier_shares())
 		return BOX_REASON_REROUTE_OFF;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
@@ -102,13 +107,20 @@ enum spork_reason tier_vfork_refuses(const struct site_visit *visit)
 	return BOX_REASON_NONE;
 }
 
+/* Of one that is not promoted. Another process of the session may share no memory, and has told so. */
+static enum spork_reason site_reason(const struct box_site *site)
+{
+	return site->reason && site->reason != BOX_REASON_REROUTE_OFF ?
+		       (enum spork_reason)site->reason :
+		       BOX_REASON_LEARNING;
+}
+
 enum spork_reason tier_site_refuses(const struct site_visit *visit)
 {
 	if (!visit->site)
 		return BOX_REASON_TABLE_FULL;
 	if (__atomic_load_n(&visit->site->state, __ATOMIC_ACQUIRE) != BOX_SITE_PROMOTED)
-		return visit->site->reason ? (enum spork_reason)visit->site->reason :
-					     BOX_REASON_LEARNING;
+		return site_reason(visit->site);
 	if (visit->site->handlers != atfork_key())
 		return BOX_REASON_HANDLERS;
 	if (config.reaudit && visit->number % config.reaudit == 0)

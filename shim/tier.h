@@ -8,6 +8,9 @@
 #include "box.h"
 #include "site.h"
 
+/* Does the user allow forked children to share memory? */
+bool tier_shares(void);
+
 /* Why no child of this process may share its memory now; BOX_REASON_NONE: it may. */
 enum spork_reason tier_process_refuses(void);
 

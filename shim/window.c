@@ -15,7 +15,9 @@
 #include "clone.h"
 #include "environ.h"
 #include "fork.h"
+#include "config.h"
 #include "hook.h"
+#include "lean_site.h"
 #include "outcome.h"
 #include "record.h"
 #include "seccomp.h"
@@ -182,6 +184,18 @@ static bool is_exception(const struct box_site *site, enum spork_reason reason)
 	       !is_audit(reason);
 }
 
+/* `why`: the reason that it does not share memory. What is audited is not lean. */
+static bool takes_lean(const struct site_visit *visit, enum spork_reason why, uint64_t *resident)
+{
+	enum spork_reason reason;
+
+	if (is_audit(why) || lean_site_refuses(visit->site))
+		return false;
+	reason = lean_refuses(resident);
+	visit->site->lean_fallback = reason;
+	return !reason;
+}
+
 struct window_opening window_open(const struct entry_registers *registers, uint32_t call)
 {
 	struct window_opening opening = { 0, NULL };
@@ -191,6 +205,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 	struct window *outer;
 	struct walk_start start;
 	unsigned frames = 0;
+	uint64_t resident;
 	bool confined;
 
 	/* Its first call; the next ones do not come here. */
@@ -240,8 +255,14 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 			return opening;
 		site_fallback(visit.site, spawn.reason);
 	}
-	opening.result =
-		fork_real(registers, &spawn, call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
+	/* In a handler that has interrupted the thread in a lean fork: that one is lean no longer. */
+	if (UNLIKELY(thread_words.atfork_mode == ATFORK_HELD))
+		thread_words.atfork_mode = ATFORK_FULL;
+	if (call == BOX_CALL_FORK && takes_lean(&visit, spawn.reason, &resident))
+		opening.result = fork_lean(registers, &spawn, resident);
+	else
+		opening.result = fork_real(registers, &spawn,
+					   call == BOX_CALL_FORK && is_audit(spawn.reason), 0);
 	RESET(thread_words.atfork_mode, ATFORK_FULL);
 	return opening;
 }

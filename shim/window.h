@@ -52,6 +52,8 @@ enum window_kind {
 	WINDOW_PASSED, /* the same, let through: nothing is done in it */
 	WINDOW_SHARED, /* shares memory; the program called fork() */
 	WINDOW_BARE,   /* a process of its own, made without atfork handlers: bypass.h */
+	WINDOW_TRIAL, /* a real fork that is watched up to exec; the record is the child's alone: lean_site.h */
+	WINDOW_LEAN, /* a process of its own, much of whose memory is still its parent's: lean.h */
 	WINDOW_AVFORK, /* shares memory with a parent that runs on: avfork.c */
 };
 
@@ -112,7 +114,8 @@ static inline bool window_memory_is_own(void)
 {
 	const struct window *window = thread_window_open();
 
-	return !window || window->kind == WINDOW_AUDIT || window->kind == WINDOW_BARE;
+	return !window || window->kind == WINDOW_AUDIT || window->kind == WINDOW_TRIAL ||
+	       window->kind == WINDOW_BARE || window->kind == WINDOW_LEAN;
 }
 
 /* What a spawn entry does next: `window` NULL: return `result`; else clone with its flags. */
@@ -160,6 +163,9 @@ void window_exec_failed(struct window *window);
 
 /* The calling process is a child that was made by `call` without handlers; no window is open in it. */
 void window_open_bare(uint32_t call);
+
+/* The calling process is a lean child no longer. */
+void window_close_lean(void);
 
 /* thread_window() where signals are not blocked. */
 void window_set(struct window *window);

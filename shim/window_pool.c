@@ -74,6 +74,16 @@ void window_open_bare(uint32_t call)
 	window_set(window);
 }
 
+void window_close_lean(void)
+{
+	struct window *window = thread_window_open();
+
+	if (!window || window->kind != WINDOW_LEAN)
+		return;
+	window_set(NULL);
+	window_give(window);
+}
+
 void window_reserve(void)
 {
 	struct window *window = window_take(thread_self());

@@ -117,7 +117,7 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 	wrong locks --payload locks
 	refused "--payload"
 	wrong paths --case mutex
-	refused "there are fork vfork posix_spawn"
+	refused "there are fork fork-heap vfork posix_spawn"
 	wrong paths --rss 1X
 	refused "--rss 1X"
 	wrong paths --rss 1M,
@@ -147,7 +147,7 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 @test "paths: each way to spawn has its rows at each size, and the machine's facts are told" {
 	quick paths --rss 0,16M --threads 3 --mappings 100 -f json -O measured
 	run rows 'sorted(set((row["case"], row["config"]) for row in bench if row["case"] != "avfork"))'
-	assert_output "[('clone', 'bare'), ('fork', 'bare'), ('fork', 'shim'), ('posix_spawn', 'bare'), ('posix_spawn', 'shim'), \
+	assert_output "[('clone', 'bare'), ('fork', 'bare'), ('fork', 'shim'), ('fork-heap', 'bare'), ('fork-heap', 'shim'), ('posix_spawn', 'bare'), ('posix_spawn', 'shim'), \
 ('vfork', 'bare'), ('vfork', 'shim')]"
 	run rows 'sorted(set(row["rss"] for row in bench)), min(row["resident"] - row["rss"] for row in bench) > 0'
 	assert_output "([0, 16777216], True)"
@@ -172,6 +172,13 @@ mutex-contended rwlock-contended spin-contended fork fork-call"
 	assert_output "[('bare', None, None), ('shim', 'vfork', None)]"
 	run rows '[row["p50"] for row in bench if row["measure"] == "faults"]'
 	assert_output "[64.0, 0.0]"
+}
+
+@test "paths: so is one whose child uses the heap, which is lean where there is enough to leave out" {
+	[ "$(uname -m)" = x86_64 ] || skip "the lean tier is for x86-64"
+	quick paths -c fork -c fork-heap --rss 32M -f json -O measured
+	run rows '[(row["case"], row["tier"]) for row in bench if row["measure"] == "total" and row["config"] == "shim"]'
+	assert_output "[('fork', 'vfork'), ('fork-heap', 'lean')]"
 }
 
 # children PID: of that process, one a line

@@ -51,7 +51,7 @@ static const struct option_row options[] = {
 
 static const char *const description[] = {
 	"Measures on this machine what the shim costs and what it gains. Without a name, all benchmarks are run.",
-	"paths: the ways to start a program and wait for it: fork() and exec, vfork(), posix_spawn(), a clone() with "
+	"paths: the ways to start a program and wait for it: fork() and exec, the same with a malloc() in between, vfork(), posix_spawn(), a clone() with "
 	"CLONE_VM and CLONE_VFORK on a stack that is kept, which is the floor, and avfork(). Each bare and under the shim, "
 	"which has learned the site by then; the table has the tier. What is executed is a static program that only exits. "
 	"Told are the time that the call held its caller, the time until the child was waited for, the page faults "

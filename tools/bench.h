@@ -51,6 +51,8 @@ struct bench_case {
 	const char *
 		against; /* the case whose first configuration it is compared with; NULL: this one */
 	uint32_t call;	 /* enum spork_call: whose site tells the tier */
+	/* The function of this program that makes the call; NULL: the busiest site is meant. */
+	void (*from)(void);
 };
 
 /* What a process that is measured has to be: one point of a plot. */

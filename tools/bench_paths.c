@@ -50,7 +50,7 @@ static void execute(const char *path)
 	_exit(127);
 }
 
-pid_t bench_fork(const char *path)
+__attribute__((noinline)) pid_t bench_fork(const char *path)
 {
 	pid_t pid = fork();
 
@@ -62,6 +62,20 @@ pid_t bench_fork(const char *path)
 static pid_t by_fork(void)
 {
 	return bench_fork(child);
+}
+
+/* As most scripting languages do: such a child may not share memory. */
+static __attribute__((noinline)) pid_t by_fork_heap(void)
+{
+	pid_t pid = fork();
+	void *volatile block;
+
+	if (!pid) {
+		block = malloc(100);
+		free(block);
+		execute(child);
+	}
+	return pid;
 }
 
 static __attribute__((noinline)) pid_t by_vfork(void)
@@ -145,6 +159,7 @@ static int spawn_once(pid_t (*start)(void), double *values)
 	}
 
 EACH(fork)
+EACH(fork_heap)
 EACH(vfork)
 EACH(posix_spawn)
 EACH(clone)
@@ -242,7 +257,18 @@ static const struct bench_config configs[] = {
 };
 
 static const struct bench_case cases[] = {
-	{ .name = "fork", .title = "fork, exec", .ms = 4, .each = fork_each, .call = BOX_CALL_FORK },
+	{ .name = "fork",
+	  .title = "fork, exec",
+	  .ms = 4,
+	  .each = fork_each,
+	  .call = BOX_CALL_FORK,
+	  .from = (void (*)(void))bench_fork },
+	{ .name = "fork-heap",
+	  .title = "fork, heap, exec",
+	  .ms = 4,
+	  .each = fork_heap_each,
+	  .call = BOX_CALL_FORK,
+	  .from = (void (*)(void))by_fork_heap },
 	{ .name = "vfork",
 	  .title = "vfork, exec",
 	  .ms = 4,

@@ -244,6 +244,18 @@ static void json_finding(const struct view *view, struct json *json, const struc
 	json_close(json, '}');
 }
 
+/* What its lean children fetched, and why the others were none. */
+static void json_lean(struct json *json, const struct box_site *site)
+{
+	json_key(json, "lean");
+	json_open(json, '{');
+	json_key_number(json, "seen", site->lean_seen);
+	json_key_string(json, "reason", box_reason_name(site->lean_reason));
+	json_key_string(json, "fallback", box_reason_name(site->lean_fallback));
+	json_key_number(json, "pages", site->lean_pages);
+	json_close(json, '}');
+}
+
 static void json_site(const struct view *view, struct json *json, const struct box_site *site)
 {
 	struct place place = symbols_code(view->symbols, &site->frame[0]);
@@ -265,6 +277,7 @@ static void json_site(const struct view *view, struct json *json, const struct b
 	json_key_string(json, "fallback_advice", advice_reason(site->fallback_reason));
 	json_key_number(json, "spawns", site->spawns);
 	json_by_tier(json, site->by_tier);
+	json_lean(json, site);
 	json_key_number(json, "upgrades", site->upgrades);
 	json_key_number(json, "audits", site->audits);
 	json_quantile(json, "p50_ns", site, 0.5);

@@ -24,6 +24,8 @@ static const char *const description[] = {
 	"tier; how many children became real forks within their window (upgrades); the median "
 	"and the 99th percentile of the time that the call held its caller; and what children "
 	"write before exec, as far as that was learned.",
+	"Lean children are real forks whose parent's large mappings are left out: \"lean\" tells how many pages they fetched "
+	"of them, each, and \"not lean\" why the site's others are none.",
 	"Below a site that is not promoted, or whose forks are not all fast, \"needed\" tells what would have to change.",
 	NULL,
 };
@@ -206,6 +208,20 @@ static void advice_print(const struct view *view, const char *advice)
 		output_wrap(file, advice, 12, fprintf(file, "    needed: "), view->output->width);
 }
 
+/* How much its lean children fetched, and why others of its children are none. */
+static void lean_print(FILE *file, const struct box_site *site)
+{
+	uint32_t reason = site->lean_reason ? site->lean_reason : site->lean_fallback;
+	uint64_t children = site->by_tier[BOX_TIER_LEAN];
+
+	if (children)
+		fprintf(file, "    lean: %.1f pages fetched by a child\n",
+			(double)site->lean_pages / (double)children);
+	if (reason)
+		fprintf(file, "    not lean: %s: %s\n", box_reason_name(reason),
+			box_reason_text(reason));
+}
+
 static void details_print(const struct view *view, const struct box_site *site)
 {
 	struct box_write rest, piece;
@@ -232,6 +248,7 @@ static void details_print(const struct view *view, const struct box_site *site)
 			box_reason_text(site->fallback_reason));
 		advice_print(view, advice_reason(site->fallback_reason));
 	}
+	lean_print(file, site);
 	for (i = 0; i < site->writes; i++)
 		for (rest = site->write[i]; symbols_piece(view->symbols, &rest, &piece, &place);)
 			write_print(view, &piece, &place);

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. Owns the records of lean children, and sees to it that nobody else forks while one of them is made.
+ */
+#include "lean.h"
+
+#include <linux/futex.h>
+#include <linux/prctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "futex.h"
+#include "hook.h"
+#include "lean_share.h"
+#include "memory.h"
+#include "module.h"
+#include "proc.h"
+#include "seccomp.h"
+#include "signal_window.h"
+#include "thread.h"
+#include "tier.h"
+
+#include "poison.h"
+
+#define BIT(signal) (1ULL << ((signal)-1))
+
+/* With less memory of its own a process forks as fast as by leaving it out. */
+#define LEAN_PAYS ((uint64_t)16 << 20)
+
+/* A child that has not gone on by then is looked at. One that sleeps waits for somebody. */
+#define LEAN_DEADLINE_NS 100000000ULL
+
+/* One that has run for so long does more than to execute. On a busy machine it is not slow while it waits for its turn. */
+#define LEAN_RUNS_NS 1000000000ULL
+
+/* It executes, or reads what it needs, from a device that is slow. */
+#define LEAN_IDLES_NS 5000000000ULL
+
+/* So often in a row it is seen to sleep, a nap apart. */
+#define LEAN_ASLEEP 3
+
+/* Should a wake-up be missing: a child that was killed before it began wakes nobody. */
+#define LEAN_NAP_NS 20000000ULL
+
+struct lean *lean_records;
+static struct spin records_lock CHILD_STATE;
+
+/* The record that the calling thread's fork is made with. */
+static __thread struct lean *opened;
+
+static struct lean *record_make(void)
+{
+	long record, share;
+
+	record = SYS(mmap, NULL, sizeof(struct lean), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (record < 0 && record >= -4095)
+		return NULL;
+	share = SYS(mmap, NULL, sizeof(struct lean_share), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (share < 0 && share >= -4095) {
+		SYS(munmap, record, sizeof(struct lean));
+		return NULL;
+	}
+	((struct lean *)record)->share = (struct lean_share *)share;
+	return (struct lean *)record;
+}
+
+/* A share of this process's own, in the place of one that is another's as well, or with a lock as its last owner left it. */
+static bool share_make(struct lean *record, long self)
+{
+	static pthread_mutex_t fresh;
+	struct lean_share *share = record->share;
+	pthread_mutexattr_t attributes;
+
+	if (record->owner != self) {
+		if (SYS(mmap, share, sizeof(*share), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)share)
+			return false;
+		record->owner = self;
+	}
+	if (!fresh.__data.__kind) {
+		pthread_mutexattr_init(&attributes);
+		pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+		pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+		REAL(pthread_mutex_init)(&fresh, &attributes);
+	}
+	memset(share, 0, offsetof(struct lean_share, bytes));
+	memcpy(&share->held, &fresh, sizeof(fresh));
+	return true;
+}
+
+/* A forked child's copies are free, whoever used them. */
+static struct lean *record_take(void)
+{
+	long self = sys_pid();
+	struct lean *record;
+
+	spin_lock(&records_lock);
+	for (record = lean_records; record && record->user == self; record = record->next)
+		;
+	if (!record) {
+		record = record_make();
+		if (record) {
+			record->next = lean_records;
+			__atomic_store_n(&lean_records, record, __ATOMIC_RELEASE);
+		}
+	}
+	if (record && share_make(record, self))
+		record->user = self;
+	else
+		record = NULL;
+	spin_unlock(&records_lock);
+	return record;
+}
+
+static bool forbidden;
+
+void lean_notice(long number, long advice)
+{
+	if (number == SYS_userfaultfd || number == SYS_pkey_mprotect ||
+	    (number == SYS_madvise && (advice == MADV_DONTFORK || advice == MADV_WIPEONFORK)))
+		__atomic_store_n(&forbidden, true, __ATOMIC_RELAXED);
+}
+
+/* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */
+static bool is_above_limit(uint64_t pages)
+{
+	uint64_t limit[2];
+
+	return !SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages;
+}
+
+/*
+ * Are the system calls there that the tier lives on? A sandbox may answer some with an error. Those that have no effect
+ * are tried out, once.
+ */
+static bool kernel_serves(void)
+{
+	static int serves; /* 1: yes, -1: no */
+	uint64_t word = 1, copy = 0;
+	struct iovec one = { &word, sizeof(word) }, other = { &copy, sizeof(copy) };
+
+	if (serves)
+		return serves > 0;
+	serves = -1;
+	/* a selector where there is no memory: a kernel that knows the call looks at it, and nothing is switched on */
+	if (SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, -1) == -EFAULT &&
+	    SYS(futex_waitv, NULL, 0, 0, NULL, 0) == -EINVAL &&
+	    SYS(process_vm_readv, sys_pid(), &other, 1, &one, 1, 0) == sizeof(word) &&
+	    SYS(process_vm_writev, sys_pid(), &one, 1, &other, 1, 0) == sizeof(word))
+		serves = 1;
+	return serves > 0;
+}
+
+/* Asked at every fork of a site that may be lean, most often of a small process: without /proc. */
+static bool was_never_large(void)
+{
+	struct rusage usage;
+
+	return !SYS(getrusage, RUSAGE_SELF, &usage) && (uint64_t)usage.ru_maxrss << 10 < LEAN_PAYS;
+}
+
+enum spork_reason lean_refuses(uint64_t *resident)
+{
+	struct proc_size size;
+	stack_t stack;
+
+	if (!ARCH_DISPATCH)
+		return BOX_REASON_NO_DISPATCH;
+	if (__atomic_load_n(&forbidden, __ATOMIC_RELAXED))
+		return BOX_REASON_MARKED;
+	if (!__libc_single_threaded && real_get(HOOK_malloc) != real_address("malloc"))
+		return BOX_REASON_THREADS;
+	if (thread_window_open())
+		return BOX_REASON_IN_CHILD;
+	if (tier_under_valgrind())
+		return BOX_REASON_VALGRIND;
+	if (seccomp_threatens())
+		return BOX_REASON_SECCOMP;
+	if (!kernel_serves())
+		return BOX_REASON_NO_DISPATCH;
+	if (arch_shadow_stack())
+		return BOX_REASON_SHADOW_STACK;
+	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)
+		return BOX_REASON_UNKNOWN_STACK;
+	if (was_never_large())
+		return BOX_REASON_SMALL;
+	if (!proc_size(&size))
+		return BOX_REASON_NO_PROC;
+	*resident = size.resident - size.shared;
+	if (size.resident < size.shared || *resident < LEAN_PAYS / sys_page())
+		return BOX_REASON_SMALL;
+	/* A debugger would be shown each fetch as a fault. */
+	if (proc_status("TracerPid:"))
+		return BOX_REASON_TRACED;
+	return is_above_limit(size.mapped) ? BOX_REASON_NO_MEMORY : BOX_REASON_NONE;
+}
+
+struct lean *lean_open(uintptr_t stack)
+{
+	struct lean *lean = record_take();
+
+	if (!lean)
+		return NULL;
+	lean->parent = lean->user;
+	lean->stack = stack;
+	lean->ranges = 0;
+	lean->run_end = lean->run = 0;
+	lean->asks = lean->marked = false;
+	lean->caught = signal_caught();
+	real_get(HOOK_pthread_mutex_lock);
+	real_get(HOOK_pthread_mutex_unlock);
+	opened = lean;
+	return lean;
+}
+
+void lean_close(struct lean *lean)
+{
+	opened = NULL;
+	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
+}
+
+/* How many threads fork; or MARKING: one of them, and what others forked meanwhile would go without what it has marked. */
+#define MARKING UINT32_MAX
+#define MARK_YIELDS 1000
+static uint32_t forking CHILD_STATE;
+
+static bool marking_begin(void)
+{
+	uint32_t none;
+	int i;
+
+	for (i = 0; i < MARK_YIELDS; i++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&forking, &none, MARKING, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+		SYS(sched_yield);
+	}
+	return false;
+}
+
+/* A handler of the program's that forked meanwhile would wait for the thread that it interrupted. */
+static void lean_begins(struct lean *lean)
+{
+	lean->mask = sys_sigmask(SYS_SIGNALS_ALL & ~BIT(SIGSEGV));
+	lean->marked = marking_begin();
+	if (lean->marked) {
+		lean_early_begin(lean);
+		lean_mark(lean);
+	} else {
+		sys_sigmask(lean->mask);
+	}
+}
+
+void lean_fork_begin(bool leaves_out)
+{
+	uint32_t count = 0;
+
+	/* A child that was made in a prepare handler goes on with what was its parent's fork. */
+	if (leaves_out && opened && opened->user == sys_pid()) {
+		lean_begins(opened);
+		if (opened->marked)
+			return;
+	}
+	while (count == MARKING || !__atomic_compare_exchange_n(&forking, &count, count + 1, false,
+								__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		if (count == MARKING) {
+			SYS(sched_yield);
+			count = 0;
+		}
+}
+
+void lean_fork_end(void)
+{
+	struct lean *lean = opened;
+
+	/* It may be another fork than the one that it was opened for: a handler's. */
+	if (!lean || !lean->marked) {
+		__atomic_sub_fetch(&forking, 1, __ATOMIC_RELEASE);
+		return;
+	}
+	opened = NULL;
+	lean_unmark(lean);
+	lean_early_end();
+	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
+	sys_sigmask(lean->mask);
+}
+
+void lean_child(void)
+{
+	struct lean *lean = opened;
+
+	if (!lean || !lean->marked)
+		return;
+	opened = NULL;
+	if (lean->ranges)
+		lean_begin(lean);
+	sys_sigmask(lean->mask);
+}
+
+/* So many threads are held. */
+static uint32_t held CHILD_STATE;
+
+void lean_wait_children(void)
+{
+	struct timespec nap = { 0, 1000000 };
+	int i;
+
+	for (i = 0; i < 1000 && UNLIKELY(__atomic_load_n(&held, __ATOMIC_ACQUIRE)); i++)
+		SYS(nanosleep, &nap, NULL);
+}
+
+/* From its own memory, whatever other threads do to the mapping. */
+static int64_t answer_data(struct lean_share *share)
+{
+	size_t size = share->size < LEAN_BYTES ? share->size : LEAN_BYTES;
+	struct iovec local = { share->bytes, size }, remote = { (void *)share->address, size };
+
+	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+}
+
+#define PAGE_PRESENT (1ULL << 63)
+#define PAGE_SWAPPED (1ULL << 62)
+
+static int64_t answer_present(struct lean_share *share)
+{
+	uintptr_t page = sys_page();
+	uint64_t entry[512], pages = share->size / page, at = 0, i;
+	long fd = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0), got;
+
+	if (fd < 0)
+		return fd;
+	if (pages > LEAN_BYTES)
+		pages = LEAN_BYTES;
+	while (at < pages) {
+		uint64_t count = pages - at < COUNT(entry) ? pages - at : COUNT(entry);
+
+		got = SYS(pread64, fd, entry, count * 8, (share->address / page + at) * 8);
+		if (got <= 0)
+			break;
+		for (i = 0; i < (uint64_t)got / 8; i++)
+			share->bytes[at++] = (entry[i] & (PAGE_PRESENT | PAGE_SWAPPED)) != 0;
+	}
+	SYS(close, fd);
+	return (int64_t)at;
+}
+
+void lean_answer(struct lean_share *share)
+{
+	share->answer = share->question == LEAN_DATA ? answer_data(share) : answer_present(share);
+	__atomic_store_n(&share->request, LEAN_IDLE, __ATOMIC_RELEASE);
+	SYS(futex, &share->request, FUTEX_WAKE, 1);
+}
+
+bool lean_is_over(struct lean_share *share, long pid)
+{
+	bool begun = __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE);
+	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
+	siginfo_t info;
+
+	if (word & FUTEX_OWNER_DIED)
+		return true;
+	if (begun)
+		return !(word & FUTEX_TID_MASK);
+	memset(&info, 0, sizeof(info));
+	return SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) || info.si_pid;
+}
+
+/* linux/futex.h; Linux 5.16 */
+struct waitv {
+	uint64_t value, address;
+	uint32_t flags, reserved;
+};
+#ifndef FUTEX_32
+#define FUTEX_32 2
+#endif
+
+void lean_wait(struct lean_share *share, uint64_t ns)
+{
+	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
+	struct waitv wait[2] = {
+		{ word, (uintptr_t)lean_word(share), FUTEX_32, 0 },
+		{ LEAN_IDLE, (uintptr_t)&share->request, FUTEX_32, 0 },
+	};
+	uint64_t until = sys_now() + ns;
+	struct timespec end = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
+
+	if (word & FUTEX_OWNER_DIED ||
+	    (!(word & FUTEX_TID_MASK) && __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE)))
+		return;
+	SYS(futex_waitv, wait, 2, 0, &end, CLOCK_MONOTONIC);
+}
+
+/* Does the child sleep, which only somebody else can end? Its parent, perhaps. */
+static bool sleeps(const struct lean_share *share, long pid)
+{
+	char state = proc_state((uint32_t)pid);
+
+	return __atomic_load_n(&share->request, __ATOMIC_ACQUIRE) != LEAN_ASKED && state != 'R' &&
+	       state != 'D';
+}
+
+/* Does it do more than to execute, `age` nanoseconds after it was made? */
+static bool lingers(long pid, uint64_t age)
+{
+	struct proc_turns turns;
+
+	proc_turns((uint32_t)pid, &turns);
+	return turns.ran_ns >= LEAN_RUNS_NS ||
+	       age >= turns.ran_ns + turns.waited_ns + LEAN_IDLES_NS;
+}
+
+struct lean_outcome lean_hold(struct lean *lean, long pid)
+{
+	struct lean_outcome outcome = { .left_out = lean->ranges != 0 };
+	struct lean_share *share = lean->share;
+	uint64_t began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
+	int asleep = 0;
+	sys_sigset mask;
+
+	if (pid < 0 || !lean->ranges)
+		return outcome;
+	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	__atomic_add_fetch(&held, 1, __ATOMIC_ACQ_REL);
+	while (!lean_is_over(share, pid)) {
+		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
+			lean_answer(share);
+			continue;
+		}
+		lean_wait(share, LEAN_NAP_NS);
+		now = sys_now();
+		if (now < until)
+			continue;
+		asleep = sleeps(share, pid) ? asleep + 1 : 0;
+		if (lean_is_over(share, pid) ||
+		    (asleep < LEAN_ASLEEP && !lingers(pid, now - began)))
+			continue;
+		if (lean_keep(lean)) {
+			until = now + LEAN_DEADLINE_NS;
+			continue;
+		}
+		/* The share is the other's now. */
+		lean->owner = 0;
+		outcome.ended = BOX_REASON_DEADLINE;
+		break;
+	}
+	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
+	sys_sigmask(mask);
+	outcome.pages = share->pages;
+	if (!outcome.ended)
+		outcome.ended = (enum spork_reason)share->ended;
+	outcome.executed = !outcome.ended && share->executing;
+	return outcome;
+}
+
+void lean_after_fork(void)
+{
+	spin_reset(&records_lock);
+	RESET(forking, 0);
+	RESET(held, 0);
+}

@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. System calls of a lean child. The kernel reads and writes the memory behind a call's arguments without
+ * asking for what is left out: so all calls but the shim's own come to a handler first (Syscall User Dispatch,
+ * Documentation/admin-guide/syscall-user-dispatch.rst), which fetches that memory and lets the call go on from the
+ * shim's text. What the table does not know ends the tier first, and so do calls that make processes and threads, send
+ * signals, or put memory to a use of their own. No call fails, or does less, for what is missing.
+ */
+#include "lean_share.h"
+
+#if ARCH_DISPATCH
+
+#include <asm/ioctls.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/sysinfo.h>
+#include <sys/times.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <ucontext.h>
+
+#include "poison.h"
+
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
+#define DISPATCH_BLOCK 1
+
+/* The shim's own text lies in between: calls from there are not dispatched. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _DYNAMIC[] __attribute__((visibility("hidden")));
+
+static char selector;
+
+/* Which memory the kernel reads or writes for an argument; where a value that is no address is one by chance, no harm. */
+enum memory {
+	MEMORY_NONE,
+	MEMORY_STRING,
+	MEMORY_BUFFER,	/* as many bytes as another argument says */
+	MEMORY_FIXED,	/* `size` bytes */
+	MEMORY_ARRAY,	/* of things of `size` bytes, as many as another argument says */
+	MEMORY_VECTOR,	/* struct iovec, as many as another argument says */
+	MEMORY_MESSAGE, /* struct msghdr */
+	MEMORY_ADDRESS, /* of a socket; another argument points to its size */
+};
+
+struct argument {
+	uint8_t memory, at, count;
+	uint16_t size;
+};
+
+struct call {
+	bool known;
+	struct argument argument[4];
+};
+
+#define STRING(at)                                                                                 \
+	{                                                                                          \
+		MEMORY_STRING, at, 0, 0                                                            \
+	}
+#define BUFFER(at, count)                                                                          \
+	{                                                                                          \
+		MEMORY_BUFFER, at, count, 0                                                        \
+	}
+#define FIXED(at, size)                                                                            \
+	{                                                                                          \
+		MEMORY_FIXED, at, 0, size                                                          \
+	}
+#define ARRAY(at, count, size)                                                                     \
+	{                                                                                          \
+		MEMORY_ARRAY, at, count, size                                                      \
+	}
+#define VECTOR(at, count)                                                                          \
+	{                                                                                          \
+		MEMORY_VECTOR, at, count, 0                                                        \
+	}
+#define MESSAGE(at)                                                                                \
+	{                                                                                          \
+		MEMORY_MESSAGE, at, 0, 0                                                           \
+	}
+#define ADDRESS(at, size)                                                                          \
+	{                                                                                          \
+		MEMORY_ADDRESS, at, size, 0                                                        \
+	}
+#define CALL(name, ...) [SYS_##name] = { true, { __VA_ARGS__ } }
+
+#define TIME sizeof(struct timespec)
+
+static const struct call calls[] = {
+#include "lean_call.def"
+};
+
+/* One call of the program's, with what it was interrupted in. */
+struct dispatched {
+	long number;
+	uintptr_t argument[6];
+	ucontext_t *context;
+};
+
+bool lean_peek(void *to, uintptr_t from, size_t size)
+{
+	struct iovec local = { to, size }, remote = { (void *)from, size };
+
+	lean_touch(from, size);
+	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0) == (long)size;
+}
+
+bool lean_poke(uintptr_t to, const void *from, size_t size)
+{
+	struct iovec local = { (void *)from, size }, remote = { (void *)to, size };
+
+	lean_touch(to, size);
+	return SYS(process_vm_writev, sys_pid(), &local, 1, &remote, 1, 0) == (long)size;
+}
+
+/* As long as a path or an argument may be: MAX_ARG_STRLEN. */
+#define STRING_MOST ((uintptr_t)128 << 10)
+
+/* Of what lies before the first byte that is left out nothing is known: it need not be there. */
+static void touch_string(uintptr_t at)
+{
+	const struct lean *lean = lean_self;
+	const struct lean_range *range;
+	uint32_t i;
+
+	while ((range = lean_find(at))) {
+		for (lean_touch(at, 1); at < range->high; at++) {
+			if (!(at & (lean->batch - 1)))
+				lean_touch(at, 1);
+			if (!*(const volatile char *)at)
+				return;
+		}
+	}
+	for (i = 0; i < lean->ranges; i++)
+		if (lean->range[i].low - at < STRING_MOST)
+			lean_touch(lean->range[i].low, STRING_MOST);
+}
+
+static void touch_vector(uintptr_t vector, size_t count)
+{
+	struct iovec one;
+
+	for (; count && lean_peek(&one, vector, sizeof(one)); count--, vector += sizeof(one))
+		lean_touch((uintptr_t)one.iov_base, one.iov_len);
+}
+
+static void touch_message(uintptr_t at)
+{
+	struct msghdr message;
+
+	if (!lean_peek(&message, at, sizeof(message)))
+		return;
+	lean_touch((uintptr_t)message.msg_name, message.msg_namelen);
+	lean_touch((uintptr_t)message.msg_control, message.msg_controllen);
+	touch_vector((uintptr_t)message.msg_iov, message.msg_iovlen);
+}
+
+static void touch_address(uintptr_t address, uintptr_t size_at)
+{
+	uint32_t size;
+
+	if (lean_peek(&size, size_at, sizeof(size)))
+		lean_touch(address, size);
+}
+
+/* As much as there is of it, up to the first that is NULL: how many, and whether that was found. */
+static size_t peek_words(uintptr_t *word, size_t most, uintptr_t at, bool *last)
+{
+	struct iovec local = { word, most * sizeof(*word) }, remote = { (void *)at, local.iov_len };
+	size_t count;
+	long got;
+
+	lean_touch(at, local.iov_len);
+	got = SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+	most = got > 0 ? (size_t)got / sizeof(*word) : 0;
+	for (count = 0; count < most && word[count]; count++)
+		;
+	*last = count < most || !most;
+	return count;
+}
+
+/* Arguments or environment of a program: strings up to NULL. */
+static void touch_strings(uintptr_t at)
+{
+	uintptr_t string[64];
+	bool last = !at;
+	size_t count, i;
+
+	for (; !last; at += count * sizeof(*string)) {
+		count = peek_words(string, COUNT(string), at, &last);
+		for (i = 0; i < count; i++)
+			touch_string(string[i]);
+	}
+}
+
+static void touch_argument(const struct dispatched *call, const struct argument *argument)
+{
+	uintptr_t value = call->argument[argument->at], count = call->argument[argument->count];
+
+	switch (argument->memory) {
+	case MEMORY_STRING:
+		touch_string(value);
+		break;
+	case MEMORY_BUFFER:
+		lean_touch(value, count);
+		break;
+	case MEMORY_FIXED:
+		lean_touch(value, argument->size);
+		break;
+	case MEMORY_ARRAY:
+		/* more than the kernel would take is no array */
+		lean_touch(value, (count & 0x7fffffff) * argument->size);
+		break;
+	case MEMORY_VECTOR:
+		touch_vector(value, count < 1024 ? count : 1024);
+		break;
+	case MEMORY_MESSAGE:
+		touch_message(value);
+		break;
+	case MEMORY_ADDRESS:
+		touch_address(value, count);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The call is made from the shim's text, with the registers as they are, and returns to where it came from. */
+static void issue(struct dispatched *call)
+{
+	greg_t *registers = call->context->uc_mcontext.gregs;
+	uintptr_t stack = (uintptr_t)registers[REG_RSP] - ARCH_RED_ZONE - sizeof(uintptr_t);
+
+	lean_touch(stack, sizeof(uintptr_t));
+	*(uintptr_t *)stack = (uintptr_t)registers[REG_RIP];
+	registers[REG_RSP] = (greg_t)stack;
+	registers[REG_RIP] = (greg_t)lean_issue;
+}
+
+static void answer(struct dispatched *call, long result)
+{
+	call->context->uc_mcontext.gregs[REG_RAX] = result;
+}
+
+static long make(const struct dispatched *call)
+{
+	const uintptr_t *argument = call->argument;
+
+	return sys_call(call->number, (long)argument[0], (long)argument[1], (long)argument[2],
+			(long)argument[3], (long)argument[4], (long)argument[5]);
+}
+
+/* Once more, as an ordinary process: the instruction is two bytes long. */
+static void finish(struct dispatched *call, enum spork_reason reason)
+{
+	call->context->uc_mcontext.gregs[REG_RIP] -= 2;
+	lean_finish(reason, call->context);
+}
+
+static uintptr_t page_up(uintptr_t address)
+{
+	uintptr_t page = sys_page();
+
+	return (address + page - 1) & ~(page - 1);
+}
+
+/* It takes the place of what is there: that is left out no longer. */
+static void replace(struct dispatched *call, uintptr_t low, uintptr_t high, bool (*done)(long))
+{
+	long result;
+
+	if (!lean_can_cut(low, high)) {
+		finish(call, BOX_REASON_MAPS);
+		return;
+	}
+	result = make(call);
+	if (done(result))
+		lean_cut(low, high);
+	answer(call, result);
+}
+
+static bool is_zero(long result)
+{
+	return !result;
+}
+
+static bool is_address(long result)
+{
+	return result >= 0 || result < -4095;
+}
+
+/* It needs what is there as ordinary memory. */
+static void settle(struct dispatched *call, uintptr_t low, uintptr_t size)
+{
+	uintptr_t high = page_up(low + size);
+
+	if (!lean_touches(low, high) || lean_settle(low, high))
+		issue(call);
+	else
+		finish(call, BOX_REASON_MAPS);
+}
+
+static void brk_call(struct dispatched *call)
+{
+	uintptr_t now = (uintptr_t)SYS(brk, 0), low = page_up(call->argument[0]);
+
+	if (!call->argument[0] || call->argument[0] >= now || !lean_touches(low, page_up(now)))
+		issue(call);
+	else
+		replace(call, low, page_up(now), is_address);
+}
+
+static void mmap_call(struct dispatched *call)
+{
+	uintptr_t low = call->argument[0], high = page_up(low + call->argument[1]);
+
+	if (!(call->argument[3] & MAP_FIXED) || !lean_touches(low, high))
+		issue(call);
+	else
+		replace(call, low, high, is_address);
+}
+
+static void mremap_call(struct dispatched *call)
+{
+	uintptr_t to = call->argument[4];
+
+	if (call->argument[3] & MREMAP_FIXED && lean_touches(to, page_up(to + call->argument[2])))
+		finish(call, BOX_REASON_MAPS);
+	else
+		settle(call, call->argument[0], call->argument[1]);
+}
+
+static void execute(struct dispatched *call, uintptr_t path, uintptr_t argv, uintptr_t envp)
+{
+	long result;
+
+	touch_string(path);
+	touch_strings(argv);
+	touch_strings(envp);
+	lean_signal_exec(call->context);
+	__atomic_store_n(&lean_self->share->executing, 1, __ATOMIC_RELEASE);
+	result = make(call);
+	__atomic_store_n(&lean_self->share->executing, 0, __ATOMIC_RELEASE);
+	lean_signal_exec_failed();
+	if (result == -EFAULT)
+		finish(call, BOX_REASON_EXEC_FAILED);
+	else
+		answer(call, result);
+}
+
+static void ioctl_call(struct dispatched *call)
+{
+	switch ((uint32_t)call->argument[1]) {
+	case TCGETS:
+	case TCSETS:
+	case TCSETSW:
+	case TCSETSF:
+	case TIOCGPGRP:
+	case TIOCSPGRP:
+	case TIOCGSID:
+	case TIOCGWINSZ:
+	case TIOCSWINSZ:
+	case FIONBIO:
+	case FIONREAD:
+		lean_touch(call->argument[2], 64);
+		issue(call);
+		break;
+	case TIOCSCTTY:
+	case TIOCNOTTY:
+	case FIOCLEX:
+	case FIONCLEX:
+	case TCSBRK:
+	case TCFLSH:
+	case TCXONC:
+		issue(call);
+		break;
+	default:
+		finish(call, BOX_REASON_SYSCALL);
+	}
+}
+
+static void prctl_call(struct dispatched *call)
+{
+	switch ((int)call->argument[0]) {
+	case PR_SET_NAME:
+	case PR_GET_NAME:
+		lean_touch(call->argument[1], 16);
+		issue(call);
+		break;
+	case PR_SET_PDEATHSIG:
+	case PR_SET_KEEPCAPS:
+	case PR_SET_DUMPABLE:
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_CAPBSET_READ:
+	case PR_CAPBSET_DROP:
+		issue(call);
+		break;
+	default:
+		finish(call, BOX_REASON_SYSCALL);
+	}
+}
+
+/* A NULL set of signals leaves the mask alone. */
+static void wait_call(struct dispatched *call)
+{
+	const uintptr_t *argument = call->argument;
+	uintptr_t set[2] = { 0 };
+
+	if (call->number == SYS_ppoll) {
+		set[0] = argument[3];
+		lean_touch(argument[0], (argument[1] & 0x7fffffff) * sizeof(struct pollfd));
+		lean_touch(argument[2], TIME);
+	} else if (call->number == SYS_epoll_pwait) {
+		set[0] = argument[4];
+		lean_touch(argument[1], (argument[2] & 0x7fffffff) * 12);
+	} else if (argument[0] > 1024 ||
+		   (argument[5] && !lean_peek(set, argument[5], sizeof(set)))) {
+		set[0] = 1;
+	} else {
+		lean_touch(argument[1], 128);
+		lean_touch(argument[2], 128);
+		lean_touch(argument[3], 128);
+		lean_touch(argument[4], TIME);
+	}
+	if (set[0])
+		finish(call, BOX_REASON_BLOCKS);
+	else
+		issue(call);
+}
+
+static void dispatch(struct dispatched *call)
+{
+	const uintptr_t *argument = call->argument;
+	ucontext_t *context = call->context;
+	greg_t *registers = context->uc_mcontext.gregs;
+	unsigned i;
+
+	switch (call->number) {
+	case SYS_rt_sigreturn:
+		/* The frame lies where the stack pointer is. */
+		registers[REG_RIP] = (greg_t)lean_restorer;
+		lean_touch((uintptr_t)registers[REG_RSP], 16 << 10);
+		return;
+	case SYS_rt_sigaction:
+		answer(call,
+		       lean_signal_action((int)argument[0], argument[1], argument[2], argument[3]));
+		return;
+	case SYS_rt_sigprocmask:
+		answer(call, lean_signal_mask((int)argument[0], argument[1], argument[2],
+					      argument[3], context));
+		return;
+	case SYS_sigaltstack:
+		answer(call,
+		       lean_signal_stack(argument[0], argument[1], (uintptr_t)registers[REG_RSP]));
+		return;
+	case SYS_execve:
+		execute(call, argument[0], argument[1], argument[2]);
+		return;
+	case SYS_execveat:
+		execute(call, argument[1], argument[2], argument[3]);
+		return;
+	case SYS_brk:
+		brk_call(call);
+		return;
+	case SYS_mmap:
+		mmap_call(call);
+		return;
+	case SYS_munmap:
+		if (lean_touches(argument[0], page_up(argument[0] + argument[1])))
+			replace(call, argument[0], page_up(argument[0] + argument[1]), is_zero);
+		else
+			issue(call);
+		return;
+	case SYS_mprotect:
+	case SYS_madvise:
+		settle(call, argument[0], argument[1]);
+		return;
+	case SYS_mremap:
+		mremap_call(call);
+		return;
+	case SYS_ioctl:
+		ioctl_call(call);
+		return;
+	case SYS_prctl:
+		prctl_call(call);
+		return;
+	case SYS_ppoll:
+	case SYS_epoll_pwait:
+	case SYS_pselect6:
+		wait_call(call);
+		return;
+	default:
+		break;
+	}
+	if (call->number < 0 || (size_t)call->number >= COUNT(calls) ||
+	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024)) {
+		finish(call, BOX_REASON_SYSCALL);
+		return;
+	}
+	for (i = 0; i < COUNT(calls->argument); i++)
+		touch_argument(call, &calls[call->number].argument[i]);
+	issue(call);
+}
+
+void lean_on_call(int signal, siginfo_t *info, void *context)
+{
+	const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+	struct dispatched call = {
+		.number = registers[REG_RAX],
+		.argument = { (uintptr_t)registers[REG_RDI], (uintptr_t)registers[REG_RSI],
+			      (uintptr_t)registers[REG_RDX], (uintptr_t)registers[REG_R10],
+			      (uintptr_t)registers[REG_R8], (uintptr_t)registers[REG_R9] },
+		.context = context,
+	};
+
+	if (!lean_self)
+		return;
+	if (info->si_code != SYS_USER_DISPATCH) {
+		lean_foreign(signal, info, context);
+	} else if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
+		finish(&call, BOX_REASON_DEADLINE);
+	} else {
+		dispatch(&call);
+	}
+}
+
+void lean_dispatch_begin(void)
+{
+	selector = DISPATCH_BLOCK;
+	SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, __ehdr_start,
+	    _DYNAMIC - __ehdr_start, &selector);
+}
+
+void lean_dispatch_end(void)
+{
+	SYS(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
+}
+
+#else
+
+void lean_on_call(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)info;
+	(void)context;
+}
+
+void lean_dispatch_begin(void)
+{
+}
+
+void lean_dispatch_end(void)
+{
+}
+
+bool lean_peek(void *to, uintptr_t from, size_t size)
+{
+	(void)to;
+	(void)from;
+	(void)size;
+	return false;
+}
+
+bool lean_poke(uintptr_t to, const void *from, size_t size)
+{
+	(void)to;
+	(void)from;
+	(void)size;
+	return false;
+}
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. A lean child that waits for its parent, or goes on for long, must not hold it: a copy of the parent, made
+ * by the kernel as any fork is, answers for it from then on. The copy calls nothing of the program's, shares its table
+ * of descriptors, so that it keeps none open, blocks all signals, and belongs to nobody whom wait() would tell: who makes
+ * it ends at once, with exit signal 0, and is waited for here.
+ */
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "entry.h"
+#include "lean_share.h"
+
+#include "poison.h"
+
+#define NAP_NS 1000000000ULL
+
+struct keeper {
+	struct lean *lean;
+	long result;
+};
+
+static void serve(struct lean_share *share)
+{
+	/* A child that began is over when its lock says so: no process id is asked for. */
+	while (!lean_is_over(share, 0)) {
+		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED)
+			lean_answer(share);
+		else
+			lean_wait(share, NAP_NS);
+	}
+	SYS(exit_group, 0);
+}
+
+/* Runs in a process that shares memory with the suspended parent. */
+static int make(void *argument)
+{
+	struct keeper *keeper = argument;
+
+	lean_fork_begin(false);
+	keeper->result = SYS(clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0);
+	if (!keeper->result)
+		serve(keeper->lean->share);
+	lean_fork_end();
+	return 0;
+}
+
+int lean_keep(struct lean *lean)
+{
+	struct keeper keeper = { lean, -EAGAIN };
+	struct entry_clone clone = {
+		.number = SYS_clone,
+		.argument = { CLONE_VM | CLONE_VFORK | CLONE_FILES,
+			      (uintptr_t)lean->keeper_stack + sizeof(lean->keeper_stack) },
+	};
+	int adopts = 0;
+	long pid;
+
+	/* It would be the program's own to wait for; and one that did not begin yet is known by its id alone. */
+	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
+	if (adopts || sys_pid() == 1 || !__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE))
+		return -EBUSY;
+	__atomic_store_n(&lean->share->kept, 1, __ATOMIC_SEQ_CST);
+	pid = entry_clone(&clone, make, &keeper);
+	if (pid > 0)
+		while (SYS(wait4, pid, NULL, __WCLONE, NULL) == -EINTR)
+			;
+	if (pid > 0 && keeper.result > 0)
+		return 0;
+	__atomic_store_n(&lean->share->kept, 0, __ATOMIC_SEQ_CST);
+	return (int)(pid < 0 ? pid : keeper.result);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. Chooses what is left out of a lean child, and owns the marks (MADV_DONTFORK) that are there while it is made.
+ */
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
+
+#include "lean_share.h"
+#include "memory.h"
+#include "module.h"
+#include "proc.h"
+#include "thread.h"
+
+#include "poison.h"
+
+/* What is smaller costs a fork less than it costs to leave it out. */
+#define LEAN_LEAST ((uintptr_t)512 << 10)
+
+/* A mapping that is larger is more than a thread's stack. */
+#define LEAN_STACK_MOST ((uintptr_t)64 << 20)
+
+/* Keeps the largest; the smallest of them gives way. */
+static void range_add(struct lean *lean, uintptr_t low, uintptr_t high)
+{
+	struct lean_range *least = NULL;
+	uint32_t i;
+
+	if (high <= low || high - low < LEAN_LEAST)
+		return;
+	if (lean->ranges < LEAN_RANGES) {
+		lean->range[lean->ranges++] = (struct lean_range){ .low = low, .high = high };
+		return;
+	}
+	for (i = 0; i < lean->ranges; i++)
+		if (!least || lean->range[i].high - lean->range[i].low < least->high - least->low)
+			least = &lean->range[i];
+	if (high - low > least->high - least->low)
+		*least = (struct lean_range){ .low = low, .high = high };
+}
+
+static struct memory_range pages_of(uintptr_t low, uintptr_t high)
+{
+	uintptr_t page = sys_page();
+
+	return (struct memory_range){ low & ~(page - 1), (high + page - 1) & ~(page - 1) };
+}
+
+/*
+ * What of the mapping the child cannot do without for a moment: its stack, its thread-local storage. The kernel joins
+ * mappings that touch each other, so that much else may lie in the same one. Of a stack no more is known than where it
+ * ends if it is a thread's own, with the thread's storage above it.
+ */
+static struct memory_range kept_of(const struct lean *lean, const struct proc_map *map)
+{
+	uintptr_t pointer = sys_thread_pointer(), end = map->end;
+	struct thread_range storage = thread_storage();
+
+	storage.low = storage.low < pointer ? storage.low : pointer;
+	if (storage.high < pointer + ARCH_DESCRIPTOR_SIZE)
+		storage.high = pointer + ARCH_DESCRIPTOR_SIZE;
+	if (lean->stack >= map->start && lean->stack < map->end) {
+		if (pointer > lean->stack && pointer < map->end)
+			end = storage.high;
+		return pages_of(map->start, end);
+	}
+	return storage.low < map->end && storage.high > map->start ?
+		       pages_of(storage.low, storage.high) :
+		       (struct memory_range){ end, end };
+}
+
+/* Where a heap of malloc's for threads starts, and of what it consists there (glibc's malloc/arena.c). */
+#define HEAP_ALIGNED ((uintptr_t)64 << 20)
+
+struct heap {
+	uintptr_t arena, before;
+	size_t size, writable;
+};
+
+/*
+ * Other threads go on to allocate while a child fetches, and the lists of what is free are no longer what they were in
+ * libc's own data, of which the child has a copy: so heaps are never left out then. The next one in [at, end).
+ */
+static struct memory_range heap_next(uintptr_t at, uintptr_t end)
+{
+	uintptr_t page = sys_page(), low;
+
+	for (low = (at + HEAP_ALIGNED - 1) & ~(HEAP_ALIGNED - 1); low < end; low += HEAP_ALIGNED) {
+		const struct heap *heap = (const struct heap *)low;
+
+		if (heap->arena && heap->size && heap->size <= heap->writable &&
+		    heap->writable <= HEAP_ALIGNED && !(heap->writable & (page - 1)))
+			return (struct memory_range){ low, low + heap->writable };
+	}
+	return (struct memory_range){ end, end };
+}
+
+/* The next stretch from `at` on that is kept, or is the shim's own. */
+static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uintptr_t end)
+{
+	struct memory_range best = memory_next(at, end);
+	const struct lean *record;
+
+	if (!__libc_single_threaded) {
+		struct memory_range heap = heap_next(at, end);
+
+		if (heap.low < best.low)
+			best = heap;
+	}
+
+	if (kept.high > at && kept.low < best.low)
+		best = kept;
+	for (record = __atomic_load_n(&lean_records, __ATOMIC_ACQUIRE); record;
+	     record = record->next) {
+		kept = pages_of((uintptr_t)record, (uintptr_t)(record + 1));
+		if (kept.high > at && kept.low < best.low)
+			best = kept;
+	}
+	return best;
+}
+
+/* glibc looks at every thread's in the child; there is little else in it. */
+static bool is_stack(const struct proc_map *map)
+{
+	const struct thread *thread;
+
+	if (map->end - map->start > LEAN_STACK_MOST || __libc_single_threaded)
+		return false;
+	for (thread = thread_first(); thread; thread = thread->next)
+		if (thread_used(thread) && thread->stack_high > map->start &&
+		    thread->stack_high < map->end)
+			return true;
+	return false;
+}
+
+static void map_add(struct lean *lean, const struct proc_map *map)
+{
+	struct memory_range kept;
+	uintptr_t at = map->start;
+
+	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private ||
+	    !map->readable || !map->writable || map->executable ||
+	    map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
+	    module_is_shim(map->end - 1) || is_stack(map))
+		return;
+	kept = kept_of(lean, map);
+	while (at < map->end) {
+		struct memory_range next = kept_next(kept, at, map->end);
+
+		range_add(lean, at, next.low < map->end ? next.low : map->end);
+		at = next.low < map->end ? next.high : map->end;
+	}
+}
+
+/* Numbers the batches of all ranges, from zero on. */
+static void batches_number(struct lean *lean)
+{
+	uintptr_t total;
+	uint32_t i;
+
+	for (lean->batch = LEAN_BATCH;; lean->batch *= 2) {
+		for (total = i = 0; i < lean->ranges; i++) {
+			struct lean_range *range = &lean->range[i];
+
+			range->base = (intptr_t)(total - range->low / lean->batch);
+			total += (range->high - 1) / lean->batch - range->low / lean->batch + 1;
+		}
+		lean->batches = total;
+		if (total <= LEAN_BATCHES)
+			return;
+	}
+}
+
+void lean_mark(struct lean *lean)
+{
+	struct proc_maps maps;
+	struct proc_map map;
+	uint32_t i, marked = 0;
+
+	if (proc_maps_open(&maps, 0))
+		return;
+	while (proc_maps_next(&maps, &map))
+		map_add(lean, &map);
+	proc_maps_close(&maps);
+	for (i = 0; i < lean->ranges; i++) {
+		struct lean_range range = lean->range[i];
+
+		if (!SYS(madvise, range.low, range.high - range.low, MADV_DONTFORK))
+			lean->range[marked++] = range;
+		else /* of a part, if anything */
+			SYS(madvise, range.low, range.high - range.low, MADV_DOFORK);
+	}
+	lean->ranges = marked;
+	batches_number(lean);
+}
+
+void lean_unmark(const struct lean *lean)
+{
+	uint32_t i;
+
+	for (i = 0; i < lean->ranges; i++)
+		SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
+		    MADV_DOFORK);
+}

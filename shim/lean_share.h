@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the lean tier share; see lean.h.
+ */
+#ifndef SPORK_LEAN_SHARE_H
+#define SPORK_LEAN_SHARE_H
+
+#include <pthread.h>
+
+#include "lean.h"
+
+/* linux/prctl.h; Linux 5.11 */
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_OFF 0
+#define PR_SYS_DISPATCH_ON 1
+#endif
+
+/*
+ * So much is fetched at a time, aligned to its size: children touch few pages, far from each other. More only where there
+ * would be too many to keep account of; and where one touches page after page.
+ */
+#define LEAN_BATCH ((uintptr_t)4 << 10)
+#define LEAN_BATCHES (1U << 22)
+#define LEAN_RUN ((uintptr_t)64 << 10)
+
+/* What can be handed over through `bytes` at a time. */
+#define LEAN_BYTES ((size_t)64 << 10)
+
+/* The alternate signal stack of a child, for its two handlers and for those of the program that want one. */
+#define LEAN_STACK ((size_t)256 << 10)
+
+enum lean_request { LEAN_IDLE, LEAN_ASKED };
+enum lean_question { LEAN_DATA, LEAN_PRESENT };
+
+/* `base`: the number of the batch of address zero, so that those of the range are counted on from others'. */
+struct lean_range {
+	uintptr_t low, high;
+	intptr_t base;
+};
+
+/* A page that parent and child share, and a buffer. One child at a time. */
+struct lean_share {
+	pthread_mutex_t
+		held; /* robust: by the child until it executes or ends, and the kernel lets go of it */
+	uint32_t begun;	    /* the child has taken it */
+	uint32_t kept;	    /* another process answers for the parent, which goes on */
+	uint32_t executing; /* the child is in an exec */
+	uint32_t ended;	    /* enum spork_reason: it became an ordinary child */
+	uint32_t request;   /* enum lean_request: a futex word */
+	uint32_t question;  /* enum lean_question */
+	uint64_t address, size;
+	int64_t answer; /* bytes, or pages, or -errno */
+	uint64_t pages; /* fetched so far */
+	/* LEAN_DATA: the memory; LEAN_PRESENT: a byte for each page, not zero if the parent has one */
+	uint8_t bytes[LEAN_BYTES] __attribute__((aligned(4096)));
+};
+
+/* One child's, in memory that every child has a copy of. The child's copy is the child's to change. */
+struct lean {
+	struct lean *next;
+	long user;  /* the process that uses it */
+	long owner; /* the one whose `share` is nobody else's but its child's */
+	struct lean_share *share;
+	long parent;		/* of the child: its process id */
+	uintptr_t stack;	/* the caller's stack pointer */
+	uintptr_t batches;	/* in all ranges */
+	uintptr_t batch;	/* a power of two */
+	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
+	uint32_t ranges;
+	struct lean_range range[LEAN_PIECES];
+	sys_sigset mask;		     /* of the thread that forks */
+	bool marked;			     /* its mappings are, and no other thread may fork */
+	sys_sigset caught;		     /* signals with a handler of the program's */
+	bool asks;			     /* the child may not read its parent's memory itself */
+	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
+	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero but in a lean child */
+	uint8_t keeper_stack[16 << 10] __attribute__((aligned(64)));
+	uint8_t signal_stack[LEAN_STACK];
+};
+
+static inline uint32_t *lean_word(struct lean_share *share)
+{
+	return (uint32_t *)&share->held.__data.__lock;
+}
+
+/* The child whose mappings are left out is this process; or NULL. */
+extern struct lean *lean_self __attribute__((visibility("hidden")));
+
+/* lean.c: those of this process and of its parents; only added to. */
+extern struct lean *lean_records __attribute__((visibility("hidden")));
+
+/* lean_map.c: fills in the ranges, and marks them for the kernel; takes the marks away. No other thread forks meanwhile. */
+void lean_mark(struct lean *lean);
+void lean_unmark(const struct lean *lean);
+
+/* lean.c: answers the child's question, from the calling process's memory. */
+void lean_answer(struct lean_share *share);
+
+/* The child has executed or ended, or never began. */
+bool lean_is_over(struct lean_share *share, long pid);
+
+/* Waits until that may be so, or the child asks; for `ns` at most. All signals are blocked. */
+void lean_wait(struct lean_share *share, uint64_t ns);
+
+/* lean_keeper.c: makes the process that answers from now on, with the memory as it is. 0 or -errno. */
+int lean_keep(struct lean *lean);
+
+/* lean_child.c: is the address in what was left out, fetched or not? The piece, or NULL. */
+struct lean_range *lean_find(uintptr_t address);
+
+/* Sees to it that what is left out of a stretch is there. */
+void lean_touch(uintptr_t low, size_t size);
+
+/* Does any of it lie there? */
+bool lean_touches(uintptr_t low, uintptr_t high);
+
+/* Before a stretch is mapped otherwise, and after. False: too many pieces. */
+bool lean_can_cut(uintptr_t low, uintptr_t high);
+void lean_cut(uintptr_t low, uintptr_t high);
+
+/* Fetches what is left of a stretch, as ordinary memory. False: too many pieces, or no memory. */
+bool lean_settle(uintptr_t low, uintptr_t high);
+
+/*
+ * Ends the tier in a signal handler of the shim's: all is fetched, and when the handler returns the process is an
+ * ordinary one.
+ */
+void lean_finish(enum spork_reason reason, void *context);
+
+/* In the child, first of all. */
+void lean_begin(struct lean *lean);
+
+/* The handlers: of SIGSEGV, lean_child.c, and SIGSYS, lean_call.c. */
+void lean_on_fault(int signal, siginfo_t *info, void *context);
+void lean_on_call(int signal, siginfo_t *info, void *context);
+
+/*
+ * A fault or a signal that is the program's: it has to be an ordinary process for it. A fault repeats itself, what was
+ * sent is sent again.
+ */
+void lean_foreign(int signal, siginfo_t *info, void *context);
+
+/*
+ * lean_signal.c. glibc itself looks at much in the child before anybody else can, most where there are threads: the handler
+ * of SIGSEGV is there while it forks, and tells a fault of the child's from one of another thread of the parent's.
+ */
+/* Their state; the context is that of the handler that ends the tier. */
+void lean_early_begin(struct lean *lean);
+void lean_early_end(void);
+void lean_signal_begin(void);
+void lean_signal_end(void *context);
+void lean_dispatch_begin(void);
+void lean_dispatch_end(void);
+
+/* For calls of the program's that ask for or set signals: what the program is to see. Results as the kernel's. */
+long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size);
+long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *context);
+long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer);
+
+/* Around an exec: mask and actions are as the program believes; and were not after all. */
+void lean_signal_exec(void *context);
+void lean_signal_exec_failed(void);
+
+/* Copies between the program's memory and the shim's. False: the program has given a bad address. */
+bool lean_peek(void *to, uintptr_t from, size_t size);
+bool lean_poke(uintptr_t to, const void *from, size_t size);
+
+/* entry_ARCH.S: returns from a signal handler; makes a system call and returns to the word at the stack pointer. */
+void lean_restorer(void);
+void lean_issue(void);
+
+#endif

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/*
+ * See lean.h. Owns what the program of a lean child believes of SIGSEGV and SIGSYS, and its alternate stack. Neither
+ * signal is ever blocked in earnest: the kernel would end the child for the first page that it asks for.
+ */
+#include <ucontext.h>
+
+#include "lean_share.h"
+
+#include "poison.h"
+
+#define BIT(signal) (1ULL << ((signal)-1))
+#define OURS (BIT(SIGSEGV) | BIT(SIGSYS))
+#define NEVER (BIT(SIGKILL) | BIT(SIGSTOP))
+#define SIGNALS 64
+#define RESTORER 0x04000000UL
+
+/* The kernel's struct sigaction where it has a restorer. */
+struct action {
+	uintptr_t handler;
+	unsigned long flags;
+	uintptr_t restorer;
+	sys_sigset mask;
+};
+
+static struct {
+	struct action segv, sys;
+	sys_sigset blocked; /* of OURS */
+	/* signals whose handlers block them */
+	sys_sigset masks_segv, masks_sys;
+	stack_t stack;
+} own;
+
+sys_sigset sys_unblockable;
+
+static struct action *own_action(int signal)
+{
+	return signal == SIGSEGV ? &own.segv : &own.sys;
+}
+
+static long action_real(int signal, const struct action *action, struct action *old)
+{
+	return SYS(rt_sigaction, signal, action, old, sizeof(sys_sigset));
+}
+
+/* What the kernel is to be told of a mask that a handler runs with. */
+static void mask_note(int signal, struct action *action)
+{
+	own.masks_segv &= ~BIT(signal);
+	own.masks_sys &= ~BIT(signal);
+	if (action->mask & BIT(SIGSEGV))
+		own.masks_segv |= BIT(signal);
+	if (action->mask & BIT(SIGSYS))
+		own.masks_sys |= BIT(signal);
+	action->mask &= ~OURS;
+}
+
+/* And the program. */
+static void mask_tell(int signal, struct action *action)
+{
+	if (own.masks_segv & BIT(signal))
+		action->mask |= BIT(SIGSEGV);
+	if (own.masks_sys & BIT(signal))
+		action->mask |= BIT(SIGSYS);
+}
+
+static void masks_clear(sys_sigset caught)
+{
+	struct action action;
+	int signal;
+
+	for (caught &= ~OURS; (signal = sys_signal_next(&caught));) {
+		if (action_real(signal, NULL, &action) || !(action.mask & OURS))
+			continue;
+		mask_note(signal, &action);
+		action_real(signal, &action, NULL);
+	}
+}
+
+static void masks_restore(void)
+{
+	sys_sigset changed = own.masks_segv | own.masks_sys;
+	struct action action;
+	int signal;
+
+	while ((signal = sys_signal_next(&changed))) {
+		if (action_real(signal, NULL, &action))
+			continue;
+		mask_tell(signal, &action);
+		action_real(signal, &action, NULL);
+	}
+}
+
+/* All others wait while one of the two handlers runs: the program's would run on top of it. */
+static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct action *old)
+{
+	struct action action = {
+		.handler = (uintptr_t)handler,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
+		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
+		.mask = ~OURS,
+	};
+
+	action_real(signal, &action, old);
+}
+
+static struct {
+	struct lean *lean; /* NULL: nobody forks */
+	struct action action;
+} early;
+
+static void on_early_fault(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)info;
+	if (early.lean && sys_pid() != early.lean->parent) {
+		ucontext_t *interrupted = context;
+		sys_sigset mask = early.lean->mask & ~OURS;
+
+		/* There is something to fetch now, when the fault repeats itself. */
+		lean_child();
+		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+		return;
+	}
+	/* The fault comes again, for whom it is. */
+	action_real(SIGSEGV, &early.action, NULL);
+}
+
+void lean_early_begin(struct lean *lean)
+{
+	struct action action = {
+		.handler = (uintptr_t)on_early_fault,
+		.flags = SA_SIGINFO | SA_NODEFER | RESTORER,
+		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
+	};
+
+	early.lean = lean;
+	action_real(SIGSEGV, &action, &early.action);
+}
+
+/* Unless it was put back by then. */
+void lean_early_end(void)
+{
+	struct action action;
+
+	if (!action_real(SIGSEGV, NULL, &action) && action.handler == (uintptr_t)on_early_fault)
+		action_real(SIGSEGV, &early.action, NULL);
+	early.lean = NULL;
+}
+
+void lean_signal_begin(void)
+{
+	stack_t stack = { .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
+	sys_sigset ours = OURS;
+
+	arch_fill(&own, 0, sizeof(own));
+	sys_unblockable = OURS;
+	SYS(sigaltstack, &stack, &own.stack);
+	take(SIGSEGV, lean_on_fault, &own.segv);
+	take(SIGSYS, lean_on_call, &own.sys);
+	own.segv = early.action;
+	SYS(rt_sigprocmask, SIG_UNBLOCK, &ours, NULL, sizeof(ours));
+	own.blocked = lean_self->mask & OURS;
+	masks_clear(lean_self->caught);
+}
+
+void lean_signal_end(void *context)
+{
+	ucontext_t *interrupted = context;
+	sys_sigset mask;
+
+	sys_unblockable = 0;
+	masks_restore();
+	action_real(SIGSEGV, &own.segv, NULL);
+	action_real(SIGSYS, &own.sys, NULL);
+	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
+	mask |= own.blocked;
+	memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+	/* as rt_sigreturn sets it */
+	interrupted->uc_stack = own.stack;
+	interrupted->uc_stack.ss_flags &= ~SS_ONSTACK;
+}
+
+long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size)
+{
+	struct action fresh, before;
+	bool ours = signal == SIGSEGV || signal == SIGSYS;
+	long result = 0;
+
+	if (size != sizeof(sys_sigset))
+		return -EINVAL;
+	if (action && !lean_peek(&fresh, action, sizeof(fresh)))
+		return -EFAULT;
+	if (ours) {
+		before = *own_action(signal);
+		if (action) {
+			*own_action(signal) = fresh;
+			own_action(signal)->mask &= ~NEVER;
+		}
+	} else {
+		if (action_real(signal, NULL, &before))
+			return -EINVAL;
+		mask_tell(signal, &before);
+		if (action) {
+			mask_note(signal, &fresh);
+			result = action_real(signal, &fresh, NULL);
+		}
+	}
+	if (!result && old && !lean_poke(old, &before, sizeof(before)))
+		result = -EFAULT;
+	return result;
+}
+
+long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *context)
+{
+	ucontext_t *interrupted = context;
+	sys_sigset before, given;
+
+	if (size != sizeof(sys_sigset))
+		return -EINVAL;
+	memcpy(&before, &interrupted->uc_sigmask, sizeof(before));
+	before |= own.blocked;
+	if (set) {
+		if (!lean_peek(&given, set, sizeof(given)))
+			return -EFAULT;
+		given &= ~NEVER;
+		if (how == SIG_BLOCK)
+			given |= before;
+		else if (how == SIG_UNBLOCK)
+			given = before & ~given;
+		else if (how != SIG_SETMASK)
+			return -EINVAL;
+		own.blocked = given & OURS;
+		given &= ~OURS;
+		memcpy(&interrupted->uc_sigmask, &given, sizeof(given));
+	}
+	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;
+}
+
+long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
+{
+	stack_t fresh, before = own.stack;
+	uintptr_t mode;
+
+	if (before.ss_sp && pointer - (uintptr_t)before.ss_sp - 1 < before.ss_size)
+		before.ss_flags |= SS_ONSTACK;
+	if (stack) {
+		if (!lean_peek(&fresh, stack, sizeof(fresh)))
+			return -EFAULT;
+		mode = (uintptr_t)(unsigned)fresh.ss_flags & ~(1UL << 31);
+		if (before.ss_flags & SS_ONSTACK)
+			return -EPERM;
+		if (mode != SS_DISABLE && mode != SS_ONSTACK && mode)
+			return -EINVAL;
+		if (mode == SS_DISABLE)
+			fresh.ss_sp = NULL, fresh.ss_size = 0;
+		else if (fresh.ss_size < 2048)
+			return -ENOMEM;
+		own.stack = fresh;
+	}
+	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;
+}
+
+static const struct action ignored = { .handler = (uintptr_t)SIG_IGN };
+
+/* A handler becomes the default by itself. */
+void lean_signal_exec(void *context)
+{
+	ucontext_t *interrupted = context;
+	sys_sigset mask;
+
+	if (own.segv.handler == (uintptr_t)SIG_IGN)
+		action_real(SIGSEGV, &ignored, NULL);
+	if (own.sys.handler == (uintptr_t)SIG_IGN)
+		action_real(SIGSYS, &ignored, NULL);
+	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
+	mask |= own.blocked;
+	SYS(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+}
+
+void lean_signal_exec_failed(void)
+{
+	sys_sigmask(~OURS);
+	take(SIGSEGV, lean_on_fault, NULL);
+	take(SIGSYS, lean_on_call, NULL);
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# The lean tier: children whose parent's large mappings are left out see what those of a bare fork see, whatever they do,
+# and nobody waits for them in vain.
+
+load helper
+
+setup() {
+	[ "$(uname -m)" = x86_64 ] || skip "the lean tier is for x86-64"
+}
+
+# lean LEAST: so many spawns of the only fork() site took the tier, and none shared memory
+lean() {
+	assert_equal "$(query 'sum(s["by_tier"].get("vfork", 0) for s in sites if s["call"] == "fork")')" 0
+	assert [ "$(query 'max(s["by_tier"].get("lean", 0) for s in sites)')" -ge "$1" ]
+}
+
+# same [-s OPTION]... CMD...: same_as_bare with these options of spork run, and its records as `record` leaves them
+same() {
+	local options=(-s reroute=lean)
+
+	while [ "$1" = -s ]; do
+		options+=("$1" "$2")
+		shift 2
+	done
+	SAME_RUN="${options[*]} -o $BATS_TEST_TMPDIR/box" same_as_bare "$@"
+	spork report -f json "$BATS_TEST_TMPDIR/box" >"$BATS_TEST_TMPDIR/record.jsonl"
+}
+
+# child WHAT [REASON]: as bare; and why its site is lean no longer, if it is not
+child() {
+	same lean_child "$1"
+	lean 5
+	assert_equal "$(query '[s["lean"]["reason"] for s in sites if s["by_tier"].get("lean")][0]')" "${2:-none}"
+}
+
+@test "children that read and write at random everywhere see what those of a bare fork see" {
+	local seed
+
+	for seed in 1 2 3; do
+		LIMIT=90 same lean_random 60 $seed 48
+		lean 50
+		assert [ "$(query 'max(s["lean"]["pages"] for s in sites)')" -gt 1000 ]
+		assert_equal "$(query '[v["kind"] for v in violations]')" ""
+	done
+}
+
+@test "the same by reroute=auto, where the heap refuses the site for shared memory" {
+	LIMIT=90 same -s reroute=auto lean_random 60 4 48
+	lean 50
+	assert_equal "$(query '[s["state"] for s in sites if s["by_tier"].get("lean")][0]')" refused
+}
+
+@test "the same in a process whose other threads allocate all the time" {
+	LIMIT=90 same lean_random 60 1 48 3
+	lean 30
+}
+
+@test "a child that waits for its parent does not hold it, and sees its memory as it was" {
+	child handshake deadline
+}
+
+@test "so with a child that never executes, and with one that computes" {
+	child stays deadline
+	child spins deadline
+}
+
+@test "faults are the program's, caught or not, and so is a SIGSEGV that is sent" {
+	child fault fault
+	child fault-caught fault
+	child fault-sent syscall
+}
+
+@test "what the child does to SIGSEGV and SIGSYS holds, up to the program it executes" {
+	child blocked
+	child ignored
+}
+
+@test "handlers of the program run in the child, with all signals blocked and memory to fetch" {
+	child handler syscall
+	child alarm
+}
+
+@test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
+	child fork nested-spawn
+	child raw-fork syscall
+	child vfork nested-spawn
+	child spawn nested-spawn
+}
+
+@test "a lean child that has become an ordinary one has lean children of its own" {
+	child generations nested-spawn
+	assert [ "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" -gt 8 ]
+}
+
+@test "a thread that the child starts has all of the memory" {
+	child thread syscall
+}
+
+@test "a child that closes all descriptors fetches on" {
+	child closes
+}
+
+@test "no call is shortened, or fails, for memory that is not there yet" {
+	child calls
+}
+
+@test "the child's mappings come and go as they should: munmap, mmap, mprotect, madvise, mremap, brk" {
+	child maps
+}
+
+@test "memory that the program marks for its children is as it says: madvise()" {
+	local what
+
+	for what in wiped wiped-raw; do
+		same lean_child $what
+		assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
+		assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" marked
+	done
+}
+
+@test "reroute=vfork: no lean children; reroute=lean: none that share memory; small processes just fork" {
+	LIMIT=90 record -s reroute=vfork -- lean_random 20
+	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
+	record -s reroute=lean -- fork_exec 10
+	assert_equal "$(query 'site["by_tier"]["fork"]')" 10
+	assert_equal "$(query 'site["lean"]["fallback"]')" small
+}
+
+@test "a limit on the address space does not matter" {
+	local limited='ulimit -v 400000; exec "$@"'
+
+	SAME_RUN="-s reroute=lean" same_as_bare /bin/sh -c "$limited" sh "$VICTIMS/lean_child" calls
+}
+
+@test "spork sites tells how many pages a child fetched, and why a site is lean no longer" {
+	bounded "$SPORK" run -q -s reroute=lean --box "$BATS_TEST_TMPDIR/box" -- "$VICTIMS/lean_child" handshake >/dev/null 2>&1
+	run spork sites "$BATS_TEST_TMPDIR/box"
+	assert_output --regexp 'lean: [0-9.]+ pages fetched by a child'
+	assert_output --partial 'not lean: deadline: '
+}
+
+@test "no process and no descriptor is left behind" {
+	record -s reroute=lean -- lean_child handshake 2>/dev/null
+	run pgrep -f "$VICTIMS/lean_child"
+	refute_output
+}
