@@ -9,6 +9,8 @@
  */
 #include "atfork.h"
 
+#include <sys/single_threaded.h>
+
 #include "gate.h"
 #include "handler.h"
 #include "hidden.h"
@@ -245,17 +247,27 @@ static void set_prepare(void)
 	if (thread_words.atfork_mode != ATFORK_PREPARED)
 		atfork_prepare();
 	gate_settle();
-	lean_fork_begin(thread_words.atfork_mode == ATFORK_HELD);
+	lean_fork_begin(thread_words.atfork_mode == ATFORK_HELD &&
+			(__libc_single_threaded || gate_is_quiet()));
 }
 
 static void set_parent(void)
 {
 	lean_fork_end();
-	gate_open();
-	if (thread_words.atfork_mode == ATFORK_HELD)
+	if (thread_words.atfork_mode == ATFORK_HELD) {
 		thread_words.atfork_mode = ATFORK_DEFERRED;
-	else
-		atfork_parent();
+		return;
+	}
+	gate_open();
+	atfork_parent();
+}
+
+void atfork_parent_deferred(void)
+{
+	if (thread_words.atfork_mode != ATFORK_DEFERRED)
+		return;
+	gate_open();
+	atfork_parent();
 }
 
 static void set_child(void)

@@ -33,6 +33,9 @@ void atfork_init(void);
 void atfork_prepare(void);
 void atfork_parent(void);
 
+/* Of a fork with ATFORK_HELD, once its child has been waited for: opens the gate, runs the parent's handlers. */
+void atfork_parent_deferred(void);
+
 /* A hash of the handlers that run in children, equal in processes that have registered the same. */
 uint64_t atfork_key(void);
 

@@ -118,6 +118,8 @@
 	X(NO_DISPATCH, "no-dispatch",                                                              \
 	  "the kernel, or a sandbox, lacks a system call that lean children need")                 \
 	X(THREADS, "threads", "other threads allocate by a malloc() that is not libc's")           \
+	X(GATE, "gate",                                                                            \
+	  "other threads run, and the gate does not keep them from what a child has yet to fetch") \
 	X(SMALL, "small", "the process has too little memory for it to pay to leave it out")       \
 	X(MARKED, "marked", "the program has told the kernel itself what children inherit")        \
 	X(PAGES, "pages", "children need too much of the memory that is left out")

@@ -212,12 +212,11 @@ long fork_lean(const struct entry_registers *registers, struct spawn_record *spa
 	environ_release();
 	outcome = lean_hold(lean, pid);
 	lean_close(lean);
-	if (thread_words.atfork_mode == ATFORK_DEFERRED)
-		atfork_parent();
+	atfork_parent_deferred();
 	errno = error;
 	spawn->pid = pid;
 	spawn->tier = outcome.left_out ? BOX_TIER_LEAN : BOX_TIER_FORK;
-	spawn->reason = outcome.left_out ? BOX_REASON_NONE : BOX_REASON_SMALL;
+	spawn->reason = outcome.refused;
 	window_record(spawn);
 	if (outcome.left_out && pid > 0)
 		lean_site_count(spawn->site, &outcome, resident);

@@ -36,6 +36,8 @@ static uint64_t limit_ns CHILD_STATE = NO_LIMIT; /* when those that wait at it g
 static uint64_t settle_ns;     /* when the others go on while its prepare handlers run */
 static uint32_t handlers_wait; /* how often they did, and the handlers waited for that */
 static uint64_t budget_ns;     /* for how long the fork may wait yet */
+static bool
+	quiet; /* the others hold nothing, but for locks that are held for good, and take nothing */
 static bool closely; /* it has waited for so long that it asks the kernel about the others, too */
 
 /* How long the fork itself may take: nobody must take a lock while the kernel copies. */
@@ -158,6 +160,11 @@ static bool barred(void)
 	return no_barrier || seccomp_threatens_gate();
 }
 
+bool gate_serves(void)
+{
+	return wanted() && !barred() && handlers_wait < BOX_GATE_LIMITS;
+}
+
 /* False: the caller goes without it. */
 static bool close_for(struct thread *self)
 {
@@ -170,6 +177,7 @@ static bool close_for(struct thread *self)
 		stand_back();
 	}
 	budget_ns = config.gate * 1000000ULL;
+	quiet = false;
 	closely = false;
 	limit_set(budget_ns + GATE_SPARE_NS);
 	__atomic_store_n(&gate, GATE_CLOSED, __ATOMIC_SEQ_CST);
@@ -307,6 +315,7 @@ void gate_settle(void)
 		if (budget_ns)
 			tries = 0;
 	}
+	quiet = done && state != GATE_LOOK_BUSY;
 	if (!done && returned && !budget_ns) {
 		settle_all(self, gate_look_blame);
 		RECORD_ADD(gate_limits, 1);
@@ -317,6 +326,20 @@ void gate_return(void)
 {
 	while (__atomic_load_n(&settling, __ATOMIC_ACQUIRE) && gate_stops())
 		stand_back();
+}
+
+bool gate_is_quiet(void)
+{
+	return is_owner(thread_words.self) && quiet;
+}
+
+uint64_t gate_stay(void)
+{
+	if (!gate_is_quiet())
+		return 0;
+	/* The caller opens it, when there is a processor for it again. */
+	limit_set(FORK_LIMIT_NS);
+	return config.gate * 1000000ULL;
 }
 
 /* Those at the gate wake each other: all at once they would take the processors from the thread that forks. */

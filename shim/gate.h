@@ -11,6 +11,7 @@
 #define SPORK_GATE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Makes the kernel ready for the gate, which is fast while the process has one thread: before it makes another. */
 void gate_prepare(void);
@@ -27,6 +28,18 @@ void gate_close(void);
  * of those that wait for a condition, which come back to them without passing the gate.
  */
 void gate_settle(void);
+
+/* Will it be closed for a fork of the caller's, as far as can be known before? */
+bool gate_serves(void);
+
+/* Has the caller closed it, and do the others hold nothing? But for what they have held for too long to be waited for. */
+bool gate_is_quiet(void);
+
+/*
+ * In the parent after the fork: it stays closed. After how many nanoseconds, by the option, the caller must open it;
+ * zero: it is not quiet.
+ */
+uint64_t gate_stay(void);
 
 /* In the parent after the fork, before its handlers. */
 void gate_open(void);

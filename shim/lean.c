@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "futex.h"
+#include "gate.h"
 #include "hook.h"
 #include "lean_share.h"
 #include "memory.h"
@@ -39,6 +40,9 @@
 
 /* It executes, or reads what it needs, from a device that is slow. */
 #define LEAN_IDLES_NS 5000000000ULL
+
+/* For so long the other threads stand still if nobody can answer for the parent, or the child has not begun yet. */
+#define LEAN_OTHERS_NS 1000000000ULL
 
 /* So often in a row it is seen to sleep, a nap apart. */
 #define LEAN_ASLEEP 3
@@ -176,6 +180,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_MARKED;
 	if (!__libc_single_threaded && real_get(HOOK_malloc) != real_address("malloc"))
 		return BOX_REASON_THREADS;
+	if (!__libc_single_threaded && !(gate_serves() && lean_keeps()))
+		return BOX_REASON_GATE;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
 	if (tier_under_valgrind())
@@ -212,6 +218,7 @@ struct lean *lean_open(uintptr_t stack)
 	lean->ranges = 0;
 	lean->run_end = lean->run = 0;
 	lean->asks = lean->marked = false;
+	lean->refused = BOX_REASON_GATE;
 	lean->caught = signal_caught();
 	real_get(HOOK_pthread_mutex_lock);
 	real_get(HOOK_pthread_mutex_unlock);
@@ -253,6 +260,7 @@ static void lean_begins(struct lean *lean)
 	if (lean->marked) {
 		lean_early_begin(lean);
 		lean_mark(lean);
+		lean->refused = lean->ranges ? BOX_REASON_NONE : BOX_REASON_SMALL;
 	} else {
 		sys_sigmask(lean->mask);
 	}
@@ -416,11 +424,28 @@ static bool lingers(long pid, uint64_t age)
 	       age >= turns.ran_ns + turns.waited_ns + LEAN_IDLES_NS;
 }
 
+/*
+ * The other threads stand still at the gate, and must go on soon. True: what the child has yet to fetch stays as it is.
+ */
+static bool let_others_go(struct lean *lean, long pid, struct lean_outcome *outcome)
+{
+	/* A child that has not run yet has seen nothing. */
+	if (!__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE) || lean_keep(lean))
+		return false;
+	/* The share is the other's now. */
+	lean->owner = 0;
+	outcome->kept = true;
+	if (sleeps(lean->share, pid))
+		outcome->ended = BOX_REASON_DEADLINE;
+	return true;
+}
+
 struct lean_outcome lean_hold(struct lean *lean, long pid)
 {
-	struct lean_outcome outcome = { .left_out = lean->ranges != 0 };
+	struct lean_outcome outcome = { .left_out = lean->ranges != 0, .refused = lean->refused };
 	struct lean_share *share = lean->share;
-	uint64_t began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
+	uint64_t gate = gate_stay(), began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
+	uint64_t others = gate ? began + gate : UINT64_MAX;
 	int asleep = 0;
 	sys_sigset mask;
 
@@ -429,11 +454,17 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	mask = sys_sigmask(SYS_SIGNALS_ALL);
 	__atomic_add_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	while (!lean_is_over(share, pid)) {
+		now = sys_now();
+		if (now >= others) {
+			if (let_others_go(lean, pid, &outcome))
+				break;
+			others = now < began + LEAN_OTHERS_NS ? now + gate_stay() : UINT64_MAX;
+		}
 		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
 			lean_answer(share);
 			continue;
 		}
-		lean_wait(share, LEAN_NAP_NS);
+		lean_wait(share, others - now < LEAN_NAP_NS ? others - now : LEAN_NAP_NS);
 		now = sys_now();
 		if (now < until)
 			continue;

@@ -27,9 +27,11 @@ struct lean;
 /* What became of a child while its parent was held. */
 struct lean_outcome {
 	bool left_out; /* there was anything to leave out: or else it was an ordinary fork, and nobody waited */
-	bool executed; /* a program, as far as can be told */
+	enum spork_reason refused; /* why nothing was */
+	bool executed;		   /* a program, as far as can be told */
 	enum spork_reason
 		ended;	/* why it became an ordinary child before; BOX_REASON_NONE: it did not */
+	bool kept;	/* the parent went on before, so as not to keep its other threads waiting */
 	uint64_t pages; /* that it fetched */
 };
 
@@ -50,7 +52,8 @@ struct lean *lean_open(uintptr_t stack);
 
 /*
  * Around each system call that copies the process; the child calls nothing. For a lean one, `leaves_out`, what is to be
- * left out is marked in between, no other thread is let in, and signals are blocked.
+ * left out is marked in between, no other thread is let in, and signals are blocked. Not if other threads run that may
+ * change what the child has yet to fetch: the gate must be closed for as long as it stays so.
  */
 void lean_fork_begin(bool leaves_out);
 void lean_fork_end(void);

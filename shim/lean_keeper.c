@@ -46,6 +46,15 @@ static int make(void *argument)
 	return 0;
 }
 
+/* It would be the program's own to wait for. */
+bool lean_keeps(void)
+{
+	int adopts = 0;
+
+	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
+	return !adopts && sys_pid() != 1;
+}
+
 int lean_keep(struct lean *lean)
 {
 	struct keeper keeper = { lean, -EAGAIN };
@@ -54,12 +63,10 @@ int lean_keep(struct lean *lean)
 		.argument = { CLONE_VM | CLONE_VFORK | CLONE_FILES,
 			      (uintptr_t)lean->keeper_stack + sizeof(lean->keeper_stack) },
 	};
-	int adopts = 0;
 	long pid;
 
-	/* It would be the program's own to wait for; and one that did not begin yet is known by its id alone. */
-	SYS(prctl, PR_GET_CHILD_SUBREAPER, &adopts);
-	if (adopts || sys_pid() == 1 || !__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE))
+	/* One that did not begin yet is known by its id alone. */
+	if (!lean_keeps() || !__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE))
 		return -EBUSY;
 	__atomic_store_n(&lean->share->kept, 1, __ATOMIC_SEQ_CST);
 	pid = entry_clone(&clone, make, &keeper);

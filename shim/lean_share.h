@@ -71,6 +71,7 @@ struct lean {
 	struct lean_range range[LEAN_PIECES];
 	sys_sigset mask;		     /* of the thread that forks */
 	bool marked;			     /* its mappings are, and no other thread may fork */
+	enum spork_reason refused;	     /* why they are not */
 	sys_sigset caught;		     /* signals with a handler of the program's */
 	bool asks;			     /* the child may not read its parent's memory itself */
 	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
@@ -105,6 +106,9 @@ void lean_wait(struct lean_share *share, uint64_t ns);
 
 /* lean_keeper.c: makes the process that answers from now on, with the memory as it is. 0 or -errno. */
 int lean_keep(struct lean *lean);
+
+/* Can it, for this process? */
+bool lean_keeps(void);
 
 /* lean_child.c: is the address in what was left out, fetched or not? The piece, or NULL. */
 struct lean_range *lean_find(uintptr_t address);

@@ -170,6 +170,9 @@ void lean_site_count(struct box_site *site, const struct lean_outcome *outcome, 
 		refuse(site, outcome->ended);
 		return;
 	}
+	/* It waited for its turn: no fault of its own. */
+	if (outcome->kept)
+		return;
 	if (site->lean_reason == BOX_REASON_DEADLINE && site->spawns >= site->lean_again)
 		site->lean_reason = BOX_REASON_NONE;
 	if (!outcome->executed || outcome->pages > resident / PAGES_PART)
