@@ -15,6 +15,8 @@
 #ifndef SPORK_LEAN_H
 #define SPORK_LEAN_H
 
+#include <signal.h>
+
 #include "box.h"
 #include "sys.h"
 
@@ -40,10 +42,10 @@ struct lean_outcome {
 enum spork_reason lean_refuses(uint64_t *resident);
 
 /*
- * The program makes this system call; `advice` is its third argument. Does it tell the kernel what its children are to
- * inherit, or make memory that is not like any other, none of them is lean from then on.
+ * The program makes this system call, with these three arguments. Does it tell the kernel what its children are to inherit,
+ * or make memory that is not like any other, or have children in another pid namespace, none of them is lean from then on.
  */
-void lean_notice(long number, long advice);
+void lean_notice(long number, const long *value);
 
 /* What a child may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
 struct lean *lean_open(uintptr_t stack);
@@ -55,8 +57,21 @@ struct lean *lean_open(uintptr_t stack);
 void lean_fork_begin(bool leaves_out);
 void lean_fork_end(void);
 
-/* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. */
-void lean_child(void);
+/* The same around a look at what the process does on a signal, or a change of it: a lean fork borrows SIGSEGV meanwhile. */
+static inline void lean_action_begin(int signal)
+{
+	if (signal == SIGSEGV)
+		lean_fork_begin(false);
+}
+
+static inline void lean_action_end(int signal)
+{
+	if (signal == SIGSEGV)
+		lean_fork_end();
+}
+
+/* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. False: it is not lean. */
+bool lean_child(void);
 
 /* Before the process ends or executes: waits, for a while, for children that still fetch from it. */
 void lean_wait_children(void);

@@ -91,10 +91,21 @@ static void die(void)
 
 static const struct timespec look_again = { .tv_nsec = 100000000 };
 
+/* Whose end cannot be seen is waited for up to five seconds. */
+#define LOOKS 50
+
+static bool is_lost(int looks)
+{
+	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_SEQ_CST))
+		return false;
+	return lean_self->apart ? looks > LOOKS : SYS(getppid) != lean_self->parent;
+}
+
 /* The parent, or whoever stands for it, answers. */
 static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 {
 	struct lean_share *share = lean_self->share;
+	int looks = 0;
 
 	share->question = question;
 	share->address = address;
@@ -103,8 +114,7 @@ static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 	SYS(futex, &share->request, FUTEX_WAKE, 1);
 	while (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
 		SYS(futex, &share->request, FUTEX_WAIT, LEAN_ASKED, &look_again);
-		if (SYS(getppid) != lean_self->parent &&
-		    !__atomic_load_n(&share->kept, __ATOMIC_SEQ_CST))
+		if (is_lost(looks++))
 			die();
 	}
 	return share->answer;
@@ -306,6 +316,7 @@ void lean_begin(struct lean *lean)
 
 	for (i = 0; i < lean->ranges; i++)
 		keep_space(&lean->range[i]);
+	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
 	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);

@@ -69,10 +69,11 @@ struct lean {
 	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
-	sys_sigset mask;		     /* of the thread that forks */
-	bool marked;			     /* its mappings are, and no other thread may fork */
-	sys_sigset caught;		     /* signals with a handler of the program's */
-	bool asks;			     /* the child may not read its parent's memory itself */
+	sys_sigset mask;   /* of the thread that forks */
+	bool marked;	   /* its mappings are, and no other thread may fork */
+	sys_sigset caught; /* signals with a handler of the program's */
+	bool asks;	   /* the child may not read its parent's memory itself */
+	bool apart; /* nor see it live: a pid namespace of the child's own, made past the hooks */
 	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
 	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero but in a lean child */
 	uint8_t keeper_stack[16 << 10] __attribute__((aligned(64)));

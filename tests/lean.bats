@@ -120,6 +120,26 @@ child() {
 	done
 }
 
+@test "children in a pid namespace of their own do not know their parent by its id" {
+	unshare -pf true 2>/dev/null || skip "no pid namespaces here"
+	same lean_child namespace
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" namespace
+	child namespace-inline
+}
+
+@test "no thread is shown that SIGSEGV is the shim's for a moment" {
+	same -s learn=1 lean_action 100
+	lean 10
+}
+
+@test "where a program is linked with a malloc() of its own, no lean children while it has threads" {
+	same lean_malloc
+	lean 5
+	same lean_malloc 1
+	lean 0
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" threads
+}
+
 @test "reroute=vfork: no lean children; reroute=lean: none that share memory; small processes just fork" {
 	LIMIT=90 record -s reroute=vfork -- lean_random 20
 	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0

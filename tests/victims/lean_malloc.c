@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lean_malloc [THREADS]: children that allocate on their way to exec, in a program that is linked with a malloc() of its own.
+ */
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "victim.h"
+
+#define SIZE ((size_t)64 << 20)
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static char *memory;
+static size_t used;
+
+void *malloc(size_t size)
+{
+	char *block;
+
+	pthread_mutex_lock(&mutex);
+	if (!memory)
+		memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
+	block = memory + used + 16;
+	used += (size + 31) & ~(size_t)15;
+	pthread_mutex_unlock(&mutex);
+	if (used > SIZE)
+		abort();
+	memcpy(block - 16, &size, sizeof(size));
+	return block;
+}
+
+void free(void *block)
+{
+	(void)block;
+}
+
+void *calloc(size_t count, size_t size)
+{
+	return malloc(count * size);
+}
+
+void *realloc(void *block, size_t size)
+{
+	void *fresh = malloc(size);
+	size_t old = 0;
+
+	if (block)
+		memcpy(&old, (char *)block - 16, sizeof(old));
+	return memcpy(fresh, block ? block : fresh, old < size ? old : size);
+}
+
+static void *idle(void *argument)
+{
+	pause();
+	return argument;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+
+	for (int i = number_argument(argc, argv, 1, 0); i > 0; i--)
+		pthread_create(&thread, NULL, idle, NULL);
+	memset(malloc(SIZE / 2), 1, SIZE / 2);
+	for (volatile int i = 0; i < 10; i++) {
+		pid_t pid = xfork();
+
+		if (!pid) {
+			char *block = malloc(100);
+
+			block[0] = 1;
+			execl("/bin/true", "true", NULL);
+			_exit(126);
+		}
+		print_status("child", i, wait_for(pid));
+	}
+	return 0;
+}
