@@ -215,7 +215,7 @@ enum spork_reason lean_refuses(uint64_t *resident)
 	return is_above_limit(size.mapped) ? BOX_REASON_NO_MEMORY : BOX_REASON_NONE;
 }
 
-struct lean *lean_open(uintptr_t stack)
+struct lean *lean_open(uintptr_t stack, const void *site)
 {
 	struct lean *lean = record_take();
 
@@ -223,6 +223,8 @@ struct lean *lean_open(uintptr_t stack)
 		return NULL;
 	lean->parent = lean->user;
 	lean->stack = stack;
+	lean->site = site;
+	lean_need_read(site, lean);
 	lean->ranges = 0;
 	lean->run_end = lean->run = 0;
 	lean->asks = lean->marked = false;
@@ -328,6 +330,8 @@ bool lean_child(void)
 	opened = NULL;
 	if (lean->ranges)
 		lean_begin(lean);
+	else
+		lean_early_end();
 	sys_sigmask(lean->mask);
 	return true;
 }
@@ -481,6 +485,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	sys_sigmask(mask);
 	outcome.pages = share->pages;
+	lean_need_note(lean->site, share);
 	if (!outcome.ended)
 		outcome.ended = (enum spork_reason)share->ended;
 	outcome.executed = !outcome.ended && share->executing;
@@ -490,6 +495,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 void lean_after_fork(void)
 {
 	spin_reset(&records_lock);
+	lean_need_after_fork();
 	RESET(forking, 0);
 	RESET(held, 0);
 }

@@ -5,6 +5,7 @@
  *
  *  lean.c         the parent: the fork, the hold, serving the child
  *  lean_map.c     what to leave out
+ *  lean_need.c    what children of a site needed of it
  *  lean_keeper.c  a copy of the parent that serves a child which takes too long, so that the parent can go on
  *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier; fetching
  *  lean_call.c    the child's system calls, whose arguments the kernel cannot fetch
@@ -47,8 +48,8 @@ enum spork_reason lean_refuses(uint64_t *resident);
  */
 void lean_notice(long number, const long *value);
 
-/* What a child may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
-struct lean *lean_open(uintptr_t stack);
+/* What a child of the site may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
+struct lean *lean_open(uintptr_t stack, const void *site);
 
 /*
  * Around each system call that copies the process; the child calls nothing. For a lean one, `leaves_out`, what is to be

@@ -87,6 +87,8 @@ void lean_cut(uintptr_t low, uintptr_t high)
 static void die(void)
 {
 	SYS(kill, sys_pid(), SIGKILL);
+	/* The first process of a pid namespace cannot be killed from there. */
+	SYS(exit_group, 128 + SIGKILL);
 }
 
 static const struct timespec look_again = { .tv_nsec = 100000000 };
@@ -187,6 +189,14 @@ static struct memory_range batch_of(const struct lean_range *range, uintptr_t ad
 				      high < range->high ? high : range->high };
 }
 
+static void note(uintptr_t low, uintptr_t high)
+{
+	struct lean_share *share = lean_self->share;
+
+	if (share->touched < LEAN_TOUCHED)
+		share->touch[share->touched++] = (struct memory_range){ low, high };
+}
+
 /* From the batch of `address` on as many as are not there yet, up to `end`. Where they end. */
 static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintptr_t end)
 {
@@ -198,6 +208,7 @@ static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintpt
 	} while (at < end && at < range->high && !is_fetched(range, at));
 	unprotect(low, at);
 	read_in(low, at);
+	note(low, at);
 	return at;
 }
 

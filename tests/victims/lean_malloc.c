@@ -12,27 +12,28 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static char *memory;
 static size_t used;
+static char *volatile block; /* the compiler must not know what malloc() returned is for */
 
 void *malloc(size_t size)
 {
-	char *block;
+	char *fresh;
 
 	pthread_mutex_lock(&mutex);
 	if (!memory)
 		memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			      0);
-	block = memory + used + 16;
+	fresh = memory + used + 16;
 	used += (size + 31) & ~(size_t)15;
 	pthread_mutex_unlock(&mutex);
 	if (used > SIZE)
 		abort();
-	memcpy(block - 16, &size, sizeof(size));
-	return block;
+	memcpy(fresh - 16, &size, sizeof(size));
+	return fresh;
 }
 
-void free(void *block)
+void free(void *old)
 {
-	(void)block;
+	(void)old;
 }
 
 void *calloc(size_t count, size_t size)
@@ -40,14 +41,14 @@ void *calloc(size_t count, size_t size)
 	return malloc(count * size);
 }
 
-void *realloc(void *block, size_t size)
+void *realloc(void *old, size_t size)
 {
 	void *fresh = malloc(size);
-	size_t old = 0;
+	size_t had = 0;
 
-	if (block)
-		memcpy(&old, (char *)block - 16, sizeof(old));
-	return memcpy(fresh, block ? block : fresh, old < size ? old : size);
+	if (old)
+		memcpy(&had, (char *)old - 16, sizeof(had));
+	return old ? memcpy(fresh, old, had < size ? had : size) : fresh;
 }
 
 static void *idle(void *argument)
@@ -62,13 +63,13 @@ int main(int argc, char **argv)
 
 	for (int i = number_argument(argc, argv, 1, 0); i > 0; i--)
 		pthread_create(&thread, NULL, idle, NULL);
-	memset(malloc(SIZE / 2), 1, SIZE / 2);
+	block = malloc(SIZE / 2);
+	memset(block, 1, SIZE / 2);
 	for (volatile int i = 0; i < 10; i++) {
 		pid_t pid = xfork();
 
 		if (!pid) {
-			char *block = malloc(100);
-
+			block = malloc(100);
 			block[0] = 1;
 			execl("/bin/true", "true", NULL);
 			_exit(126);
