@@ -140,6 +140,9 @@ child() {
 @test "no thread is shown that SIGSEGV is the shim's for a moment" {
 	same -s learn=1 lean_action 100
 	lean 10
+	# where nothing is large enough to be left out
+	same -s learn=1 lean_action 50 128
+	lean 0
 }
 
 @test "where a program is linked with a malloc() of its own, no lean children while it has threads" {

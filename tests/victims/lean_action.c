@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lean_action COUNT: children of a process with much memory, while another thread sets one of two handlers of SIGSEGV after
- * the other. Each time it was the other one that was there.
+ * lean_action COUNT [PIECES]: children of a process with much memory, in so many mappings, while another thread sets one of
+ * two handlers of SIGSEGV after the other. Each time it was the other one that was there; and one of them in the children.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,14 +38,39 @@ static void *change(void *unused)
 	return unused;
 }
 
+static int memory_fill(long pieces)
+{
+	size_t size = ((size_t)32 << 20) / pieces, page = sysconf(_SC_PAGESIZE);
+
+	while (pieces--) {
+		char *piece = mmap(NULL, size + page, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (piece == MAP_FAILED || mprotect(piece + size, page, PROT_NONE))
+			return -1;
+		memset(piece, 1, size);
+	}
+	return 0;
+}
+
+static void child(void)
+{
+	void *volatile block = malloc(100);
+	struct sigaction now;
+
+	free(block);
+	if (sigaction(SIGSEGV, NULL, &now) || (now.sa_handler != one && now.sa_handler != other))
+		_exit(125);
+	execl("/bin/true", "true", NULL);
+	_exit(126);
+}
+
 int main(int argc, char **argv)
 {
 	long count = number_argument(argc, argv, 1, 50);
-	size_t size = 32 << 20;
 	pthread_t thread;
 
-	if (!memset(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1,
-		    size))
+	if (memory_fill(number_argument(argc, argv, 2, 1)))
 		return 2;
 	signal(SIGSEGV, one);
 	pthread_create(&thread, NULL, change, NULL);
@@ -54,13 +79,8 @@ int main(int argc, char **argv)
 	for (volatile int i = 0; i < count; i++) {
 		pid_t pid = xfork();
 
-		if (!pid) {
-			void *volatile block = malloc(100);
-
-			free(block);
-			execl("/bin/true", "true", NULL);
-			_exit(126);
-		}
+		if (!pid)
+			child();
 		print_status("child", i, wait_for(pid));
 	}
 	stop = 1;
