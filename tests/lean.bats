@@ -167,6 +167,41 @@ child() {
 	SAME_RUN="-s reroute=lean" same_as_bare /bin/sh -c "$limited" sh "$VICTIMS/lean_child" calls
 }
 
+@test "a process that is too large to be copied has lean children, where its site was learned before" {
+	run victim lean_nomem
+	[ "$status" -ne 77 ] || skip "no mapping of that size is promised here"
+	[[ $output == *"child 9: Cannot allocate memory"* ]] || skip "any copy is promised here"
+	assert_line "child 4: exit 0"
+	run record -s reroute=lean -- lean_nomem
+	assert_success
+	run grep -c 'exit 0' "$BATS_TEST_TMPDIR/record.out"
+	assert_output 10
+	lean 5
+}
+
+# holding NAME CMD...: as bare, and its children are lean
+holding() {
+	needs "$1"
+	same -s reroute=auto "$@"
+	lean 10
+}
+
+@test "children of perl, python and bash that hold much memory are lean" {
+	holding perl -e 'my $held = "a" x (40 << 20);
+		for (1..20) { my $pid = fork; exec "/bin/echo", $_ unless $pid; waitpid $pid, 0; print "$?\n" }'
+	holding perl -e 'my $held = "a" x (40 << 20); for (1..20) { print system("/bin/echo", $_), `/bin/echo $_ and $_` }'
+	holding "$PYTHON" -c 'import os
+held = bytearray(40 << 20)
+for i in range(20):
+    pid = os.fork()
+    if not pid: os.execv("/bin/echo", ["echo", str(i)])
+    print(os.waitpid(pid, 0)[1], flush=True)'
+	holding "$PYTHON" -c 'import subprocess
+held = bytearray(40 << 20)
+for i in range(20): subprocess.run(["/bin/echo", str(i)], preexec_fn=lambda: None)'
+	holding bash -c 'printf -v held %40000000s; for i in {1..20}; do /bin/echo $i; done'
+}
+
 @test "spork sites tells how many pages a child fetched, and why a site is lean no longer" {
 	bounded "$SPORK" run -q -s reroute=lean --box "$BATS_TEST_TMPDIR/box" -- "$VICTIMS/lean_child" handshake >/dev/null 2>&1
 	run spork sites "$BATS_TEST_TMPDIR/box"
