@@ -15,7 +15,7 @@ EXPORT int madvise(void *start, size_t size, int advice)
 {
 	HOOK_UNLESS_PASSIVE(REAL(madvise)(start, size, advice));
 	hook_enter(HOOK_madvise, NULL);
-	lean_notice(SYS_madvise, advice);
+	lean_notice(SYS_madvise, (long[]){ 0, 0, advice });
 	return REAL(madvise)(start, size, advice);
 }
 
@@ -23,6 +23,6 @@ EXPORT int pkey_mprotect(void *start, size_t size, int protection, int key)
 {
 	HOOK_UNLESS_PASSIVE(REAL(pkey_mprotect)(start, size, protection, key));
 	hook_enter(HOOK_pkey_mprotect, NULL);
-	lean_notice(SYS_pkey_mprotect, 0);
+	lean_notice(SYS_pkey_mprotect, NULL);
 	return REAL(pkey_mprotect)(start, size, protection, key);
 }

@@ -337,7 +337,7 @@ struct box_site {
 	uint64_t lean_pages;	/* that lean children have fetched, all together */
 	uint64_t lean_again;	/* BOX_REASON_DEADLINE: up to so many spawns */
 	uint32_t lean_late;	/* how often that was so */
-	uint32_t lean_unused;
+	uint32_t lean_kept;	/* children in a row that other threads could not wait for */
 	struct box_write write[BOX_SITE_WRITES];
 	struct {
 		uint32_t offset, size; /* from the caller's stack pointer up */

@@ -190,7 +190,7 @@ static void enter_lean(const struct entry_registers *registers, const struct spa
 long fork_lean(const struct entry_registers *registers, struct spawn_record *spawn,
 	       uint64_t resident)
 {
-	struct lean *lean = lean_open(registers->stack);
+	struct lean *lean = lean_open(registers->stack, spawn->site);
 	struct lean_outcome outcome;
 	int error;
 	long pid;

@@ -24,6 +24,7 @@
 #include "signal_window.h"
 #include "thread.h"
 #include "tier.h"
+#include "window.h"
 
 #include "poison.h"
 
@@ -122,13 +123,26 @@ static struct lean *record_take(void)
 	return record;
 }
 
-static bool forbidden;
+static uint32_t forbidden; /* enum spork_reason */
 
-void lean_notice(long number, long advice)
+void lean_notice(long number, const long *value)
 {
 	if (number == SYS_userfaultfd || number == SYS_pkey_mprotect ||
-	    (number == SYS_madvise && (advice == MADV_DONTFORK || advice == MADV_WIPEONFORK)))
-		__atomic_store_n(&forbidden, true, __ATOMIC_RELAXED);
+	    (number == SYS_madvise && (value[2] == MADV_DONTFORK || value[2] == MADV_WIPEONFORK)))
+		__atomic_store_n(&forbidden, BOX_REASON_MARKED, __ATOMIC_RELAXED);
+	/* A child there knows its parent by no process id, or takes another process for it. */
+	else if (number == SYS_setns || (number == SYS_unshare && value[0] & CLONE_NEWPID))
+		__atomic_store_n(&forbidden, BOX_REASON_NAMESPACE, __ATOMIC_RELAXED);
+}
+
+/* Is the malloc() that the program calls libc's? Which one comes first is settled when the process starts. */
+static bool malloc_is_libcs(void)
+{
+	static int is; /* 1: yes, -1: no */
+
+	if (!is)
+		is = real_first("malloc") == real_libc("malloc") ? 1 : -1;
+	return is > 0;
 }
 
 /* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */
@@ -177,8 +191,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 	if (!ARCH_DISPATCH)
 		return BOX_REASON_NO_DISPATCH;
 	if (__atomic_load_n(&forbidden, __ATOMIC_RELAXED))
-		return BOX_REASON_MARKED;
-	if (!__libc_single_threaded && real_get(HOOK_malloc) != real_address("malloc"))
+		return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_RELAXED);
+	if (!__libc_single_threaded && !malloc_is_libcs())
 		return BOX_REASON_THREADS;
 	if (!__libc_single_threaded && !(gate_serves() && lean_keeps()))
 		return BOX_REASON_GATE;
@@ -207,7 +221,7 @@ enum spork_reason lean_refuses(uint64_t *resident)
 	return is_above_limit(size.mapped) ? BOX_REASON_NO_MEMORY : BOX_REASON_NONE;
 }
 
-struct lean *lean_open(uintptr_t stack)
+struct lean *lean_open(uintptr_t stack, const void *site)
 {
 	struct lean *lean = record_take();
 
@@ -215,6 +229,8 @@ struct lean *lean_open(uintptr_t stack)
 		return NULL;
 	lean->parent = lean->user;
 	lean->stack = stack;
+	lean->site = site;
+	lean_need_read(site, lean);
 	lean->ranges = 0;
 	lean->run_end = lean->run = 0;
 	lean->asks = lean->marked = false;
@@ -232,20 +248,39 @@ void lean_close(struct lean *lean)
 	__atomic_store_n(&lean->user, 0, __ATOMIC_RELEASE);
 }
 
-/* How many threads fork; or MARKING: one of them, and what others forked meanwhile would go without what it has marked. */
-#define MARKING UINT32_MAX
+/*
+ * How many threads fork; or MARKING and the process id: one of them, and what others forked meanwhile would go without what it
+ * has marked.
+ */
+#define MARKING (1U << 31)
 #define MARK_YIELDS 1000
 static uint32_t forking CHILD_STATE;
 
+/*
+ * Takes `forking` from what allows it. In a child that another thread has made past the hooks while one marked, nobody
+ * will take the marks away.
+ */
+static bool forking_take(uint32_t seen, bool marks)
+{
+	uint32_t self = MARKING | (uint32_t)sys_pid();
+
+	if (seen & MARKING && (seen == self || !window_memory_is_own()))
+		return false;
+	if (marks && seen && !(seen & MARKING))
+		return false;
+	return __atomic_compare_exchange_n(&forking, &seen,
+					   marks	  ? self :
+					   seen & MARKING ? 1 :
+							    seen + 1,
+					   false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static bool marking_begin(void)
 {
-	uint32_t none;
 	int i;
 
 	for (i = 0; i < MARK_YIELDS; i++) {
-		none = 0;
-		if (__atomic_compare_exchange_n(&forking, &none, MARKING, false, __ATOMIC_ACQUIRE,
-						__ATOMIC_RELAXED))
+		if (forking_take(__atomic_load_n(&forking, __ATOMIC_RELAXED), true))
 			return true;
 		SYS(sched_yield);
 	}
@@ -268,20 +303,14 @@ static void lean_begins(struct lean *lean)
 
 void lean_fork_begin(bool leaves_out)
 {
-	uint32_t count = 0;
-
 	/* A child that was made in a prepare handler goes on with what was its parent's fork. */
 	if (leaves_out && opened && opened->user == sys_pid()) {
 		lean_begins(opened);
 		if (opened->marked)
 			return;
 	}
-	while (count == MARKING || !__atomic_compare_exchange_n(&forking, &count, count + 1, false,
-								__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		if (count == MARKING) {
-			SYS(sched_yield);
-			count = 0;
-		}
+	while (!forking_take(__atomic_load_n(&forking, __ATOMIC_RELAXED), false))
+		SYS(sched_yield);
 }
 
 void lean_fork_end(void)
@@ -300,16 +329,19 @@ void lean_fork_end(void)
 	sys_sigmask(lean->mask);
 }
 
-void lean_child(void)
+bool lean_child(void)
 {
 	struct lean *lean = opened;
 
 	if (!lean || !lean->marked)
-		return;
+		return false;
 	opened = NULL;
 	if (lean->ranges)
 		lean_begin(lean);
+	else
+		lean_early_end();
 	sys_sigmask(lean->mask);
+	return true;
 }
 
 /* So many threads are held. */
@@ -484,6 +516,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	sys_sigmask(mask);
 	outcome.pages = share->pages;
+	lean_need_note(lean->site, share);
 	if (!outcome.ended)
 		outcome.ended = (enum spork_reason)share->ended;
 	outcome.executed = !outcome.ended && share->executing;
@@ -493,6 +526,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 void lean_after_fork(void)
 {
 	spin_reset(&records_lock);
+	lean_need_after_fork();
 	RESET(forking, 0);
 	RESET(held, 0);
 }

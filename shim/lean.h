@@ -5,6 +5,7 @@
  *
  *  lean.c         the parent: the fork, the hold, serving the child
  *  lean_map.c     what to leave out
+ *  lean_need.c    what children of a site needed of it
  *  lean_keeper.c  a copy of the parent that serves a child which takes too long, so that the parent can go on
  *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier; fetching
  *  lean_call.c    the child's system calls, whose arguments the kernel cannot fetch
@@ -14,6 +15,8 @@
  */
 #ifndef SPORK_LEAN_H
 #define SPORK_LEAN_H
+
+#include <signal.h>
 
 #include "box.h"
 #include "sys.h"
@@ -42,13 +45,13 @@ struct lean_outcome {
 enum spork_reason lean_refuses(uint64_t *resident);
 
 /*
- * The program makes this system call; `advice` is its third argument. Does it tell the kernel what its children are to
- * inherit, or make memory that is not like any other, none of them is lean from then on.
+ * The program makes this system call, with these three arguments. Does it tell the kernel what its children are to inherit,
+ * or make memory that is not like any other, or have children in another pid namespace, none of them is lean from then on.
  */
-void lean_notice(long number, long advice);
+void lean_notice(long number, const long *value);
 
-/* What a child may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
-struct lean *lean_open(uintptr_t stack);
+/* What a child of the site may have to know of the program; NULL: there is no room. For the calling thread's next fork. */
+struct lean *lean_open(uintptr_t stack, const void *site);
 
 /*
  * Around each system call that copies the process; the child calls nothing. For a lean one, `leaves_out`, what is to be
@@ -58,8 +61,21 @@ struct lean *lean_open(uintptr_t stack);
 void lean_fork_begin(bool leaves_out);
 void lean_fork_end(void);
 
-/* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. */
-void lean_child(void);
+/* The same around a look at what the process does on a signal, or a change of it: a lean fork borrows SIGSEGV meanwhile. */
+static inline void lean_action_begin(int signal)
+{
+	if (signal == SIGSEGV)
+		lean_fork_begin(false);
+}
+
+static inline void lean_action_end(int signal)
+{
+	if (signal == SIGSEGV)
+		lean_fork_end();
+}
+
+/* The first thing in the child of a fork() of libc's, ahead of what its atfork handlers do. False: it is not lean. */
+bool lean_child(void);
 
 /* Before the process ends or executes: waits, for a while, for children that still fetch from it. */
 void lean_wait_children(void);

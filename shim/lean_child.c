@@ -87,14 +87,27 @@ void lean_cut(uintptr_t low, uintptr_t high)
 static void die(void)
 {
 	SYS(kill, sys_pid(), SIGKILL);
+	/* The first process of a pid namespace cannot be killed from there. */
+	SYS(exit_group, 128 + SIGKILL);
 }
 
 static const struct timespec look_again = { .tv_nsec = 100000000 };
+
+/* Whose end cannot be seen is waited for up to five seconds. */
+#define LOOKS 50
+
+static bool is_lost(int looks)
+{
+	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_SEQ_CST))
+		return false;
+	return lean_self->apart ? looks > LOOKS : SYS(getppid) != lean_self->parent;
+}
 
 /* The parent, or whoever stands for it, answers. */
 static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 {
 	struct lean_share *share = lean_self->share;
+	int looks = 0;
 
 	share->question = question;
 	share->address = address;
@@ -103,8 +116,7 @@ static int64_t ask(enum lean_question question, uintptr_t address, size_t size)
 	SYS(futex, &share->request, FUTEX_WAKE, 1);
 	while (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
 		SYS(futex, &share->request, FUTEX_WAIT, LEAN_ASKED, &look_again);
-		if (SYS(getppid) != lean_self->parent &&
-		    !__atomic_load_n(&share->kept, __ATOMIC_SEQ_CST))
+		if (is_lost(looks++))
 			die();
 	}
 	return share->answer;
@@ -177,6 +189,14 @@ static struct memory_range batch_of(const struct lean_range *range, uintptr_t ad
 				      high < range->high ? high : range->high };
 }
 
+static void note(uintptr_t low, uintptr_t high)
+{
+	struct lean_share *share = lean_self->share;
+
+	if (share->touched < LEAN_TOUCHED)
+		share->touch[share->touched++] = (struct memory_range){ low, high };
+}
+
 /* From the batch of `address` on as many as are not there yet, up to `end`. Where they end. */
 static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintptr_t end)
 {
@@ -188,6 +208,7 @@ static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintpt
 	} while (at < end && at < range->high && !is_fetched(range, at));
 	unprotect(low, at);
 	read_in(low, at);
+	note(low, at);
 	return at;
 }
 
@@ -306,6 +327,7 @@ void lean_begin(struct lean *lean)
 
 	for (i = 0; i < lean->ranges; i++)
 		keep_space(&lean->range[i]);
+	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
 	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);

@@ -94,11 +94,13 @@ static struct memory_range heap_next(uintptr_t at, uintptr_t end)
 	return (struct memory_range){ end, end };
 }
 
-/* The next stretch from `at` on that is kept, or is the shim's own. */
-static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uintptr_t end)
+/* The next stretch from `at` on that is kept, or children need, or is the shim's own. */
+static struct memory_range kept_next(const struct lean *lean, struct memory_range kept,
+				     uintptr_t at, uintptr_t end)
 {
 	struct memory_range best = memory_next(at, end);
 	const struct lean *record;
+	uint32_t i;
 
 	if (!__libc_single_threaded) {
 		struct memory_range heap = heap_next(at, end);
@@ -106,9 +108,11 @@ static struct memory_range kept_next(struct memory_range kept, uintptr_t at, uin
 		if (heap.low < best.low)
 			best = heap;
 	}
-
 	if (kept.high > at && kept.low < best.low)
 		best = kept;
+	for (i = 0; i < lean->needs; i++)
+		if (lean->need[i].high > at && lean->need[i].low < best.low)
+			best = pages_of(lean->need[i].low, lean->need[i].high);
 	for (record = __atomic_load_n(&lean_records, __ATOMIC_ACQUIRE); record;
 	     record = record->next) {
 		kept = pages_of((uintptr_t)record, (uintptr_t)(record + 1));
@@ -144,7 +148,7 @@ static void map_add(struct lean *lean, const struct proc_map *map)
 		return;
 	kept = kept_of(lean, map);
 	while (at < map->end) {
-		struct memory_range next = kept_next(kept, at, map->end);
+		struct memory_range next = kept_next(lean, kept, at, map->end);
 
 		range_add(lean, at, next.low < map->end ? next.low : map->end);
 		at = next.low < map->end ? next.high : map->end;

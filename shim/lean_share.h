@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "lean.h"
+#include "memory.h"
 
 /* linux/prctl.h; Linux 5.11 */
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
@@ -29,6 +30,10 @@
 
 /* The alternate signal stack of a child, for its two handlers and for those of the program that want one. */
 #define LEAN_STACK ((size_t)256 << 10)
+
+/* What is remembered of one child's fetches, and of a site's: see lean_need.c. */
+#define LEAN_TOUCHED 256
+#define LEAN_NEEDS (LEAN_RANGES - 1)
 
 enum lean_request { LEAN_IDLE, LEAN_ASKED };
 enum lean_question { LEAN_DATA, LEAN_PRESENT };
@@ -52,6 +57,8 @@ struct lean_share {
 	uint64_t address, size;
 	int64_t answer; /* bytes, or pages, or -errno */
 	uint64_t pages; /* fetched so far */
+	uint32_t touched;
+	struct memory_range touch[LEAN_TOUCHED]; /* what was fetched, the first of it */
 	/* LEAN_DATA: the memory; LEAN_PRESENT: a byte for each page, not zero if the parent has one */
 	uint8_t bytes[LEAN_BYTES] __attribute__((aligned(4096)));
 };
@@ -67,13 +74,17 @@ struct lean {
 	uintptr_t batches;	/* in all ranges */
 	uintptr_t batch;	/* a power of two */
 	uintptr_t run_end, run; /* the end of what was fetched last, and how much that was */
+	const void *site;	/* that its children are of */
+	uint32_t needs;
+	struct memory_range need[LEAN_NEEDS]; /* that is not to be left out */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
-	sys_sigset mask;		     /* of the thread that forks */
-	bool marked;			     /* its mappings are, and no other thread may fork */
-	enum spork_reason refused;	     /* why they are not */
-	sys_sigset caught;		     /* signals with a handler of the program's */
-	bool asks;			     /* the child may not read its parent's memory itself */
+	sys_sigset mask;	   /* of the thread that forks */
+	bool marked;		   /* its mappings are, and no other thread may fork */
+	enum spork_reason refused; /* why they are not */
+	sys_sigset caught;	   /* signals with a handler of the program's */
+	bool asks;		   /* the child may not read its parent's memory itself */
+	bool apart; /* nor see it live: a pid namespace of the child's own, made past the hooks */
 	uint8_t present[LEAN_BYTES];	     /* as in lean_share.bytes */
 	uint64_t fetched[LEAN_BATCHES / 64]; /* bits; zero but in a lean child */
 	uint8_t keeper_stack[16 << 10] __attribute__((aligned(64)));
@@ -103,6 +114,11 @@ bool lean_is_over(struct lean_share *share, long pid);
 
 /* Waits until that may be so, or the child asks; for `ns` at most. All signals are blocked. */
 void lean_wait(struct lean_share *share, uint64_t ns);
+
+/* lean_need.c: what children of the site needed, into the record; and what one of them did. In the parent. */
+void lean_need_read(const void *site, struct lean *lean);
+void lean_need_note(const void *site, const struct lean_share *share);
+void lean_need_after_fork(void);
 
 /* lean_keeper.c: makes the process that answers from now on, with the memory as it is. 0 or -errno. */
 int lean_keep(struct lean *lean);

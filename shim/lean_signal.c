@@ -113,12 +113,11 @@ static void on_early_fault(int signal, siginfo_t *info, void *context)
 {
 	(void)signal;
 	(void)info;
-	if (early.lean && sys_pid() != early.lean->parent) {
+	/* There is something to fetch then, when the fault repeats itself. */
+	if (early.lean && sys_pid() != early.lean->parent && lean_child()) {
 		ucontext_t *interrupted = context;
 		sys_sigset mask = early.lean->mask & ~OURS;
 
-		/* There is something to fetch now, when the fault repeats itself. */
-		lean_child();
 		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
 		return;
 	}

@@ -22,6 +22,9 @@
 #define STRIKES_LEARNING 3
 #define STRIKES_MOST 16
 
+/* Children in a row that slept when other threads could not be kept waiting any longer: on a busy machine some do. */
+#define KEPT_MOST 3
+
 /* A child that needs more than this part of its parent's memory is better off with all of it. */
 #define PAGES_PART 16
 
@@ -162,6 +165,11 @@ void lean_site_count(struct box_site *site, const struct lean_outcome *outcome, 
 	uint32_t strikes = __atomic_load_n(&site->lean_strikes, __ATOMIC_ACQUIRE);
 
 	__atomic_add_fetch(&site->lean_pages, outcome->pages, __ATOMIC_RELAXED);
+	if (outcome->kept &&
+	    (outcome->ended != BOX_REASON_DEADLINE ||
+	     __atomic_add_fetch(&site->lean_kept, 1, __ATOMIC_RELAXED) < KEPT_MOST))
+		return;
+	site->lean_kept = 0;
 	if (outcome->ended == BOX_REASON_DEADLINE) {
 		put_off(site);
 		return;
@@ -170,9 +178,6 @@ void lean_site_count(struct box_site *site, const struct lean_outcome *outcome, 
 		refuse(site, outcome->ended);
 		return;
 	}
-	/* It waited for its turn: no fault of its own. */
-	if (outcome->kept)
-		return;
 	if (site->lean_reason == BOX_REASON_DEADLINE && site->spawns >= site->lean_again)
 		site->lean_reason = BOX_REASON_NONE;
 	if (!outcome->executed || outcome->pages > resident / PAGES_PART)

@@ -245,13 +245,17 @@ EXPORT long syscall(long number, ...)
 	HOOK_UNLESS_PASSIVE(
 		REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]));
 	note(HOOK_syscall, &arguments, number, value[0], HOOK_CALLER);
-	lean_notice(number, value[2]);
+	lean_notice(number, value);
 	forks = makes_process(number, value);
+	if (number == SYS_rt_sigaction)
+		lean_action_begin((int)value[0]);
 	if (UNLIKELY(forks))
 		lean_fork_begin(false);
 	result = REAL(syscall)(number, value[0], value[1], value[2], value[3], value[4], value[5]);
 	if (UNLIKELY(forks && result))
 		lean_fork_end();
+	if (number == SYS_rt_sigaction)
+		lean_action_end((int)value[0]);
 	state_changed_by(number, value[0]);
 	if (UNLIKELY(forks && !result))
 		bypass_child(BOX_CALL_SYSCALL, CALLER);

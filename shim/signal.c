@@ -8,6 +8,7 @@
 #include "signal_window.h"
 
 #include "hook.h"
+#include "lean.h"
 #include "signal_wrap.h"
 #include "state.h"
 #include "window.h"
@@ -26,8 +27,12 @@ static bool valid;
 static void mirror_read(int signal)
 {
 	struct sigaction action;
+	int failed;
 
-	if (REAL(sigaction)(signal, NULL, &action))
+	lean_action_begin(signal);
+	failed = REAL(sigaction)(signal, NULL, &action);
+	lean_action_end(signal);
+	if (failed)
 		return;
 	action.sa_handler = signal_wrap_own(signal, action.sa_handler);
 	mirror[signal] = action;
@@ -290,7 +295,9 @@ EXPORT int sigaction(int signal, const struct sigaction *action, struct sigactio
 		wrapped = *action;
 		wrapped.sa_handler = handler;
 	}
+	lean_action_begin(signal);
 	result = REAL(sigaction)(signal, wrap.given ? &wrapped : action, old);
+	lean_action_end(signal);
 	before = signal_wrap_end(&wrap, signal, result != 0,
 				 !result && old ? old->sa_handler : SIG_DFL);
 	if (!result && old)
@@ -314,7 +321,9 @@ EXPORT sighandler_t signal(int number, sighandler_t handler)
 		return action_change(window, number, &action, &old) ? SIG_ERR : old.sa_handler;
 	}
 	handler = signal_wrap_begin(&wrap, number, handler, false);
+	lean_action_begin(number);
 	result = REAL(signal)(number, handler);
+	lean_action_end(number);
 	result = signal_wrap_end(&wrap, number, result == SIG_ERR, result);
 	mirror_update(number);
 	return result;
@@ -343,8 +352,10 @@ static sighandler_t relative_changed(int signal, sighandler_t before)
                                                                                                    \
 		hook_enter(HOOK_##name, NULL);                                                     \
 		handler = signal_wrap_begin(&wrap, number, handler, HOOK_##name == HOOK_sigset);   \
+		lean_action_begin(number);                                                         \
 		result = ((sighandler_t(*)(int, sighandler_t))real_get(HOOK_##name))(number,       \
 										     handler);     \
+		lean_action_end(number);                                                           \
 		result = signal_wrap_end(&wrap, number, result == SIG_ERR, result);                \
 		mirror_update(number);                                                             \
 		return relative_changed(number, result);                                           \
@@ -364,7 +375,9 @@ EXPORT int sigignore(int number)
 	int result;
 
 	hook_enter(HOOK_sigignore, NULL);
+	lean_action_begin(number);
 	result = ((int (*)(int))real_get(HOOK_sigignore))(number);
+	lean_action_end(number);
 	mirror_update(number);
 	relative_changed(number, SIG_ERR);
 	return result;
@@ -375,7 +388,9 @@ EXPORT int siginterrupt(int number, int interrupt)
 	int result;
 
 	hook_enter(HOOK_siginterrupt, NULL);
+	lean_action_begin(number);
 	result = ((int (*)(int, int))real_get(HOOK_siginterrupt))(number, interrupt);
+	lean_action_end(number);
 	mirror_update(number);
 	return result;
 }

@@ -255,6 +255,7 @@ EXPORT int unshare(int flags)
 	hook_init();
 	hook_enter(HOOK_unshare, NULL);
 	child_stack_settle();
+	lean_notice(SYS_unshare, (long[]){ flags });
 	result = REAL(unshare)(flags);
 	state_changed_in_thread();
 	if (!result && flags & CLONE_NEWPID)
@@ -269,6 +270,7 @@ EXPORT int setns(int fd, int type)
 	hook_init();
 	hook_enter(HOOK_setns, NULL);
 	child_stack_settle();
+	lean_notice(SYS_setns, NULL);
 	result = REAL(setns)(fd, type);
 	state_changed_in_thread();
 	if (!result)

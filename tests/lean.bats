@@ -120,6 +120,39 @@ child() {
 	done
 }
 
+@test "children in a pid namespace of their own do not know their parent by its id" {
+	unshare -pf true 2>/dev/null || skip "no pid namespaces here"
+	same lean_child namespace
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" namespace
+	child namespace-inline
+}
+
+@test "what a child needed is not left out of the next one" {
+	local pages
+
+	same lean_malloc
+	lean 5
+	pages=$(query 'max(s["lean"]["pages"] for s in sites)')
+	assert [ "$pages" -ge 1 ]
+	assert [ "$pages" -le 3 ]
+}
+
+@test "no thread is shown that SIGSEGV is the shim's for a moment" {
+	same -s learn=1 lean_action 100
+	lean 10
+	# where nothing is large enough to be left out
+	same -s learn=1 lean_action 50 128
+	lean 0
+}
+
+@test "where a program is linked with a malloc() of its own, no lean children while it has threads" {
+	same lean_malloc
+	lean 5
+	same lean_malloc 1
+	lean 0
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" threads
+}
+
 @test "reroute=vfork: no lean children; reroute=lean: none that share memory; small processes just fork" {
 	LIMIT=90 record -s reroute=vfork -- lean_random 20
 	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
@@ -134,15 +167,63 @@ child() {
 	SAME_RUN="-s reroute=lean" same_as_bare /bin/sh -c "$limited" sh "$VICTIMS/lean_child" calls
 }
 
+@test "a process that is too large to be copied has lean children, where its site was learned before" {
+	run victim lean_nomem
+	[ "$status" -ne 77 ] || skip "no mapping of that size is promised here"
+	[[ $output == *"child 9: Cannot allocate memory"* ]] || skip "any copy is promised here"
+	assert_line "child 4: exit 0"
+	run record -s reroute=lean -- lean_nomem
+	assert_success
+	run grep -c 'exit 0' "$BATS_TEST_TMPDIR/record.out"
+	assert_output 10
+	lean 5
+}
+
+# holding NAME CMD...: as bare, and its children are lean
+holding() {
+	needs "$1"
+	same -s reroute=auto "$@"
+	lean 10
+}
+
+@test "children of perl, python and bash that hold much memory are lean" {
+	holding perl -e 'my $held = "a" x (40 << 20);
+		for (1..20) { my $pid = fork; exec "/bin/echo", $_ unless $pid; waitpid $pid, 0; print "$?\n" }'
+	holding perl -e 'my $held = "a" x (40 << 20); for (1..20) { print system("/bin/echo", $_), `/bin/echo $_ and $_` }'
+	holding "$PYTHON" -c 'import os
+held = bytearray(40 << 20)
+for i in range(20):
+    pid = os.fork()
+    if not pid: os.execv("/bin/echo", ["echo", str(i)])
+    print(os.waitpid(pid, 0)[1], flush=True)'
+	holding "$PYTHON" -c 'import subprocess
+held = bytearray(40 << 20)
+for i in range(20): subprocess.run(["/bin/echo", str(i)], preexec_fn=lambda: None)'
+	holding bash -c 'printf -v held %40000000s; for i in {1..20}; do /bin/echo $i; done'
+}
+
 @test "spork sites tells how many pages a child fetched, and why a site is lean no longer" {
 	bounded "$SPORK" run -q -s reroute=lean --box "$BATS_TEST_TMPDIR/box" -- "$VICTIMS/lean_child" handshake >/dev/null 2>&1
 	run spork sites "$BATS_TEST_TMPDIR/box"
 	assert_output --regexp 'lean: [0-9.]+ pages fetched by a child'
-	assert_output --partial 'not lean: deadline: '
+	assert_output --regexp 'not lean: deadline: .*; tried again at spawn 7[0-9]'
 }
 
 @test "no process and no descriptor is left behind" {
 	record -s reroute=lean -- lean_child handshake 2>/dev/null
 	run pgrep -f "$VICTIMS/lean_child"
 	refute_output
+}
+
+@test "what other threads change under locks is in a child as it was at the fork" {
+	local mode
+
+	for mode in lean auto; do
+		LIMIT=60 same -s reroute=$mode -s locks=on lean_locked 150
+		lean 20
+	done
+	# without the gate nothing keeps the others out
+	same -s gate=0 lean_locked 20
+	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" gate
 }

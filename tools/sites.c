@@ -217,9 +217,16 @@ static void lean_print(FILE *file, const struct box_site *site)
 	if (children)
 		fprintf(file, "    lean: %.1f pages fetched by a child\n",
 			(double)site->lean_pages / (double)children);
+	else if (site->lean_seen && !reason)
+		fprintf(file, "    not lean yet: %u children were seen to execute\n",
+			site->lean_seen);
 	if (reason)
-		fprintf(file, "    not lean: %s: %s\n", box_reason_name(reason),
+		fprintf(file, "    not lean: %s: %s", box_reason_name(reason),
 			box_reason_text(reason));
+	if (reason == BOX_REASON_DEADLINE && site->lean_reason)
+		fprintf(file, "; tried again at spawn %llu", (unsigned long long)site->lean_again);
+	if (reason)
+		fputc('\n', file);
 }
 
 static void details_print(const struct view *view, const struct box_site *site)
