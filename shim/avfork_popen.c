@@ -108,10 +108,7 @@ static int popen_child(void *data)
 	long error;
 
 	child_clone_begin(&start->clone);
-	if (start->fd == start->target)
-		error = SYS(fcntl, start->fd, F_SETFD, 0);
-	else
-		error = SYS(dup3, start->fd, start->target, 0);
+	error = execute_dup2(start->fd, start->target);
 	SYS(rt_sigprocmask, SIG_SETMASK, &start->mask, NULL, sizeof(start->mask));
 	if (error >= 0)
 		error = execute(start->argv[0], start->argv, start->envp, start->folders);

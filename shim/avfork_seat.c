@@ -18,12 +18,6 @@ enum { WAIT_SOCKET, WAIT_PARENT, WAIT_SIGNALS };
 
 _Static_assert(WAIT_SIGNALS + 1 == SEAT_DESCRIPTORS, "avfork_pool.h");
 
-/* Moves a descriptor to where it may be. Negative: -errno. */
-static long duplicate(int from, int to)
-{
-	return from == to ? SYS(fcntl, from, F_SETFD, 0) : SYS(dup3, from, to, 0);
-}
-
 /* What is in the way of a target goes above all of them first. */
 static long descriptors(const struct seat_job *job, const int *given)
 {
@@ -41,7 +35,7 @@ static long descriptors(const struct seat_job *job, const int *given)
 		fd[i] = (int)result;
 	}
 	for (i = 0; i < job->sent; i++) {
-		result = duplicate(fd[i], job->target[i]);
+		result = execute_dup2(fd[i], job->target[i]);
 		if (result < 0)
 			return result;
 	}

@@ -54,3 +54,8 @@ long execute(const char *file, char *const argv[], char *const envp[], const cha
 			return denied ? -EACCES : error;
 	}
 }
+
+long execute_dup2(int from, int to)
+{
+	return from == to ? SYS(fcntl, from, F_SETFD, 0) : SYS(dup3, from, to, 0);
+}

@@ -13,4 +13,7 @@
  */
 long execute(const char *file, char *const argv[], char *const envp[], const char *folders);
 
+/* Makes `to` a copy of the descriptor that the program keeps, also where it is that one itself. Negative: -errno. */
+long execute_dup2(int from, int to);
+
 #endif
