@@ -262,8 +262,11 @@ static uint32_t forking CHILD_STATE;
  */
 static bool forking_take(uint32_t seen, bool marks)
 {
-	uint32_t self = MARKING | (uint32_t)sys_pid();
+	uint32_t self = 0;
 
+	/* A confined process is not asked for what a filter may end it for. */
+	if (marks || seen & MARKING)
+		self = MARKING | (uint32_t)sys_pid();
 	if (seen & MARKING && (seen == self || !window_memory_is_own()))
 		return false;
 	if (marks && seen && !(seen & MARKING))
