@@ -22,6 +22,7 @@
 #include "bypass.h"
 #include "hook.h"
 #include "proc.h"
+#include "record.h"
 #include "state.h"
 #include "sys.h"
 #include "window.h"
@@ -180,6 +181,7 @@ static void note_filter(void)
 		return;
 	/* While it may still be made. */
 	window_reserve();
+	record_part();
 	__atomic_store_n(&filter_added, true, __ATOMIC_RELAXED);
 }
 

@@ -271,6 +271,23 @@ teardown() {
 	assert_equal "$(find bin -mindepth 1 -newer preload -name '[blp]*' ! -name '*.so' -user root)" ""
 }
 
+@test "a process that has given rights up teaches nothing to those that keep them" {
+	local how
+
+	record -s learn=2 -s reaudit=3 -- fork_drop none
+	assert_equal "$(query '[(s["state"], s["spawns"], s["upgrades"] > 0) for s in sites if s["spawns"] > 1]')" \
+		"('promoted', 36, True)"
+	for how in filter user; do
+		[ $how = filter ] || [ "$(id -u)" -eq 0 ] || continue
+		record -s learn=2 -s reaudit=3 -- fork_drop $how
+		assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "worker 0: exit 0"
+		assert_equal "$(query '[(s["state"], s["spawns"], s["upgrades"]) for s in sites if s["spawns"] > 1]')" \
+			"('promoted', 24, 0)"
+		# It is recorded all the same.
+		assert_equal "$(query 'summary["spawns"]')" 37
+	done
+}
+
 @test "inspect follows ptrace's rules" {
 	needs_root
 	chmod 755 "$BATS_TEST_TMPDIR" "$PWD"
