@@ -248,7 +248,8 @@ static struct box_header *open_path(const char *path)
 	}
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
 	if (!header && !handed_over) {
-		report_problem("box", path, problem, "recording in memory instead");
+		if (!file_is_out_of_reach(path, fd))
+			report_problem("box", path, problem, "recording in memory instead");
 		config_drop("box");
 	}
 	if (!header)

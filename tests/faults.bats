@@ -233,6 +233,22 @@ teardown() {
 	one_line "$stderr"
 }
 
+@test "of files that only the processes before may open nothing is said" {
+	needs_root
+	mkdir closed
+	chmod 755 "$BATS_TEST_TMPDIR" "$PWD"
+	chmod 700 closed
+	preload "box=$PWD/box" fork_exec 1 >/dev/null
+	cp box closed/
+	for box in box closed/box; do
+		quietly "box=$PWD/$box" setpriv --reuid 65534 --regid 65534 --clear-groups true
+		assert_equal "$status $stderr" "0 "
+	done
+	# It is not there, and nobody has ever been able to make it.
+	run --separate-stderr other timeout 10 env LD_PRELOAD="$SHIM" SPORK_OPTIONS=box=/never true
+	assert_equal "$stderr" "spork: box: /never cannot be opened or created; recording in memory instead"
+}
+
 @test "files are made for their user alone, whatever the umask" {
 	local mask
 
