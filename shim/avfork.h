@@ -52,7 +52,8 @@ extern "C" {
  * old memory. A debugger sees a process that shares memory. The memory of the stack is used again when the child has
  * executed or ended; nobody has to tell.
  *
- * May be called by any thread, at any time, in signal handlers, too; not in a child that shares memory.
+ * May be called by any thread, at any time, in signal handlers, too; not in a child that shares memory. Where a seccomp
+ * filter answers one of its system calls with an error, it does without or fails; one that kills ends the caller.
  *
  * Returns -1 with errno: EAGAIN, ENOMEM as clone(2); ENOMEM also with 8192 children at once that have not executed;
  * EINVAL start_routine is NULL; ENOTSUP this libc does not tell how it lays out thread-local storage, or there is more

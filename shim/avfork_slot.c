@@ -46,14 +46,20 @@ static bool child_lives(const struct slot *slot)
 	return __atomic_load_n(&slot_seat(slot)->running, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The process holds its end alone, or a forked child does, too, which knows nothing of it. */
-static void hang_up(struct slot *slot)
+/*
+ * The process holds its end alone, or a forked child does, too, which knows nothing of it. False: it is gone, or not
+ * known to be ours.
+ */
+static bool hang_up(struct slot *slot)
 {
-	if (slot->parent_end >= 0 && pool_file_is(slot->parent_end, &slot->parent_file)) {
+	bool ours = slot->parent_end >= 0 && pool_file_is(slot->parent_end, &slot->parent_file);
+
+	if (ours) {
 		SYS(shutdown, slot->parent_end, SHUT_RDWR);
 		SYS(close, slot->parent_end);
 	}
 	slot->parent_end = -1;
+	return ours;
 }
 
 static int connect_ends(struct slot *slot)
@@ -227,7 +233,9 @@ void slot_close(struct slot *slot)
 		reap_dead(slot->pid);
 		set(slot, SLOT_EMPTY);
 	}
-	hang_up(slot);
+	/* It would wait for as long as a forked child has the other end that the process has closed. */
+	if (!hang_up(slot) && (state_of(slot) & SLOT_STATE) == SLOT_IDLE && child_lives(slot))
+		sys_kill(slot->pid, SIGKILL);
 }
 
 void slot_end(struct slot *slot)

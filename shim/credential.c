@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Changing credentials: not while a child of popen(), which has the old ones, still shares memory with its parent.
+ * Changing credentials: not while a child of popen(), which has the old ones, still shares memory with its parent. And
+ * what the process then learns is no longer its parent's.
  */
 #include <grp.h>
 
 #include "child_stack.h"
 #include "hook.h"
+#include "record.h"
+#include "seccomp.h"
 #include "state.h"
 #include "sys.h"
+#include "window.h"
 
 #include "poison.h"
+
+static void user_changed(void)
+{
+	state_changed();
+	if (window_memory_is_own() && !seccomp_confined())
+		record_part_from_user();
+}
 
 #define CREDENTIAL(function, parameters, arguments)                                                \
 	EXPORT int function parameters                                                             \
@@ -19,7 +30,7 @@
 		hook_enter(HOOK_##function, NULL);                                                 \
 		child_stack_settle();                                                              \
 		result = REAL(function) arguments;                                                 \
-		state_changed();                                                                   \
+		user_changed();                                                                    \
 		return result;                                                                     \
 	}
 

@@ -38,6 +38,18 @@ const char *file_problem(const struct stat *status, bool roots)
 	return NULL;
 }
 
+bool file_is_out_of_reach(const char *path, long error)
+{
+	struct stat status;
+	long failed;
+
+	if (error != -EACCES && error != -EPERM)
+		return false;
+	failed = SYS(newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW);
+	/* Where there is none, and none can be made, the option is a mistake. */
+	return failed ? failed == -EACCES : status.st_uid != (uid_t)SYS(geteuid);
+}
+
 #define SIGNALS (1ULL << (SIGPIPE - 1) | 1ULL << (SIGXFSZ - 1))
 
 void file_signals_hold(struct file_signals *signals)

@@ -19,6 +19,13 @@ long file_open(const char *path, int flags, bool *created);
  */
 const char *file_problem(const struct stat *status, bool roots);
 
+/*
+ * Could the file not be opened (`error`: -errno) because it is another user's? Then the option was meant for the
+ * processes that this one comes from, which have changed their user since, and nothing is said: it would land in the
+ * output of programs that nobody asked about.
+ */
+bool file_is_out_of_reach(const char *path, long error);
+
 /* Around a write: a reader that has gone, and a limit on the size of files, come as an error and not as a signal. */
 struct file_signals {
 	sys_sigset mask, pending;

@@ -53,6 +53,8 @@ static void be_passive(void)
 		return;
 	real_without_bodies();
 	real_hot_begin();
+	if (thread_checker_present())
+		real_find_all();
 	entry_next[BOX_CALL_FORK] = real_get(HOOK_fork);
 	entry_next[BOX_CALL_VFORK] = real_get(HOOK_vfork);
 	__atomic_store_n(&hook_state, HOOK_PASSIVE, __ATOMIC_RELEASE);

@@ -393,6 +393,14 @@ void real_without_bodies(void)
 	bodies_off = true;
 }
 
+START_TEXT void real_find_all(void)
+{
+	unsigned hook;
+
+	for (hook = 0; hook < HOOK_COUNT; hook++)
+		real_target((enum hook)hook);
+}
+
 const char *real_name(enum hook hook)
 {
 	return rows[hook].symbol;

@@ -42,6 +42,9 @@ bool real_has_body(enum hook hook);
 /* The rows of kind `lock` jump to the next definition from now on. While the process has one thread. */
 void real_without_bodies(void);
 
+/* Looks every row up, so that no thread has to. While the process has one thread. */
+void real_find_all(void);
+
 /* The symbol of a row. */
 const char *real_name(enum hook hook);
 

@@ -3,7 +3,8 @@
  * Owns the mapping of the box: opens it, lays it out, and appends records to it. The format is box.h's.
  *
  * The mapping is shared with every child, however it is made, and outlives the descriptor it came from,
- * so it survives chroot, closefrom, set*id and SIGKILL. No descriptor is kept.
+ * so it survives chroot, closefrom, set*id and SIGKILL. No descriptor is kept. But what decides over windows is shared
+ * by those alone who have the same rights: see record_part().
  */
 #include "record.h"
 
@@ -38,6 +39,12 @@ struct box_header *record_header(void)
 {
 	return box;
 }
+
+/* Whose rights the process had when it mapped the box. */
+static uid_t owner START_STATE;
+
+/* The tables that decide are a copy of its own. A forked child has it, too. */
+static bool parted;
 
 /* Where each table starts. What the header says of it is for readers: another process may change it. */
 static uint64_t offsets[BOX_TABLE_COUNT] START_STATE;
@@ -241,7 +248,8 @@ static struct box_header *open_path(const char *path)
 	}
 	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
 	if (!header && !handed_over) {
-		report_problem("box", path, problem, "recording in memory instead");
+		if (!file_is_out_of_reach(path, fd))
+			report_problem("box", path, problem, "recording in memory instead");
 		config_drop("box");
 	}
 	if (!header)
@@ -569,8 +577,42 @@ void record_init(void)
 	}
 	if (header)
 		box = header;
+	owner = geteuid();
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
 	record_process(false);
+}
+
+/* Moves a copy of what the table holds to where it lies. Where there is no memory for one it stays as it is. */
+static void table_part(enum spork_table table)
+{
+	char *at = (char *)box + offsets[table];
+	size_t size = ((size_t)layout[table].stride * capacity(table) + 4095) & ~(size_t)4095;
+	long own =
+		SYS(mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (own < 0 && own > -4096)
+		return;
+	memcpy((void *)own, at, (size_t)layout[table].stride * record_used(table));
+	SYS(mremap, own, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+}
+
+void record_part(void)
+{
+	if (box == &early || parted)
+		return;
+	parted = true;
+	table_part(BOX_TABLE_MODULE);
+	table_part(BOX_TABLE_SITE);
+}
+
+void record_part_from_user(void)
+{
+	uid_t real, effective, saved;
+
+	if (box == &early || parted || getresuid(&real, &effective, &saved))
+		return;
+	if (real != owner && effective != owner && saved != owner)
+		record_part();
 }
 
 void record_passive(void)

@@ -20,6 +20,16 @@ void record_init(void);
 /* For a process in which the shim does nothing: records it in the box that the options name, if it is there. */
 void record_passive(void);
 
+/*
+ * The process gives rights up, which others that share its box keep: from now on it has sites of its own, and they learn
+ * nothing from it. Whoever gets hold of it must not choose what is put back in their memory. Spawns and violations are
+ * recorded as before. In memory of its own; twice does nothing.
+ */
+void record_part(void);
+
+/* The same, if it has no way back to the user that it was. */
+void record_part_from_user(void);
+
 /* Index of this module in the box plus one, adding it if need be; 0: no room. */
 uint32_t record_module(const struct box_module *module);
 

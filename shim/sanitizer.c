@@ -13,11 +13,8 @@
 
 #include "poison.h"
 
-/*
- * Valgrind's checkers of threads know no atomic operations, and would take each of the shim's for a race of the
- * program's. They are in the environment of what valgrind runs.
- */
-static START_TEXT bool thread_checker_present(void)
+/* They are in the environment of what valgrind runs. */
+START_TEXT bool thread_checker_present(void)
 {
 	const char *list = config_variable(environ, START_STRING("LD_PRELOAD")), *tool;
 

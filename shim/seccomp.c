@@ -23,6 +23,7 @@
 #include "hook.h"
 #include "lean.h"
 #include "proc.h"
+#include "record.h"
 #include "state.h"
 #include "sys.h"
 #include "window.h"
@@ -181,6 +182,7 @@ static void note_filter(void)
 		return;
 	/* While it may still be made. */
 	window_reserve();
+	record_part();
 	__atomic_store_n(&filter_added, true, __ATOMIC_RELAXED);
 }
 

@@ -18,12 +18,14 @@ faults_setup() {
 		prctl process_madvise process_vm_readv setpgid timer_create userfaultfd wait4
 }
 
-# alone CMD...: with process ids of its own, so that whatever goes wrong ends with it and reaches nobody else
+# alone CMD...: with process ids and a /dev/shm of its own, so that whatever goes wrong ends with it and reaches nobody
+# else
 alone() {
 	local map=()
 
 	[ "$(id -u)" -eq 0 ] || map=(--map-root-user)
-	timeout -k 1 "${LIMIT:-20}" unshare "${map[@]}" --pid --fork --mount --mount-proc --kill-child=KILL "$@" 3>&-
+	timeout -k 1 "${LIMIT:-20}" unshare "${map[@]}" --pid --fork --mount --mount-proc --kill-child=KILL \
+		sh -c '[ ! -d /dev/shm ] || mount -t tmpfs own /dev/shm; exec "$@"' sh "$@" 3>&-
 }
 
 needs_alone() {
@@ -166,14 +168,19 @@ sandbox() {
 	[ -n "$call" ] || return 0
 	for action in "${@:3}"; do
 		bare=0 shim=0
-		bounded "$VICTIMS/seccomp_filter" "$call=$action" /usr/bin/env \
+		# There is no bare avfork().
+		[ "$what" = avfork ] || bounded "$VICTIMS/seccomp_filter" "$call=$action" /usr/bin/env \
 			"$VICTIMS/fault_target" "$what" "$VICTIMS/exit_static" >bare.out 2>bare.err </dev/null || bare=$?
 		[ "$bare" -ne 77 ] || fail "no seccomp here"
 		bounded "$VICTIMS/seccomp_filter" "$call=$action" /usr/bin/env LD_PRELOAD="$SHIM" SPORK_OPTIONS=log=none \
 			"$VICTIMS/fault_target" "$what" "$VICTIMS/exit_static" >out 2>err </dev/null || shim=$?
 		RUNS=$((${RUNS:-0} + 1))
 		if [ "$what" = avfork ]; then
-			[ "$shim" -eq 0 ] || [ "$shim" -eq 96 ] || fail "avfork, $2=$action: $shim"
+			# The program itself asked for it: a filter that kills for what that takes ends it, as for any of libc's.
+			case $shim,$action in
+			0,* | 96,* | 159,kill | 159,trap) ;;
+			*) fail "avfork, $2=$action: $shim: $(cat out err)" ;;
+			esac
 			continue
 		fi
 		[ "$bare" -eq "$shim" ] || fail "$what, $2=$action: status $shim, bare $bare: $(cat err)"

@@ -233,6 +233,22 @@ teardown() {
 	one_line "$stderr"
 }
 
+@test "of files that only the processes before may open nothing is said" {
+	needs_root
+	mkdir closed
+	chmod 755 "$BATS_TEST_TMPDIR" "$PWD"
+	chmod 700 closed
+	preload "box=$PWD/box" fork_exec 1 >/dev/null
+	cp box closed/
+	for box in box closed/box; do
+		quietly "box=$PWD/$box" setpriv --reuid 65534 --regid 65534 --clear-groups true
+		assert_equal "$status $stderr" "0 "
+	done
+	# It is not there, and nobody has ever been able to make it.
+	run --separate-stderr other timeout 10 env LD_PRELOAD="$SHIM" SPORK_OPTIONS=box=/never true
+	assert_equal "$stderr" "spork: box: /never cannot be opened or created; recording in memory instead"
+}
+
 @test "files are made for their user alone, whatever the umask" {
 	local mask
 
@@ -269,6 +285,23 @@ teardown() {
 	grep -q '6 spawns' out
 	[ ! -s err ] || fail "$(cat err)"
 	assert_equal "$(find bin -mindepth 1 -newer preload -name '[blp]*' ! -name '*.so' -user root)" ""
+}
+
+@test "a process that has given rights up teaches nothing to those that keep them" {
+	local how
+
+	record -s learn=2 -s reaudit=3 -- fork_drop none
+	assert_equal "$(query '[(s["state"], s["spawns"], s["upgrades"] > 0) for s in sites if s["spawns"] > 1]')" \
+		"('promoted', 36, True)"
+	for how in filter user; do
+		[ $how = filter ] || [ "$(id -u)" -eq 0 ] || continue
+		record -s learn=2 -s reaudit=3 -- fork_drop $how
+		assert_equal "$(cat "$BATS_TEST_TMPDIR/record.out")" "worker 0: exit 0"
+		assert_equal "$(query '[(s["state"], s["spawns"], s["upgrades"]) for s in sites if s["spawns"] > 1]')" \
+			"('promoted', 24, 0)"
+		# It is recorded all the same.
+		assert_equal "$(query 'summary["spawns"]')" 37
+	done
 }
 
 @test "inspect follows ptrace's rules" {

@@ -183,8 +183,8 @@ static void case_shared_child(void)
 	destroy_call(pool);
 }
 
-/* A forked child holds the sockets, and lives on. */
-static void case_holder(void)
+/* A forked child holds the sockets, and lives on; the parent, too, or it has closed them. */
+static void destroy_held(int closed)
 {
 	struct avfork_pool *pool = create(2);
 	pid_t holder = fork();
@@ -192,10 +192,18 @@ static void case_holder(void)
 	if (!holder)
 		for (;;)
 			pause();
+	if (closed)
+		close_range(3, ~0U, 0);
 	expect(!destroy_call(pool), "destroy failed");
 	kill_one(holder, SIGKILL);
 	wait_for(holder);
 	expect(waitpid(-1, NULL, 0) < 0 && errno == ECHILD, "a child is left");
+}
+
+static void case_holder(void)
+{
+	destroy_held(0);
+	destroy_held(1);
 }
 
 /* A program closes what it did not open, and opens files of its own there. */
