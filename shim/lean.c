@@ -194,8 +194,6 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_RELAXED);
 	if (!__libc_single_threaded && !malloc_is_libcs())
 		return BOX_REASON_THREADS;
-	if (!__libc_single_threaded && !(gate_serves() && lean_keeps()))
-		return BOX_REASON_GATE;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
 	if (tier_under_valgrind())
@@ -210,6 +208,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_UNKNOWN_STACK;
 	if (was_never_large())
 		return BOX_REASON_SMALL;
+	if (!__libc_single_threaded && !(gate_serves() && lean_keeps()))
+		return BOX_REASON_GATE;
 	if (!proc_size(&size))
 		return BOX_REASON_NO_PROC;
 	*resident = size.resident - size.shared;
