@@ -132,14 +132,22 @@ teardown() {
 
 @test "a full disk: said once, and the program goes on" {
 	needs_alone
+	local full="mkdir -p full; mount -t tmpfs -o size=1m none full; head -c 2000000 /dev/zero >full/zeros 2>/dev/null;"
+
 	run inside '
-		full="mkdir -p full; mount -t tmpfs -o size=1m none full; head -c 2000000 /dev/zero >full/zeros 2>/dev/null;"
+		full="'"$full"'"
 		SAID="has no room on its disk" OPTIONS=box=$PWD/full/box under "$full exec \"\$@\""
 		OPTIONS=profile=$PWD/full/profile under "$full exec \"\$@\""
 		OPTIONS=log=$PWD/full/log:strict=1 WHATS=fork under "$full exec \"\$@\""
 		SAID="has no room on its disk" OPTIONS=box=$PWD/box under "ulimit -f 10; exec \"\$@\""'
 	echo "$output"
 	assert_success
+	# A report goes where there is room.
+	run --separate-stderr alone bash -c "$full exec \"\$@\"" bash env LD_PRELOAD="$SHIM" \
+		SPORK_OPTIONS="gate=0:log=$PWD/full/log" "$VICTIMS/orphan_mutex" 200
+	assert_equal "$status" 3
+	assert_equal "$(grep '^spork: ' <<<"$stderr")" "spork: log: $PWD/full/log cannot be written; writing to stderr instead"
+	grep -q 'SUMMARY: spork: orphan-deadlock' <<<"$stderr"
 	run --separate-stderr alone bash -c 'mkdir -p full; mount -t tmpfs -o size=1m none full; exec "$@"' bash \
 		"$SPORK" run -o full/box true
 	assert_equal "$status" 125
