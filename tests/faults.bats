@@ -312,6 +312,34 @@ teardown() {
 	done
 }
 
+@test "a child that has dropped privileges gets the environment that the program makes for it, and no more" {
+	local how
+
+	[ -x "$PYTHON" ] || skip "no python3 here"
+	needs_root
+	script drops.py <<-'END'
+		import os, sys
+		how = sys.argv[1]
+		for environment in {"OWN": "1"}, {**os.environ, "OWN": "1"}:
+		    pid = os.fork()
+		    if not pid:
+		        if how == "group":
+		            os.setgid(65534)
+		        if how == "user":
+		            os.setresuid(65534, 65534, 65534)
+		        os.execve("/usr/bin/env", ["env"], environment)
+		    os.waitpid(pid, 0)
+	END
+	for how in user group; do
+		quietly "box=none" "$PYTHON" drops.py $how
+		[ "$(head -n 1 <<<"$output")" = OWN=1 ] || fail "$output"
+		# The other child: as it is in the program's own.
+		assert_equal "$(grep -c LD_PRELOAD <<<"$output") $(grep -c OWN <<<"$output")" "1 2"
+	done
+	quietly "box=none" "$PYTHON" drops.py none
+	assert_equal "$(grep -c LD_PRELOAD <<<"$output")" 2
+}
+
 @test "inspect follows ptrace's rules" {
 	needs_root
 	chmod 755 "$BATS_TEST_TMPDIR" "$PWD"
