@@ -146,12 +146,12 @@ teardown() {
 	run --separate-stderr alone bash -c "$full exec \"\$@\"" bash env LD_PRELOAD="$SHIM" \
 		SPORK_OPTIONS="gate=0:log=$PWD/full/log" "$VICTIMS/orphan_mutex" 200
 	assert_equal "$status" 3
+	# shellcheck disable=SC2154 # set by run
 	assert_equal "$(grep '^spork: ' <<<"$stderr")" "spork: log: $PWD/full/log cannot be written; writing to stderr instead"
 	grep -q 'SUMMARY: spork: orphan-deadlock' <<<"$stderr"
 	run --separate-stderr alone bash -c 'mkdir -p full; mount -t tmpfs -o size=1m none full; exec "$@"' bash \
 		"$SPORK" run -o full/box true
 	assert_equal "$status" 125
-	# shellcheck disable=SC2154 # set by run
 	one_line "$stderr"
 }
 
