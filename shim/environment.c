@@ -5,8 +5,11 @@
  */
 #include "environment.h"
 
+#include <sys/auxv.h>
+
 #include "config.h"
 #include "module.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "thread.h"
 
@@ -138,13 +141,23 @@ static bool stack_has(size_t size)
 	return SYS(gettid) == sys_pid() || here - self->stack_low > size + STACK_SPARE;
 }
 
+/*
+ * Has the caller given rights up since the program was started? What it then leaves out of an environment it may leave
+ * out for whom it executes.
+ */
+static bool has_given_up(void)
+{
+	return seccomp_confined() || (unsigned long)SYS(geteuid) != getauxval(AT_EUID) ||
+	       (unsigned long)SYS(getegid) != getauxval(AT_EGID);
+}
+
 struct environment_room environment_room(char *const *environment)
 {
 	const char *list = config_variable(environment, "LD_PRELOAD");
 	struct environment_room room = { .list = list, .list_size = list ? strlen(list) : 0 };
 	size_t size;
 
-	if (!preload || shim_element(list))
+	if (!preload || shim_element(list) || has_given_up())
 		return room;
 	while (environment && environment[room.count])
 		if (++room.count > VARIABLES_MAX)

@@ -78,14 +78,16 @@ static struct text *buffer_begin(struct text_buffer *buffer, char *bytes, size_t
 	return &buffer->text;
 }
 
-/* What becomes of it is no affair of the program's. */
-static void put(long fd, const char *bytes, size_t size)
+/* What becomes of it is no affair of the program's. True: all of it was written. */
+static bool put(long fd, const char *bytes, size_t size)
 {
 	struct file_signals signals;
+	long written;
 
 	file_signals_hold(&signals);
-	SYS(write, fd, bytes, size);
+	written = SYS(write, fd, bytes, size);
 	file_signals_release(&signals);
+	return written == (long)size;
 }
 
 struct text *report_line_begin(struct report_line *line)
@@ -158,21 +160,27 @@ static long open_log(void)
 static void report_write(const struct text_buffer *report)
 {
 	static bool told;
-	const char *problem = NULL;
-	long fd = 2;
+	const char *problem;
+	long fd;
 
 	if (!strcmp(config.log, "none"))
 		return;
-	if (strcmp(config.log, "stderr")) {
-		fd = open_log();
-		problem = log_problem(fd);
+	if (!strcmp(config.log, "stderr")) {
+		put(2, report->bytes, report->size);
+		return;
 	}
-	if (problem && !told)
-		report_problem("log", config.log, problem, "writing to stderr instead");
-	told |= problem != NULL;
-	put(problem ? 2 : fd, report->bytes, report->size);
-	if (fd >= 0 && (problem || strcmp(config.log, "stderr")))
+	fd = open_log();
+	problem = log_problem(fd);
+	if (!problem && !put(fd, report->bytes, report->size))
+		problem = "cannot be written";
+	if (fd >= 0)
 		SYS(close, fd);
+	if (!problem)
+		return;
+	if (!told)
+		report_problem("log", config.log, problem, "writing to stderr instead");
+	told = true;
+	put(2, report->bytes, report->size);
 }
 
 static uint64_t hash_frames(uint64_t hash, const struct box_frame *frame, uint32_t frames)

@@ -132,18 +132,26 @@ teardown() {
 
 @test "a full disk: said once, and the program goes on" {
 	needs_alone
+	local full="mkdir -p full; mount -t tmpfs -o size=1m none full; head -c 2000000 /dev/zero >full/zeros 2>/dev/null;"
+
 	run inside '
-		full="mkdir -p full; mount -t tmpfs -o size=1m none full; head -c 2000000 /dev/zero >full/zeros 2>/dev/null;"
+		full="'"$full"'"
 		SAID="has no room on its disk" OPTIONS=box=$PWD/full/box under "$full exec \"\$@\""
 		OPTIONS=profile=$PWD/full/profile under "$full exec \"\$@\""
 		OPTIONS=log=$PWD/full/log:strict=1 WHATS=fork under "$full exec \"\$@\""
 		SAID="has no room on its disk" OPTIONS=box=$PWD/box under "ulimit -f 10; exec \"\$@\""'
 	echo "$output"
 	assert_success
+	# A report goes where there is room.
+	run --separate-stderr alone bash -c "$full exec \"\$@\"" bash env LD_PRELOAD="$SHIM" \
+		SPORK_OPTIONS="gate=0:log=$PWD/full/log" "$VICTIMS/orphan_mutex" 200
+	assert_equal "$status" 3
+	# shellcheck disable=SC2154 # set by run
+	assert_equal "$(grep '^spork: ' <<<"$stderr")" "spork: log: $PWD/full/log cannot be written; writing to stderr instead"
+	grep -q 'SUMMARY: spork: orphan-deadlock' <<<"$stderr"
 	run --separate-stderr alone bash -c 'mkdir -p full; mount -t tmpfs -o size=1m none full; exec "$@"' bash \
 		"$SPORK" run -o full/box true
 	assert_equal "$status" 125
-	# shellcheck disable=SC2154 # set by run
 	one_line "$stderr"
 }
 
@@ -302,6 +310,34 @@ teardown() {
 		# It is recorded all the same.
 		assert_equal "$(query 'summary["spawns"]')" 37
 	done
+}
+
+@test "a child that has dropped privileges gets the environment that the program makes for it, and no more" {
+	local how
+
+	[ -x "$PYTHON" ] || skip "no python3 here"
+	needs_root
+	script drops.py <<-'END'
+		import os, sys
+		how = sys.argv[1]
+		for environment in {"OWN": "1"}, {**os.environ, "OWN": "1"}:
+		    pid = os.fork()
+		    if not pid:
+		        if how == "group":
+		            os.setgid(65534)
+		        if how == "user":
+		            os.setresuid(65534, 65534, 65534)
+		        os.execve("/usr/bin/env", ["env"], environment)
+		    os.waitpid(pid, 0)
+	END
+	for how in user group; do
+		quietly "box=none" "$PYTHON" drops.py $how
+		[ "$(head -n 1 <<<"$output")" = OWN=1 ] || fail "$output"
+		# The other child: as it is in the program's own.
+		assert_equal "$(grep -c LD_PRELOAD <<<"$output") $(grep -c OWN <<<"$output")" "1 2"
+	done
+	quietly "box=none" "$PYTHON" drops.py none
+	assert_equal "$(grep -c LD_PRELOAD <<<"$output")" 2
 }
 
 @test "inspect follows ptrace's rules" {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Python's own tests of making processes, bare and under the shim: every one must end in the same way, and
-# nothing may be reported. They take half a minute a run.
+# nothing may be reported that they do not do. They take half a minute a run.
 
 load ../helper
 
@@ -26,7 +26,7 @@ outcomes() {
 	END
 }
 
-# same_tests SPORK-RUN-OPTIONS... -- TEST...
+# same_tests SPORK-RUN-OPTIONS... -- TEST...; TOLD: the one kind of violation that the tests are known to have
 same_tests() {
 	local options=() bare shim
 
@@ -42,7 +42,7 @@ same_tests() {
 	bare=$(outcomes ../bare.log) shim=$(outcomes ../shim.log)
 	[ "$(wc -l <<<"$bare")" -gt 10 ] || fail "the bare run did not work: $(tail -n 3 ../bare.log)"
 	diff -u <(echo "$bare") <(echo "$shim") || fail "a test ended otherwise"
-	grep -q '^  no violations' ../summary || fail "violations: $(grep -A 12 '^=====' ../shim.log)"
+	grep -qE "^  (no violations|violations: ${TOLD:-none} [0-9]+)\$" ../summary || fail "violations: $(grep -A 12 '^=====' ../shim.log)"
 }
 
 tests=(test_subprocess test_popen test_posix test_fork1)
@@ -61,6 +61,7 @@ tests=(test_subprocess test_popen test_posix test_fork1)
 }
 
 @test "multiprocessing with fork, concurrent.futures, os.fork in threads" {
-	same_tests -- test_multiprocessing_fork test_multiprocessing_main_handling test_thread test_threading \
+	# They do fork while other threads run, and start threads in the child.
+	TOLD=child-thread same_tests -- test_multiprocessing_fork test_multiprocessing_main_handling test_thread test_threading \
 		test_pty test_wait3 test_wait4 test_os test_signal
 }
