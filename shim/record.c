@@ -40,8 +40,8 @@ struct box_header *record_header(void)
 	return box;
 }
 
-/* Whose rights the process had when it mapped the box. */
-static uid_t owner START_STATE;
+/* Whose rights the process was started with: the box is mapped before it can change them. */
+static uid_t owner;
 
 /* The tables that decide are a copy of its own. A forked child has it, too. */
 static bool parted;
@@ -577,7 +577,7 @@ void record_init(void)
 	}
 	if (header)
 		box = header;
-	owner = geteuid();
+	owner = (uid_t)getauxval(AT_EUID);
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
 	record_process(false);
 }
@@ -609,7 +609,7 @@ void record_part_from_user(void)
 {
 	uid_t real, effective, saved;
 
-	if (box == &early || parted || getresuid(&real, &effective, &saved))
+	if (box == &early || parted || SYS(getresuid, &real, &effective, &saved))
 		return;
 	if (real != owner && effective != owner && saved != owner)
 		record_part();
