@@ -5,8 +5,6 @@
  */
 #include "environment.h"
 
-#include <sys/auxv.h>
-
 #include "config.h"
 #include "module.h"
 #include "seccomp.h"

@@ -40,9 +40,6 @@ struct box_header *record_header(void)
 	return box;
 }
 
-/* Whose rights the process had when it mapped the box. */
-static uid_t owner START_STATE;
-
 /* The tables that decide are a copy of its own. A forked child has it, too. */
 static bool parted;
 
@@ -577,7 +574,6 @@ void record_init(void)
 	}
 	if (header)
 		box = header;
-	owner = geteuid();
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
 	record_process(false);
 }
@@ -607,9 +603,10 @@ void record_part(void)
 
 void record_part_from_user(void)
 {
-	uid_t real, effective, saved;
+	/* The box was mapped with the rights that the program was started with. */
+	uid_t owner = (uid_t)getauxval(AT_EUID), real, effective, saved;
 
-	if (box == &early || parted || getresuid(&real, &effective, &saved))
+	if (box == &early || parted || SYS(getresuid, &real, &effective, &saved))
 		return;
 	if (real != owner && effective != owner && saved != owner)
 		record_part();
