@@ -207,7 +207,8 @@ static void (*constructor[])(void)
 
 __attribute__((destructor)) static START_TEXT void end(void)
 {
-	lean_wait_children();
+	if (hook_ready())
+		lean_wait_children();
 	if (given && profile_is_named())
 		profile_save();
 }

@@ -75,12 +75,26 @@ static struct lean *record_make(void)
 	return (struct lean *)record;
 }
 
+static pthread_mutex_t fresh; /* robust and shared: what a child's is made from */
+
+/* False: libc does not say what such a one looks like. */
+static bool fresh_make(void)
+{
+	__typeof__(&pthread_mutexattr_init) init = REAL_LIBC(pthread_mutexattr_init);
+	__typeof__(&pthread_mutexattr_setrobust) robust = REAL_LIBC(pthread_mutexattr_setrobust);
+	__typeof__(&pthread_mutexattr_setpshared) shared = REAL_LIBC(pthread_mutexattr_setpshared);
+	pthread_mutexattr_t attributes;
+
+	return init && robust && shared && !init(&attributes) &&
+	       !robust(&attributes, PTHREAD_MUTEX_ROBUST) &&
+	       !shared(&attributes, PTHREAD_PROCESS_SHARED) &&
+	       !REAL(pthread_mutex_init)(&fresh, &attributes);
+}
+
 /* A share of this process's own, in the place of one that is another's as well, or with a lock as its last owner left it. */
 static bool share_make(struct lean *record, long self)
 {
-	static pthread_mutex_t fresh;
 	struct lean_share *share = record->share;
-	pthread_mutexattr_t attributes;
 
 	if (record->owner != self) {
 		if (SYS(mmap, share, sizeof(*share), PROT_READ | PROT_WRITE,
@@ -88,12 +102,8 @@ static bool share_make(struct lean *record, long self)
 			return false;
 		record->owner = self;
 	}
-	if (!fresh.__data.__kind) {
-		pthread_mutexattr_init(&attributes);
-		pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-		pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-		REAL(pthread_mutex_init)(&fresh, &attributes);
-	}
+	if (!fresh.__data.__kind && !fresh_make())
+		return false;
 	memset(share, 0, offsetof(struct lean_share, bytes));
 	memcpy(&share->held, &fresh, sizeof(fresh));
 	return true;
