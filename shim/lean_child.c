@@ -99,7 +99,8 @@ static const struct timespec look_again = { .tv_nsec = 100000000 };
 static bool is_lost(int looks)
 {
 	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_SEQ_CST))
-		return false;
+		return __atomic_load_n(&lean_self->share->answers, __ATOMIC_ACQUIRE) &
+		       FUTEX_OWNER_DIED;
 	return lean_self->apart ? looks > LOOKS : SYS(getppid) != lean_self->parent;
 }
 
@@ -161,9 +162,14 @@ static void set_fetched(const struct lean_range *range, uintptr_t address)
 	lean_self->fetched[bit / 64] |= 1ULL << bit % 64;
 }
 
+static bool make_usable(uintptr_t low, uintptr_t high)
+{
+	return !SYS(mprotect, low, high - low, PROT_READ | PROT_WRITE);
+}
+
 static void unprotect(uintptr_t low, uintptr_t high)
 {
-	if (SYS(mprotect, low, high - low, PROT_READ | PROT_WRITE))
+	if (!make_usable(low, high))
 		die();
 }
 
@@ -197,16 +203,43 @@ static void note(uintptr_t low, uintptr_t high)
 		share->touch[share->touched++] = (struct memory_range){ low, high };
 }
 
+/*
+ * Each stretch that is fetched for itself makes two mappings more, and the kernel allows 65530 (vm.max_map_count): a child
+ * that would have too many gets all of a range, as one.
+ */
+#define STRETCHES_MOST 16384
+
+static uint32_t stretches;
+
+static bool have_stretch(uintptr_t low, uintptr_t high)
+{
+	return stretches++ < STRETCHES_MOST && make_usable(low, high);
+}
+
+static void settle_range(const struct lean_range *range, uintptr_t low, uintptr_t high);
+
+static uintptr_t fetch_range(const struct lean_range *range)
+{
+	uintptr_t at;
+
+	settle_range(range, range->low, range->high);
+	for (at = range->low; at < range->high; at = batch_of(range, at).high)
+		set_fetched(range, at);
+	return range->high;
+}
+
 /* From the batch of `address` on as many as are not there yet, up to `end`. Where they end. */
 static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintptr_t end)
 {
-	uintptr_t low = batch_of(range, address).low, at = low;
+	uintptr_t low = batch_of(range, address).low, at = low, done;
 
-	do {
-		set_fetched(range, at);
+	do
 		at = batch_of(range, at).high;
-	} while (at < end && at < range->high && !is_fetched(range, at));
-	unprotect(low, at);
+	while (at < end && at < range->high && !is_fetched(range, at));
+	if (!have_stretch(low, at))
+		return fetch_range(range);
+	for (done = low; done < at; done = batch_of(range, done).high)
+		set_fetched(range, done);
 	read_in(low, at);
 	note(low, at);
 	return at;
@@ -329,6 +362,7 @@ void lean_begin(struct lean *lean)
 		keep_space(&lean->range[i]);
 	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
+	stretches = 0;
 	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);
 	/* The kernel wakes those who wait when it lets go of it. */

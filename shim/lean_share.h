@@ -48,8 +48,9 @@ struct lean_range {
 struct lean_share {
 	pthread_mutex_t
 		held; /* robust: by the child until it executes or ends, and the kernel lets go of it */
-	uint32_t begun;	    /* the child has taken it */
-	uint32_t kept;	    /* another process answers for the parent, which goes on */
+	uint32_t begun; /* the child has taken it */
+	uint32_t kept;	/* another process answers for the parent, which goes on */
+	uint32_t answers; /* that process's id, as a robust futex: FUTEX_OWNER_DIED once it has ended */
 	uint32_t executing; /* the child is in an exec */
 	uint32_t ended;	    /* enum spork_reason: it became an ordinary child */
 	uint32_t request;   /* enum lean_request: a futex word */
