@@ -321,12 +321,52 @@ bool lean_settle(uintptr_t low, uintptr_t high)
 	return true;
 }
 
+bool lean_leaves(void)
+{
+	struct lean_share *share = lean_self->share;
+	uint32_t told;
+
+	__atomic_store_n(&share->leaves, 1, __ATOMIC_SEQ_CST);
+	while ((told = __atomic_load_n(&share->told, __ATOMIC_SEQ_CST)) == LEAN_TELLING)
+		if (SYS(getppid) != lean_self->parent && !lean_self->apart)
+			die();
+	/* It comes when the kernel returns from a call, at the latest. */
+	SYS(sched_yield);
+	return told == LEAN_NOT_TOLD;
+}
+
+static bool in_handler;
+
+void lean_handler_begin(void)
+{
+	in_handler = true;
+}
+
+void lean_handler_end(void *context)
+{
+	if (lean_self && UNLIKELY(__atomic_load_n(&lean_self->share->told, __ATOMIC_ACQUIRE)))
+		lean_finish(BOX_REASON_DEADLINE, context);
+	in_handler = false;
+}
+
+bool lean_on_told(const siginfo_t *info, void *context)
+{
+	if (info->si_code != SI_USER ||
+	    !__atomic_load_n(&lean_self->share->told, __ATOMIC_ACQUIRE) ||
+	    (info->si_pid && info->si_pid != lean_self->parent))
+		return false;
+	if (!in_handler)
+		lean_finish(BOX_REASON_DEADLINE, context);
+	return true;
+}
+
 /* The program's own calls go their way again, and its signals; the parent goes on. */
 void lean_finish(enum spork_reason reason, void *context)
 {
 	struct lean *lean = lean_self;
 	struct lean_share *share = lean->share;
 
+	lean_leaves();
 	while (lean->ranges) {
 		const struct lean_range *range = &lean->range[lean->ranges - 1];
 
@@ -363,6 +403,7 @@ void lean_begin(struct lean *lean)
 	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
 	stretches = 0;
+	in_handler = false;
 	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);
 	/* The kernel wakes those who wait when it lets go of it. */
@@ -392,13 +433,11 @@ static void fetch_more(const struct lean_range *range, uintptr_t address)
 	lean->run_end = fetch(range, address, (address & ~(lean->batch - 1)) + lean->run);
 }
 
-void lean_on_fault(int signal, siginfo_t *info, void *context)
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
 	const struct lean_range *range;
 
-	if (!lean_self)
-		return;
 	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
 		lean_finish(BOX_REASON_DEADLINE, context);
 		return;
@@ -408,6 +447,15 @@ void lean_on_fault(int signal, siginfo_t *info, void *context)
 		fetch_more(range, address);
 	else
 		lean_foreign(signal, info, context);
+}
+
+void lean_on_fault(int signal, siginfo_t *info, void *context)
+{
+	if (!lean_self)
+		return;
+	lean_handler_begin();
+	on_fault(signal, info, context);
+	lean_handler_end(context);
 }
 
 /* A call that the kernel does not have, from outside of the shim, comes to the handler. */

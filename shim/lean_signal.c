@@ -96,7 +96,7 @@ static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct a
 {
 	struct action action = {
 		.handler = (uintptr_t)handler,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART | RESTORER,
 		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 		.mask = ~OURS,
 	};

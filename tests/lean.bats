@@ -227,6 +227,14 @@ limits() {
 	limits background
 }
 
+@test "a child that waits for its parent does not hold it where nobody can answer for the parent" {
+	limits adopts
+	[ "$(id -u)" -eq 0 ] || skip "only root has ids to spare"
+	# in another user's name it has records of its own
+	LIMIT=30 same lean_limits alone
+	lean 4
+}
+
 @test "a child whose memory is lost does not wait for it" {
 	limits killed
 }

@@ -8,10 +8,12 @@
  *  background  the parent ends, its child stays without any of its descriptors
  *  killed      so, and all of the parent's process group is killed, of which the child is no more
  *  alone       no process may be made but the child, which waits for its parent
+ *  adopts      the child waits for a parent to whom orphans come
  */
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "victim.h"
@@ -93,7 +95,7 @@ static void child(const char *what)
 		close(output[1]);
 		wait_for_byte(to_child[0]);
 		_exit(sum(PAGE * 3) & 1);
-	} else if (!strcmp(what, "alone")) {
+	} else if (!strcmp(what, "alone") || !strcmp(what, "adopts")) {
 		wait_for_byte(to_child[0]);
 		printf("sum %u\n", sum(PAGE * 3));
 	}
@@ -130,6 +132,8 @@ static void spawns(const char *what, int count)
 
 		if (last && !strcmp(what, "alone"))
 			confine();
+		if (last && !strcmp(what, "adopts"))
+			prctl(PR_SET_CHILD_SUBREAPER, 1);
 		pid = xfork();
 		if (!pid) {
 			memory[i] = 1;
