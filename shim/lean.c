@@ -145,12 +145,16 @@ static bool malloc_is_libcs(void)
 	return is > 0;
 }
 
-/* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */
+/*
+ * What is left out is taken up again in the child, the space at once and the memory as it is touched. A fork asks for
+ * neither limit, which may be below what there is.
+ */
 static bool is_above_limit(uint64_t pages)
 {
 	uint64_t limit[2];
 
-	return !SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages;
+	return (!SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages) ||
+	       (!SYS(prlimit64, 0, RLIMIT_DATA, NULL, limit) && limit[0] / sys_page() < pages);
 }
 
 /*

@@ -410,6 +410,16 @@ static void prctl_call(struct dispatched *call)
 	}
 }
 
+/* What is fetched counts from then on. */
+static bool limits_data(const struct dispatched *call)
+{
+	const uintptr_t *argument = call->argument;
+
+	return call->number == SYS_setrlimit ? (int)argument[0] == RLIMIT_DATA :
+					       call->number == SYS_prlimit64 && argument[2] &&
+						       (int)argument[1] == RLIMIT_DATA;
+}
+
 /* A NULL set of signals leaves the mask alone. */
 static void wait_call(struct dispatched *call)
 {
@@ -503,7 +513,8 @@ static void dispatch(struct dispatched *call)
 		break;
 	}
 	if (call->number < 0 || (size_t)call->number >= COUNT(calls) ||
-	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024)) {
+	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024) ||
+	    limits_data(call)) {
 		finish(call, BOX_REASON_SYSCALL);
 		return;
 	}

@@ -384,22 +384,54 @@ void lean_finish(enum spork_reason reason, void *context)
 	REAL(pthread_mutex_unlock)(&share->held);
 }
 
-static void keep_space(const struct lean_range *range)
+/* A piece more of what is left out. Pieces of a range come one after the other, from the lowest on. */
+static void piece_add(struct lean *lean, struct lean_range piece)
 {
-	long at = SYS(mmap, range->low, range->high - range->low, PROT_NONE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	struct lean_range *last = lean->ranges ? &lean->range[lean->ranges - 1] : NULL;
 
-	if (at != (long)range->low)
+	if (last && last->high == piece.low && last->base == piece.base)
+		last->high = piece.high;
+	else if (lean->ranges == LEAN_PIECES)
 		die();
+	else
+		lean->range[lean->ranges++] = piece;
+}
+
+/*
+ * Between the marks and the fork another thread may have mapped something else in a part: that the child has, as every
+ * child does. Found by halves, since memory for a list there may be none.
+ */
+static void keep_space(struct lean *lean, struct lean_range range)
+{
+	uintptr_t low = range.low, high, half;
+	long at;
+
+	for (; low < range.high; low = high) {
+		for (high = range.high;; high = half) {
+			at = SYS(mmap, low, high - low, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+				 -1, 0);
+			half = (low + (high - low) / 2) & ~(lean->batch - 1);
+			if (at != -EEXIST || half <= low)
+				break;
+		}
+		if (at == (long)low)
+			piece_add(lean, (struct lean_range){ low, high, range.base });
+		else if (at != -EEXIST)
+			die();
+	}
 }
 
 void lean_begin(struct lean *lean)
 {
 	struct lean_share *share = lean->share;
-	uint32_t i;
+	struct lean_range range[LEAN_RANGES];
+	uint32_t i, ranges = lean->ranges;
 
-	for (i = 0; i < lean->ranges; i++)
-		keep_space(&lean->range[i]);
+	arch_copy(range, lean->range, sizeof(range));
+	lean->ranges = 0;
+	for (i = 0; i < ranges; i++)
+		keep_space(lean, range[i]);
 	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
 	stretches = 0;

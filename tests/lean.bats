@@ -217,10 +217,21 @@ limits() {
 
 @test "what other threads move meanwhile is marked no longer, and nobody reads where it was" {
 	limits moved
+	limits replaced
+}
+
+@test "no SIGSEGV that is sent is lost while one is the shim's" {
+	limits sent
 }
 
 @test "a child that touches more places than a process may have mappings" {
 	limits scattered
+}
+
+@test "a limit on data does not matter to what is there already" {
+	limits data
+	same lean_limits data-before
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" no-memory
 }
 
 @test "who waits for the parent's output to end does not wait for its child" {

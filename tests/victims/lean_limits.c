@@ -4,10 +4,14 @@
  * beyond what a single page or a living parent is asked for.
  *
  *  moved       another thread moves large mappings all the time
+ *  replaced    other threads unmap large mappings all the time, and map others
+ *  sent        another thread sends SIGSEGV, which has a handler, all the time
  *  scattered   the child touches more places than a process may have mappings
  *  background  the parent ends, its child stays without any of its descriptors
  *  killed      so, and all of the parent's process group is killed, of which the child is no more
  *  alone       no process may be made but the child, which waits for its parent
+ *  data        the child lowers RLIMIT_DATA below what it has
+ *  data-before it was lowered before
  *  adopts      the child waits for a parent to whom orphans come
  */
 #include <pthread.h>
@@ -75,6 +79,43 @@ static void *move(void *unused)
 	return unused;
 }
 
+static void *replace(void *unused)
+{
+	size_t bytes = (size_t)8 << 20;
+
+	while (!stop) {
+		unsigned char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		memset(at, 1, bytes / 8);
+		mprotect(at, bytes / 2, PROT_READ);
+		munmap(at, bytes);
+	}
+	return unused;
+}
+
+static volatile sig_atomic_t received;
+
+static void receive(int signal)
+{
+	(void)signal;
+	received++;
+}
+
+static void *send_signals(void *unused)
+{
+	while (!stop) {
+		sig_atomic_t before = received;
+
+		kill_one(getpid(), SIGSEGV);
+		for (int i = 0; i < 20000 && received == before; i++)
+			usleep(100);
+		if (received == before)
+			printf("FAULT: a signal is lost\n");
+	}
+	return unused;
+}
+
 static void wait_for_byte(int fd)
 {
 	char byte;
@@ -83,10 +124,22 @@ static void wait_for_byte(int fd)
 		_exit(8);
 }
 
+static void limit_data(void)
+{
+	struct rlimit few = { 8 << 20, 8 << 20 };
+
+	if (setrlimit(RLIMIT_DATA, &few))
+		exit(77);
+}
+
 static void child(const char *what)
 {
+	if (!strcmp(what, "data"))
+		limit_data();
 	if (!strcmp(what, "scattered")) {
 		printf("sum %u\n", sum(2 * PAGE));
+	} else if (!strncmp(what, "data", 4)) {
+		printf("sum %u\n", sum(PAGE));
 	} else if (!strcmp(what, "background") || !strcmp(what, "killed")) {
 		setsid();
 		close(0);
@@ -132,6 +185,8 @@ static void spawns(const char *what, int count)
 
 		if (last && !strcmp(what, "alone"))
 			confine();
+		if (last && !strcmp(what, "data-before"))
+			limit_data();
 		if (last && !strcmp(what, "adopts"))
 			prctl(PR_SET_CHILD_SUBREAPER, 1);
 		pid = xfork();
@@ -188,8 +243,10 @@ static void watch(const char *what)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "moved";
-	bool moves = !strcmp(what, "moved");
-	pthread_t thread;
+	bool moves = !strcmp(what, "moved"), replaces = !strcmp(what, "replaced"),
+	     sends = !strcmp(what, "sent");
+	int threads = moves || replaces ? 2 : sends;
+	pthread_t thread[2];
 	pid_t pid;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -202,12 +259,18 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "scattered"))
 		split();
 	memory = make(size);
-	if (moves)
-		pthread_create(&thread, NULL, move, NULL);
-	spawns(what, moves ? 80 : SPAWNS);
+	signal(SIGSEGV, sends ? receive : SIG_DFL);
+	for (int i = 0; i < threads; i++)
+		pthread_create(&thread[i], NULL,
+			       moves	? move :
+			       replaces ? replace :
+					  send_signals,
+			       NULL);
+	spawns(what, moves ? 80 : threads ? 200 : SPAWNS);
 	stop = true;
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
 	if (moves) {
-		pthread_join(thread, NULL);
 		marks();
 		pid = xfork();
 		if (!pid)
