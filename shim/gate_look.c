@@ -4,9 +4,8 @@
  */
 #include "gate_look.h"
 
-#include <sys/uio.h>
-
 #include "libc_lock.h"
+#include "memory.h"
 #include "module.h"
 #include "origin.h"
 #include "proc.h"
@@ -45,14 +44,6 @@ static bool exempt(uintptr_t where)
 	return place && place->limits >= BOX_GATE_LIMITS;
 }
 
-/* A copy of memory that may be gone by now, made by the kernel. */
-static bool copy_own(void *at, void *copy, size_t size)
-{
-	struct iovec to = { copy, size }, from = { at, size };
-
-	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
-}
-
 /*
  * Was the call left without an end, by a cancellation or a jump? Then the place of its return address serves other
  * calls, as a rule, or the thread waits in a call of the kernel's further up its stack.
@@ -63,7 +54,7 @@ static bool left_behind(const struct thread *thread, const struct held *held)
 	uintptr_t where;
 
 	if (ARCH_RETURN_PUSHED &&
-	    copy_own((void *)(held->stack - sizeof(where)), &where, sizeof(where)) &&
+	    memory_copy((void *)(held->stack - sizeof(where)), &where, sizeof(where)) &&
 	    where != held->where)
 		return true;
 	return proc_syscall(thread->tid, call, COUNT(call)) && call[0] != UINT64_MAX &&
@@ -96,7 +87,7 @@ static bool has_mutex(const struct thread *thread, const struct held *held)
 {
 	pthread_mutex_t mutex;
 
-	return copy_own(held->lock, &mutex, sizeof(mutex)) &&
+	return memory_copy(held->lock, &mutex, sizeof(mutex)) &&
 	       libc_lock_held(HELD_MUTEX, &mutex, thread->tid);
 }
 
@@ -147,7 +138,7 @@ static bool leaving(struct thread *thread)
 		return false;
 	/* By now it may have become an entry of any kind: the kind, and how much is copied, are settled once. */
 	kind = __atomic_load_n(&left->kind, __ATOMIC_RELAXED) == HELD_SPIN ? HELD_SPIN : HELD_MUTEX;
-	if (!copy_own(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
+	if (!memory_copy(lock, &copy, kind == HELD_SPIN ? sizeof(copy.spin) : sizeof(copy.mutex)) ||
 	    !libc_lock_left(kind, &copy, thread->tid)) {
 		thread->left_seen = NULL;
 		return false;

@@ -155,12 +155,16 @@ static bool malloc_is_libcs(void)
 	return is > 0;
 }
 
-/* The space for what is left out is taken up again in the child, which the kernel may have promised to limit since. */
+/*
+ * What is left out is taken up again in the child, the space at once and the memory as it is touched. A fork asks for
+ * neither limit, which may be below what there is.
+ */
 static bool is_above_limit(uint64_t pages)
 {
 	uint64_t limit[2];
 
-	return !SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages;
+	return (!SYS(prlimit64, 0, RLIMIT_AS, NULL, limit) && limit[0] / sys_page() < pages) ||
+	       (!SYS(prlimit64, 0, RLIMIT_DATA, NULL, limit) && limit[0] / sys_page() < pages);
 }
 
 /*
@@ -485,6 +489,23 @@ static bool let_others_go(struct lean *lean, long pid, struct lean_outcome *outc
 	return true;
 }
 
+/*
+ * Nobody can answer for the parent: no process may be made, or its end would be the program's to wait for. Then the
+ * child has to be an ordinary one by itself, whatever it sleeps in.
+ */
+static void tell(struct lean_share *share, long pid)
+{
+	bool told = false;
+
+	if (!__atomic_load_n(&share->begun, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&share->told, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(&share->told, LEAN_TELLING, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&share->leaves, __ATOMIC_SEQ_CST))
+		told = !SYS(kill, pid, SIGSYS);
+	__atomic_store_n(&share->told, told ? LEAN_TOLD : LEAN_NOT_TOLD, __ATOMIC_SEQ_CST);
+}
+
 struct lean_outcome lean_hold(struct lean *lean, long pid)
 {
 	struct lean_outcome outcome = { .left_out = lean->ranges != 0, .refused = lean->refused };
@@ -518,6 +539,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 		    (asleep < LEAN_ASLEEP && !lingers(pid, now - began)))
 			continue;
 		if (lean_keep(lean)) {
+			tell(share, pid);
 			until = now + LEAN_DEADLINE_NS;
 			continue;
 		}

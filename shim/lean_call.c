@@ -342,11 +342,16 @@ static void execute(struct dispatched *call, uintptr_t path, uintptr_t argv, uin
 	touch_string(path);
 	touch_strings(argv);
 	touch_strings(envp);
+	if (!lean_leaves()) {
+		finish(call, BOX_REASON_DEADLINE);
+		return;
+	}
 	lean_signal_exec(call->context);
 	__atomic_store_n(&lean_self->share->executing, 1, __ATOMIC_RELEASE);
 	result = make(call);
 	__atomic_store_n(&lean_self->share->executing, 0, __ATOMIC_RELEASE);
 	lean_signal_exec_failed();
+	__atomic_store_n(&lean_self->share->leaves, 0, __ATOMIC_SEQ_CST);
 	if (result == -EFAULT)
 		finish(call, BOX_REASON_EXEC_FAILED);
 	else
@@ -403,6 +408,16 @@ static void prctl_call(struct dispatched *call)
 	default:
 		finish(call, BOX_REASON_SYSCALL);
 	}
+}
+
+/* What is fetched counts from then on. */
+static bool limits_data(const struct dispatched *call)
+{
+	const uintptr_t *argument = call->argument;
+
+	return call->number == SYS_setrlimit ? (int)argument[0] == RLIMIT_DATA :
+					       call->number == SYS_prlimit64 && argument[2] &&
+						       (int)argument[1] == RLIMIT_DATA;
 }
 
 /* A NULL set of signals leaves the mask alone. */
@@ -498,7 +513,8 @@ static void dispatch(struct dispatched *call)
 		break;
 	}
 	if (call->number < 0 || (size_t)call->number >= COUNT(calls) ||
-	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024)) {
+	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024) ||
+	    limits_data(call)) {
 		finish(call, BOX_REASON_SYSCALL);
 		return;
 	}
@@ -518,8 +534,10 @@ void lean_on_call(int signal, siginfo_t *info, void *context)
 		.context = context,
 	};
 
-	if (!lean_self)
+	/* What comes while another handler of the shim's runs is that one's. */
+	if (!lean_self || (info->si_code != SYS_USER_DISPATCH && lean_on_told(info, context)))
 		return;
+	lean_handler_begin();
 	if (info->si_code != SYS_USER_DISPATCH) {
 		lean_foreign(signal, info, context);
 	} else if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
@@ -527,6 +545,7 @@ void lean_on_call(int signal, siginfo_t *info, void *context)
 	} else {
 		dispatch(&call);
 	}
+	lean_handler_end(context);
 }
 
 void lean_dispatch_begin(void)

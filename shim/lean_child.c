@@ -99,7 +99,8 @@ static const struct timespec look_again = { .tv_nsec = 100000000 };
 static bool is_lost(int looks)
 {
 	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_SEQ_CST))
-		return false;
+		return __atomic_load_n(&lean_self->share->answers, __ATOMIC_ACQUIRE) &
+		       FUTEX_OWNER_DIED;
 	return lean_self->apart ? looks > LOOKS : SYS(getppid) != lean_self->parent;
 }
 
@@ -161,9 +162,14 @@ static void set_fetched(const struct lean_range *range, uintptr_t address)
 	lean_self->fetched[bit / 64] |= 1ULL << bit % 64;
 }
 
+static bool make_usable(uintptr_t low, uintptr_t high)
+{
+	return !SYS(mprotect, low, high - low, PROT_READ | PROT_WRITE);
+}
+
 static void unprotect(uintptr_t low, uintptr_t high)
 {
-	if (SYS(mprotect, low, high - low, PROT_READ | PROT_WRITE))
+	if (!make_usable(low, high))
 		die();
 }
 
@@ -197,16 +203,43 @@ static void note(uintptr_t low, uintptr_t high)
 		share->touch[share->touched++] = (struct memory_range){ low, high };
 }
 
+/*
+ * Each stretch that is fetched for itself makes two mappings more, and the kernel allows 65530 (vm.max_map_count): a child
+ * that would have too many gets all of a range, as one.
+ */
+#define STRETCHES_MOST 16384
+
+static uint32_t stretches;
+
+static bool have_stretch(uintptr_t low, uintptr_t high)
+{
+	return stretches++ < STRETCHES_MOST && make_usable(low, high);
+}
+
+static void settle_range(const struct lean_range *range, uintptr_t low, uintptr_t high);
+
+static uintptr_t fetch_range(const struct lean_range *range)
+{
+	uintptr_t at;
+
+	settle_range(range, range->low, range->high);
+	for (at = range->low; at < range->high; at = batch_of(range, at).high)
+		set_fetched(range, at);
+	return range->high;
+}
+
 /* From the batch of `address` on as many as are not there yet, up to `end`. Where they end. */
 static uintptr_t fetch(const struct lean_range *range, uintptr_t address, uintptr_t end)
 {
-	uintptr_t low = batch_of(range, address).low, at = low;
+	uintptr_t low = batch_of(range, address).low, at = low, done;
 
-	do {
-		set_fetched(range, at);
+	do
 		at = batch_of(range, at).high;
-	} while (at < end && at < range->high && !is_fetched(range, at));
-	unprotect(low, at);
+	while (at < end && at < range->high && !is_fetched(range, at));
+	if (!have_stretch(low, at))
+		return fetch_range(range);
+	for (done = low; done < at; done = batch_of(range, done).high)
+		set_fetched(range, done);
 	read_in(low, at);
 	note(low, at);
 	return at;
@@ -288,12 +321,52 @@ bool lean_settle(uintptr_t low, uintptr_t high)
 	return true;
 }
 
+bool lean_leaves(void)
+{
+	struct lean_share *share = lean_self->share;
+	uint32_t told;
+
+	__atomic_store_n(&share->leaves, 1, __ATOMIC_SEQ_CST);
+	while ((told = __atomic_load_n(&share->told, __ATOMIC_SEQ_CST)) == LEAN_TELLING)
+		if (SYS(getppid) != lean_self->parent && !lean_self->apart)
+			die();
+	/* It comes when the kernel returns from a call, at the latest. */
+	SYS(sched_yield);
+	return told == LEAN_NOT_TOLD;
+}
+
+static bool in_handler;
+
+void lean_handler_begin(void)
+{
+	in_handler = true;
+}
+
+void lean_handler_end(void *context)
+{
+	if (lean_self && UNLIKELY(__atomic_load_n(&lean_self->share->told, __ATOMIC_ACQUIRE)))
+		lean_finish(BOX_REASON_DEADLINE, context);
+	in_handler = false;
+}
+
+bool lean_on_told(const siginfo_t *info, void *context)
+{
+	if (info->si_code != SI_USER ||
+	    !__atomic_load_n(&lean_self->share->told, __ATOMIC_ACQUIRE) ||
+	    (info->si_pid && info->si_pid != lean_self->parent))
+		return false;
+	if (!in_handler)
+		lean_finish(BOX_REASON_DEADLINE, context);
+	return true;
+}
+
 /* The program's own calls go their way again, and its signals; the parent goes on. */
 void lean_finish(enum spork_reason reason, void *context)
 {
 	struct lean *lean = lean_self;
 	struct lean_share *share = lean->share;
 
+	lean_leaves();
 	while (lean->ranges) {
 		const struct lean_range *range = &lean->range[lean->ranges - 1];
 
@@ -311,24 +384,58 @@ void lean_finish(enum spork_reason reason, void *context)
 	REAL(pthread_mutex_unlock)(&share->held);
 }
 
-static void keep_space(const struct lean_range *range)
+/* A piece more of what is left out. Pieces of a range come one after the other, from the lowest on. */
+static void piece_add(struct lean *lean, struct lean_range piece)
 {
-	long at = SYS(mmap, range->low, range->high - range->low, PROT_NONE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	struct lean_range *last = lean->ranges ? &lean->range[lean->ranges - 1] : NULL;
 
-	if (at != (long)range->low)
+	if (last && last->high == piece.low && last->base == piece.base)
+		last->high = piece.high;
+	else if (lean->ranges == LEAN_PIECES)
 		die();
+	else
+		lean->range[lean->ranges++] = piece;
+}
+
+/*
+ * Between the marks and the fork another thread may have mapped something else in a part: that the child has, as every
+ * child does. Found by halves, since memory for a list there may be none.
+ */
+static void keep_space(struct lean *lean, struct lean_range range)
+{
+	uintptr_t low = range.low, high, half;
+	long at;
+
+	for (; low < range.high; low = high) {
+		for (high = range.high;; high = half) {
+			at = SYS(mmap, low, high - low, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+				 -1, 0);
+			half = (low + (high - low) / 2) & ~(lean->batch - 1);
+			if (at != -EEXIST || half <= low)
+				break;
+		}
+		if (at == (long)low)
+			piece_add(lean, (struct lean_range){ low, high, range.base });
+		else if (at != -EEXIST)
+			die();
+	}
 }
 
 void lean_begin(struct lean *lean)
 {
 	struct lean_share *share = lean->share;
-	uint32_t i;
+	struct lean_range range[LEAN_RANGES];
+	uint32_t i, ranges = lean->ranges;
 
-	for (i = 0; i < lean->ranges; i++)
-		keep_space(&lean->range[i]);
+	arch_copy(range, lean->range, sizeof(range));
+	lean->ranges = 0;
+	for (i = 0; i < ranges; i++)
+		keep_space(lean, range[i]);
 	lean->asks = lean->apart = SYS(getppid) != lean->parent;
 	lean_self = lean;
+	stretches = 0;
+	in_handler = false;
 	lean_signal_begin();
 	REAL(pthread_mutex_lock)(&share->held);
 	/* The kernel wakes those who wait when it lets go of it. */
@@ -358,13 +465,11 @@ static void fetch_more(const struct lean_range *range, uintptr_t address)
 	lean->run_end = fetch(range, address, (address & ~(lean->batch - 1)) + lean->run);
 }
 
-void lean_on_fault(int signal, siginfo_t *info, void *context)
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
 	const struct lean_range *range;
 
-	if (!lean_self)
-		return;
 	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
 		lean_finish(BOX_REASON_DEADLINE, context);
 		return;
@@ -374,6 +479,15 @@ void lean_on_fault(int signal, siginfo_t *info, void *context)
 		fetch_more(range, address);
 	else
 		lean_foreign(signal, info, context);
+}
+
+void lean_on_fault(int signal, siginfo_t *info, void *context)
+{
+	if (!lean_self)
+		return;
+	lean_handler_begin();
+	on_fault(signal, info, context);
+	lean_handler_end(context);
 }
 
 /* A call that the kernel does not have, from outside of the shim, comes to the handler. */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * See lean.h. A lean child that waits for its parent, or goes on for long, must not hold it: a copy of the parent, made
- * by the kernel as any fork is, answers for it from then on. The copy calls nothing of the program's, shares its table
- * of descriptors, so that it keeps none open, blocks all signals, and belongs to nobody whom wait() would tell: who makes
+ * by the kernel as any fork is, answers for it from then on. The copy calls nothing of the program's, has
+ * no descriptors and no folder of it, blocks all signals, and belongs to nobody whom wait() would tell: who makes
  * it ends at once, with exit signal 0, and is waited for here.
  */
+#include <linux/close_range.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -21,8 +23,25 @@ struct keeper {
 	long result;
 };
 
+/*
+ * Whoever waits for the end of what the parent has open, a pipe or a lock, must not wait for the keeper's as well, which
+ * may live longer. And the kernel says in `answers` when it is killed.
+ */
+static void detach(struct lean_share *share)
+{
+	static struct robust_list_head robust;
+
+	robust.list.next = &robust.list;
+	robust.list_op_pending = (struct robust_list *)&share->answers;
+	SYS(set_robust_list, &robust, sizeof(robust));
+	__atomic_store_n(&share->answers, (uint32_t)SYS(gettid), __ATOMIC_RELEASE);
+	SYS(close_range, 0, ~0U, CLOSE_RANGE_UNSHARE);
+	SYS(chdir, "/");
+}
+
 static void serve(struct lean_share *share)
 {
+	detach(share);
 	/* A child that began is over when its lock says so: no process id is asked for. */
 	while (!lean_is_over(share, 0)) {
 		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED)
@@ -39,7 +58,7 @@ static int make(void *argument)
 	struct keeper *keeper = argument;
 
 	lean_fork_begin(false);
-	keeper->result = SYS(clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0);
+	keeper->result = SYS(clone, CLONE_FILES, 0, 0, 0, 0);
 	if (!keeper->result)
 		serve(keeper->lean->share);
 	lean_fork_end();

@@ -68,6 +68,9 @@ static struct memory_range kept_of(const struct lean *lean, const struct proc_ma
 		       (struct memory_range){ end, end };
 }
 
+/* So often marks are looked for that have moved. */
+#define UNMARK_TRIES 10
+
 /* Where a heap of malloc's for threads starts, and of what it consists there (glibc's malloc/arena.c). */
 #define HEAP_ALIGNED ((uintptr_t)64 << 20)
 
@@ -83,14 +86,14 @@ struct heap {
 static struct memory_range heap_next(uintptr_t at, uintptr_t end)
 {
 	uintptr_t page = sys_page(), low;
+	struct heap heap;
 
-	for (low = (at + HEAP_ALIGNED - 1) & ~(HEAP_ALIGNED - 1); low < end; low += HEAP_ALIGNED) {
-		const struct heap *heap = (const struct heap *)low;
-
-		if (heap->arena && heap->size && heap->size <= heap->writable &&
-		    heap->writable <= HEAP_ALIGNED && !(heap->writable & (page - 1)))
-			return (struct memory_range){ low, low + heap->writable };
-	}
+	for (low = (at + HEAP_ALIGNED - 1) & ~(HEAP_ALIGNED - 1); low < end; low += HEAP_ALIGNED)
+		/* Another thread may have unmapped it since it was found. */
+		if (memory_copy((const void *)low, &heap, sizeof(heap)) && heap.arena &&
+		    heap.size && heap.size <= heap.writable && heap.writable <= HEAP_ALIGNED &&
+		    !(heap.writable & (page - 1)))
+			return (struct memory_range){ low, low + heap.writable };
 	return (struct memory_range){ end, end };
 }
 
@@ -197,11 +200,31 @@ void lean_mark(struct lean *lean)
 	batches_number(lean);
 }
 
+/* From all that may have one: what is marked by the program itself rules out lean children. False: some of it moves on. */
+static bool unmark_all(void)
+{
+	struct proc_maps maps;
+	struct proc_map map;
+	bool all = true;
+
+	if (proc_maps_open(&maps, 0))
+		return true;
+	while (proc_maps_next(&maps, &map))
+		if (map.private && (map.anonymous || map.heap) && map.end - map.start >= sys_page())
+			all &= !SYS(madvise, map.start, map.end - map.start, MADV_DOFORK);
+	proc_maps_close(&maps);
+	return all;
+}
+
 void lean_unmark(const struct lean *lean)
 {
+	bool all = true;
 	uint32_t i;
 
 	for (i = 0; i < lean->ranges; i++)
-		SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
-		    MADV_DOFORK);
+		all &= !SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
+			    MADV_DOFORK);
+	/* Another thread has unmapped some of it, or moved it (mremap(), in realloc() as well): a mark moves along. */
+	for (i = 0; i < UNMARK_TRIES && !all; i++)
+		all = unmark_all();
 }

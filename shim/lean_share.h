@@ -36,6 +36,7 @@
 #define LEAN_NEEDS (LEAN_RANGES - 1)
 
 enum lean_request { LEAN_IDLE, LEAN_ASKED };
+enum lean_told { LEAN_NOT_TOLD, LEAN_TELLING, LEAN_TOLD };
 enum lean_question { LEAN_DATA, LEAN_PRESENT };
 
 /* `base`: the number of the batch of address zero, so that those of the range are counted on from others'. */
@@ -48,9 +49,12 @@ struct lean_range {
 struct lean_share {
 	pthread_mutex_t
 		held; /* robust: by the child until it executes or ends, and the kernel lets go of it */
-	uint32_t begun;	    /* the child has taken it */
-	uint32_t kept;	    /* another process answers for the parent, which goes on */
+	uint32_t begun; /* the child has taken it */
+	uint32_t kept;	/* another process answers for the parent, which goes on */
+	uint32_t answers; /* that process's id, as a robust futex: FUTEX_OWNER_DIED once it has ended */
 	uint32_t executing; /* the child is in an exec */
+	uint32_t told;	    /* enum lean_told: to become an ordinary child */
+	uint32_t leaves;    /* it does, or is in an exec: it must not be told any more */
 	uint32_t ended;	    /* enum spork_reason: it became an ordinary child */
 	uint32_t request;   /* enum lean_request: a futex word */
 	uint32_t question;  /* enum lean_question */
@@ -147,6 +151,19 @@ bool lean_settle(uintptr_t low, uintptr_t high);
  * ordinary one.
  */
 void lean_finish(enum spork_reason reason, void *context);
+
+/*
+ * The parent tells nothing from here on: its signal would find another program, or none of the shim's handlers. False: it
+ * has told the child, and the signal has come.
+ */
+bool lean_leaves(void);
+
+/* Around what the two handlers do; the context is theirs. What the parent tells meanwhile is done at the end. */
+void lean_handler_begin(void);
+void lean_handler_end(void *context);
+
+/* Is this signal the parent's, which tells the child to become an ordinary one? Then it does, or will. */
+bool lean_on_told(const siginfo_t *info, void *context);
 
 /* In the child, first of all. */
 void lean_begin(struct lean *lean);

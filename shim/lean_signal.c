@@ -96,7 +96,7 @@ static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct a
 {
 	struct action action = {
 		.handler = (uintptr_t)handler,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART | RESTORER,
 		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 		.mask = ~OURS,
 	};
@@ -111,8 +111,8 @@ static struct {
 
 static void on_early_fault(int signal, siginfo_t *info, void *context)
 {
-	(void)signal;
-	(void)info;
+	long self, thread;
+
 	/* There is something to fetch then, when the fault repeats itself. */
 	if (early.lean && sys_pid() != early.lean->parent && lean_child()) {
 		ucontext_t *interrupted = context;
@@ -123,6 +123,11 @@ static void on_early_fault(int signal, siginfo_t *info, void *context)
 	}
 	/* The fault comes again, for whom it is. */
 	action_real(SIGSEGV, &early.action, NULL);
+	if (info->si_code > 0)
+		return;
+	self = sys_pid();
+	thread = SYS(gettid);
+	SYS(rt_tgsigqueueinfo, self, thread, signal, info);
 }
 
 void lean_early_begin(struct lean *lean)

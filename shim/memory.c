@@ -6,6 +6,7 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "module.h"
 #include "sys.h"
@@ -62,6 +63,13 @@ struct memory_range memory_next(uintptr_t at, uintptr_t end)
 		if (chunks[i] + MEMORY_CHUNK > at && chunks[i] < next.low)
 			next = (struct memory_range){ chunks[i], chunks[i] + MEMORY_CHUNK };
 	return next;
+}
+
+bool memory_copy(const void *at, void *copy, size_t size)
+{
+	struct iovec to = { copy, size }, from = { (void *)at, size };
+
+	return SYS(process_vm_readv, sys_pid(), &to, 1, &from, 1, 0) == (long)size;
 }
 
 void memory_after_fork(void)

@@ -25,6 +25,9 @@ struct memory_range {
 };
 struct memory_range memory_next(uintptr_t at, uintptr_t end);
 
+/* Copies memory that another thread may unmap meanwhile. False: not all of it is there. */
+bool memory_copy(const void *at, void *copy, size_t size);
+
 /* A forked child: no other thread is in here any more. */
 void memory_after_fork(void);
 

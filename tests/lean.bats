@@ -209,6 +209,47 @@ for i in range(20): subprocess.run(["/bin/echo", str(i)], preexec_fn=lambda: Non
 	assert_output --regexp 'not lean: deadline: .*; tried again at spawn 7[0-9]'
 }
 
+# limits WHAT: as bare, and the children of the last process that had any were lean
+limits() {
+	LIMIT=30 same lean_limits "$1"
+	lean 5
+}
+
+@test "what other threads move meanwhile is marked no longer, and nobody reads where it was" {
+	limits moved
+	limits replaced
+}
+
+@test "no SIGSEGV that is sent is lost while one is the shim's" {
+	limits sent
+}
+
+@test "a child that touches more places than a process may have mappings" {
+	limits scattered
+}
+
+@test "a limit on data does not matter to what is there already" {
+	limits data
+	same lean_limits data-before
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" no-memory
+}
+
+@test "who waits for the parent's output to end does not wait for its child" {
+	limits background
+}
+
+@test "a child that waits for its parent does not hold it where nobody can answer for the parent" {
+	limits adopts
+	[ "$(id -u)" -eq 0 ] || skip "only root has ids to spare"
+	# in another user's name it has records of its own
+	LIMIT=30 same lean_limits alone
+	lean 4
+}
+
+@test "a child whose memory is lost does not wait for it" {
+	limits killed
+}
+
 @test "no process and no descriptor is left behind" {
 	record -s reroute=lean -- lean_child handshake 2>/dev/null
 	run pgrep -f "$VICTIMS/lean_child"
