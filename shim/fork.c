@@ -118,8 +118,9 @@ void window_after_fork(const struct walk_start *from, const struct box_site *sit
 	thread_after_fork();
 }
 
-long fork_real(const struct entry_registers *registers, struct spawn_record *spawn, bool audit,
-	       sys_sigset pending)
+/* By libc, with a copy of all memory. It is not counted yet. */
+static long fork_copy(const struct entry_registers *registers, struct spawn_record *spawn,
+		      bool audit, sys_sigset pending)
 {
 	struct window *window = NULL;
 	uint32_t watch;
@@ -169,7 +170,6 @@ long fork_real(const struct entry_registers *registers, struct spawn_record *spa
 		window_give(window);
 	if (audit && pid < 0)
 		site_audit_cancel(spawn->site);
-	window_record(spawn);
 	return pid;
 }
 
@@ -187,16 +187,13 @@ static void enter_lean(const struct entry_registers *registers, const struct spa
 	window_set(window);
 }
 
-long fork_lean(const struct entry_registers *registers, struct spawn_record *spawn,
-	       uint64_t resident)
+static long fork_held(struct lean *lean, const struct entry_registers *registers,
+		      struct spawn_record *spawn, uint64_t resident)
 {
-	struct lean *lean = lean_open(registers->stack, spawn->site);
 	struct lean_outcome outcome;
 	int error;
 	long pid;
 
-	if (!lean)
-		return fork_real(registers, spawn, false, 0);
 	real_find_wanted();
 	environ_hold();
 	thread_words.fork_from = window_from(registers);
@@ -220,6 +217,51 @@ long fork_lean(const struct entry_registers *registers, struct spawn_record *spa
 	window_record(spawn);
 	if (outcome.left_out && pid > 0)
 		lean_site_count(spawn->site, &outcome, resident);
+	return pid;
+}
+
+long fork_lean(const struct entry_registers *registers, struct spawn_record *spawn,
+	       uint64_t resident)
+{
+	struct lean *lean = lean_open(registers->stack, spawn->site);
+	long pid;
+
+	if (lean)
+		return fork_held(lean, registers, spawn, resident);
+	pid = fork_copy(registers, spawn, false, 0);
+	if (pid)
+		window_record(spawn);
+	return pid;
+}
+
+/* The kernel promises no copy of so large a process: no real child could teach anything, and none is lost. */
+static bool may_do_without_copy(const struct box_site *site)
+{
+	enum spork_reason reason = lean_site_refuses(site);
+
+	return !reason || reason == BOX_REASON_LEARNING;
+}
+
+long fork_real(const struct entry_registers *registers, struct spawn_record *spawn, bool audit,
+	       sys_sigset pending)
+{
+	long pid = fork_copy(registers, spawn, audit, pending);
+	struct lean *lean = NULL;
+	uint64_t resident;
+	int error = errno;
+
+	if (!pid)
+		return 0;
+	if (pid < 0 && error == ENOMEM && spawn->call == BOX_CALL_FORK &&
+	    may_do_without_copy(spawn->site) && !lean_refuses(&resident))
+		lean = lean_open(registers->stack, spawn->site);
+	if (lean) {
+		pid = fork_held(lean, registers, spawn, resident);
+		RESET(thread_words.atfork_mode, ATFORK_FULL);
+		return pid;
+	}
+	errno = error;
+	window_record(spawn);
 	return pid;
 }
 

@@ -178,6 +178,14 @@ void lean_site_count(struct box_site *site, const struct lean_outcome *outcome, 
 		refuse(site, outcome->ended);
 		return;
 	}
+	/* No other fork was possible, and it is this one that teaches. */
+	if (lean_site_learns(site)) {
+		if (outcome->executed)
+			__atomic_add_fetch(&site->lean_seen, 1, __ATOMIC_ACQ_REL);
+		else
+			ended(site);
+		return;
+	}
 	if (site->lean_reason == BOX_REASON_DEADLINE && site->spawns >= site->lean_again)
 		site->lean_reason = BOX_REASON_NONE;
 	if (!outcome->executed || outcome->pages > resident / PAGES_PART)

@@ -167,16 +167,22 @@ child() {
 	SAME_RUN="-s reroute=lean" same_as_bare /bin/sh -c "$limited" sh "$VICTIMS/lean_child" calls
 }
 
-@test "a process that is too large to be copied has lean children, where its site was learned before" {
+@test "a process that is too large to be copied has lean children, whether its site was learned before or not" {
+	local grows mode
+
 	run victim lean_nomem
 	[ "$status" -ne 77 ] || skip "no mapping of that size is promised here"
 	[[ $output == *"child 9: Cannot allocate memory"* ]] || skip "any copy is promised here"
 	assert_line "child 4: exit 0"
-	run record -s reroute=lean -- lean_nomem
-	assert_success
-	run grep -c 'exit 0' "$BATS_TEST_TMPDIR/record.out"
-	assert_output 10
-	lean 5
+	for grows in 5 1 0; do
+		for mode in lean auto; do
+			run record -s reroute=$mode -- lean_nomem $grows
+			assert_success
+			run grep -c 'exit 0' "$BATS_TEST_TMPDIR/record.out"
+			assert_output 10
+			lean $((10 - grows - (grows > 0)))
+		done
+	done
 }
 
 # holding NAME CMD...: as bare, and its children are lean

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lean_nomem: forks that execute, before and after one mapping of the process has grown larger than the machine's memory and
- * swap. No copy of such a mapping is promised any more (overcommit_memory=0), so that a bare fork fails from then on.
+ * lean_nomem [GROWS]: forks that execute, before and after one mapping of the process has grown larger than the machine's memory and
+ * swap: after five of ten, or after GROWS. No copy of such a mapping is promised any more (overcommit_memory=0), so that a bare fork fails from then on.
  */
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -31,8 +31,9 @@ static char *map_more_than_there_is(void)
 	return memory;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	int grows = argc > 1 ? atoi(argv[1]) : 5;
 	char *memory = NULL;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -40,7 +41,7 @@ int main(void)
 		char *volatile path;
 		pid_t pid;
 
-		if (i == 5) {
+		if (i == grows) {
 			memory = map_more_than_there_is();
 			if (!memory)
 				return 77;
