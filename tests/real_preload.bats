@@ -157,7 +157,8 @@ sanitized() {
 		sleep 0.02
 	done
 	goes_on
-	kill -INT "$tracer"
+	# Asked to detach, strace waits for a parent in vfork(), and that one for its child, which strace has stopped: bare, too.
+	kill -KILL "$tracer"
 	wait "$tracer" || :
 	goes_on
 	spawner_ends
