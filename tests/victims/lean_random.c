@@ -128,7 +128,10 @@ static uint64_t call(uint64_t hash)
 			(struct sigaction *)((uintptr_t)anywhere(512) & ~(uintptr_t)7);
 
 		hash = mix(hash, sigaction(SIGSEGV, NULL, action));
-		return mix(hash, (uintptr_t)action->sa_handler);
+		hash = mix(hash, (uintptr_t)action->sa_handler);
+		/* libc copies a mask of which the kernel has set a part */
+		memset(action, 0, sizeof(*action));
+		return hash;
 	}
 	case 7: {
 		sigset_t *set = (sigset_t *)((uintptr_t)anywhere(512) & ~(uintptr_t)7);
