@@ -4,21 +4,15 @@
  */
 #include "lean.h"
 
-#include <linux/futex.h>
-#include <linux/prctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/single_threaded.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 
-#include "futex.h"
 #include "gate.h"
 #include "hook.h"
 #include "lean_share.h"
-#include "memory.h"
-#include "module.h"
 #include "proc.h"
 #include "seccomp.h"
 #include "signal_window.h"
@@ -32,24 +26,6 @@
 
 /* With less memory of its own a process forks as fast as by leaving it out. */
 #define LEAN_PAYS ((uint64_t)16 << 20)
-
-/* A child that has not gone on by then is looked at. One that sleeps waits for somebody. */
-#define LEAN_DEADLINE_NS 100000000ULL
-
-/* One that has run for so long does more than to execute. On a busy machine it is not slow while it waits for its turn. */
-#define LEAN_RUNS_NS 1000000000ULL
-
-/* It executes, or reads what it needs, from a device that is slow. */
-#define LEAN_IDLES_NS 5000000000ULL
-
-/* For so long the other threads stand still if nobody can answer for the parent, or the child has not begun yet. */
-#define LEAN_OTHERS_NS 1000000000ULL
-
-/* So often in a row it is seen to sleep, a nap apart. */
-#define LEAN_ASLEEP 3
-
-/* Should a wake-up be missing: a child that was killed before it began wakes nobody. */
-#define LEAN_NAP_NS 20000000ULL
 
 struct lean *lean_records;
 static struct spin records_lock CHILD_STATE;
@@ -361,207 +337,10 @@ bool lean_child(void)
 	return true;
 }
 
-/* So many threads are held. */
-static uint32_t held CHILD_STATE;
-
-void lean_wait_children(void)
-{
-	struct timespec nap = { 0, 1000000 };
-	int i;
-
-	for (i = 0; i < 1000 && UNLIKELY(__atomic_load_n(&held, __ATOMIC_ACQUIRE)); i++)
-		SYS(nanosleep, &nap, NULL);
-}
-
-/* From its own memory, whatever other threads do to the mapping. */
-static int64_t answer_data(struct lean_share *share)
-{
-	size_t size = share->size < LEAN_BYTES ? share->size : LEAN_BYTES;
-	struct iovec local = { share->bytes, size }, remote = { (void *)share->address, size };
-
-	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
-}
-
-#define PAGE_PRESENT (1ULL << 63)
-#define PAGE_SWAPPED (1ULL << 62)
-
-static int64_t answer_present(struct lean_share *share)
-{
-	uintptr_t page = sys_page();
-	uint64_t entry[512], pages = share->size / page, at = 0, i;
-	long fd = SYS(openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0), got;
-
-	if (fd < 0)
-		return fd;
-	if (pages > LEAN_BYTES)
-		pages = LEAN_BYTES;
-	while (at < pages) {
-		uint64_t count = pages - at < COUNT(entry) ? pages - at : COUNT(entry);
-
-		got = SYS(pread64, fd, entry, count * 8, (share->address / page + at) * 8);
-		if (got <= 0)
-			break;
-		for (i = 0; i < (uint64_t)got / 8; i++)
-			share->bytes[at++] = (entry[i] & (PAGE_PRESENT | PAGE_SWAPPED)) != 0;
-	}
-	SYS(close, fd);
-	return (int64_t)at;
-}
-
-void lean_answer(struct lean_share *share)
-{
-	share->answer = share->question == LEAN_DATA ? answer_data(share) : answer_present(share);
-	__atomic_store_n(&share->request, LEAN_IDLE, __ATOMIC_RELEASE);
-	SYS(futex, &share->request, FUTEX_WAKE, 1);
-}
-
-bool lean_is_over(struct lean_share *share, long pid)
-{
-	bool begun = __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE);
-	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
-	siginfo_t info;
-
-	if (word & FUTEX_OWNER_DIED)
-		return true;
-	if (begun)
-		return !(word & FUTEX_TID_MASK);
-	memset(&info, 0, sizeof(info));
-	return SYS(waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) || info.si_pid;
-}
-
-/* linux/futex.h; Linux 5.16 */
-struct waitv {
-	uint64_t value, address;
-	uint32_t flags, reserved;
-};
-#ifndef FUTEX_32
-#define FUTEX_32 2
-#endif
-
-void lean_wait(struct lean_share *share, uint64_t ns)
-{
-	uint32_t word = __atomic_load_n(lean_word(share), __ATOMIC_ACQUIRE);
-	struct waitv wait[2] = {
-		{ word, (uintptr_t)lean_word(share), FUTEX_32, 0 },
-		{ LEAN_IDLE, (uintptr_t)&share->request, FUTEX_32, 0 },
-	};
-	uint64_t until = sys_now() + ns;
-	struct timespec end = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
-
-	if (word & FUTEX_OWNER_DIED ||
-	    (!(word & FUTEX_TID_MASK) && __atomic_load_n(&share->begun, __ATOMIC_ACQUIRE)))
-		return;
-	SYS(futex_waitv, wait, 2, 0, &end, CLOCK_MONOTONIC);
-}
-
-/* Does the child sleep, which only somebody else can end? Its parent, perhaps. */
-static bool sleeps(const struct lean_share *share, long pid)
-{
-	char state = proc_state((uint32_t)pid);
-
-	return __atomic_load_n(&share->request, __ATOMIC_ACQUIRE) != LEAN_ASKED && state != 'R' &&
-	       state != 'D';
-}
-
-/* Does it do more than to execute, `age` nanoseconds after it was made? */
-static bool lingers(long pid, uint64_t age)
-{
-	struct proc_turns turns;
-
-	proc_turns((uint32_t)pid, &turns);
-	return turns.ran_ns >= LEAN_RUNS_NS ||
-	       age >= turns.ran_ns + turns.waited_ns + LEAN_IDLES_NS;
-}
-
-/*
- * The other threads stand still at the gate, and must go on soon. True: what the child has yet to fetch stays as it is.
- */
-static bool let_others_go(struct lean *lean, long pid, struct lean_outcome *outcome)
-{
-	/* A child that has not run yet has seen nothing. */
-	if (!__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE) || lean_keep(lean))
-		return false;
-	/* The share is the other's now. */
-	lean->owner = 0;
-	outcome->kept = true;
-	if (sleeps(lean->share, pid))
-		outcome->ended = BOX_REASON_DEADLINE;
-	return true;
-}
-
-/*
- * Nobody can answer for the parent: no process may be made, or its end would be the program's to wait for. Then the
- * child has to be an ordinary one by itself, whatever it sleeps in.
- */
-static void tell(struct lean_share *share, long pid)
-{
-	bool told = false;
-
-	if (!__atomic_load_n(&share->begun, __ATOMIC_ACQUIRE) ||
-	    __atomic_load_n(&share->told, __ATOMIC_RELAXED))
-		return;
-	__atomic_store_n(&share->told, LEAN_TELLING, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&share->leaves, __ATOMIC_SEQ_CST))
-		told = !SYS(kill, pid, SIGSYS);
-	__atomic_store_n(&share->told, told ? LEAN_TOLD : LEAN_NOT_TOLD, __ATOMIC_SEQ_CST);
-}
-
-struct lean_outcome lean_hold(struct lean *lean, long pid)
-{
-	struct lean_outcome outcome = { .left_out = lean->ranges != 0, .refused = lean->refused };
-	struct lean_share *share = lean->share;
-	uint64_t gate = gate_stay(), began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
-	uint64_t others = gate ? began + gate : UINT64_MAX;
-	int asleep = 0;
-	sys_sigset mask;
-
-	if (pid < 0 || !lean->ranges)
-		return outcome;
-	mask = sys_sigmask(SYS_SIGNALS_ALL);
-	__atomic_add_fetch(&held, 1, __ATOMIC_ACQ_REL);
-	while (!lean_is_over(share, pid)) {
-		now = sys_now();
-		if (now >= others) {
-			if (let_others_go(lean, pid, &outcome))
-				break;
-			others = now < began + LEAN_OTHERS_NS ? now + gate_stay() : UINT64_MAX;
-		}
-		if (__atomic_load_n(&share->request, __ATOMIC_ACQUIRE) == LEAN_ASKED) {
-			lean_answer(share);
-			continue;
-		}
-		lean_wait(share, others - now < LEAN_NAP_NS ? others - now : LEAN_NAP_NS);
-		now = sys_now();
-		if (now < until)
-			continue;
-		asleep = sleeps(share, pid) ? asleep + 1 : 0;
-		if (lean_is_over(share, pid) ||
-		    (asleep < LEAN_ASLEEP && !lingers(pid, now - began)))
-			continue;
-		if (lean_keep(lean)) {
-			tell(share, pid);
-			until = now + LEAN_DEADLINE_NS;
-			continue;
-		}
-		/* The share is the other's now. */
-		lean->owner = 0;
-		outcome.ended = BOX_REASON_DEADLINE;
-		break;
-	}
-	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
-	sys_sigmask(mask);
-	outcome.pages = share->pages;
-	lean_need_note(lean->site, share);
-	if (!outcome.ended)
-		outcome.ended = (enum spork_reason)share->ended;
-	outcome.executed = !outcome.ended && share->executing;
-	return outcome;
-}
-
 void lean_after_fork(void)
 {
 	spin_reset(&records_lock);
 	lean_need_after_fork();
+	lean_hold_after_fork();
 	RESET(forking, 0);
-	RESET(held, 0);
 }

@@ -3,12 +3,15 @@
  * The tier "lean": a real fork whose large private mappings are left out. Its child fetches pages from its parent when
  * it touches them, and its parent's calling thread is held meanwhile, until the child executes or ends.
  *
- *  lean.c         the parent: the fork, the hold, serving the child
+ *  lean.c         the parent: the fork
+ *  lean_hold.c    how long it waits for the child
+ *  lean_serve.c   what it answers meanwhile
  *  lean_map.c     what to leave out
  *  lean_need.c    what children of a site needed of it
  *  lean_keeper.c  a copy of the parent that serves a child which takes too long, so that the parent can go on
  *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier; fetching
  *  lean_call.c    the child's system calls, whose arguments the kernel cannot fetch
+ *  lean_argument.c  where those lie
  *  lean_signal.c  SIGSEGV and SIGSYS, which are the shim's in the child, and what the program believes of them
  *
  * The child's part is for machines with ARCH_DISPATCH.

@@ -11,17 +11,12 @@
 #if ARCH_DISPATCH
 
 #include <asm/ioctls.h>
+#include <linux/audit.h>
 #include <linux/prctl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/statfs.h>
-#include <sys/sysinfo.h>
-#include <sys/times.h>
-#include <sys/uio.h>
-#include <sys/utsname.h>
+#include <sys/select.h>
 #include <ucontext.h>
 
 #include "poison.h"
@@ -37,198 +32,12 @@ extern const char _DYNAMIC[] __attribute__((visibility("hidden")));
 
 static char selector;
 
-/* Which memory the kernel reads or writes for an argument; where a value that is no address is one by chance, no harm. */
-enum memory {
-	MEMORY_NONE,
-	MEMORY_STRING,
-	MEMORY_BUFFER,	/* as many bytes as another argument says */
-	MEMORY_FIXED,	/* `size` bytes */
-	MEMORY_ARRAY,	/* of things of `size` bytes, as many as another argument says */
-	MEMORY_VECTOR,	/* struct iovec, as many as another argument says */
-	MEMORY_MESSAGE, /* struct msghdr */
-	MEMORY_ADDRESS, /* of a socket; another argument points to its size */
-};
-
-struct argument {
-	uint8_t memory, at, count;
-	uint16_t size;
-};
-
-struct call {
-	bool known;
-	struct argument argument[4];
-};
-
-#define STRING(at)                                                                                 \
-	{                                                                                          \
-		MEMORY_STRING, at, 0, 0                                                            \
-	}
-#define BUFFER(at, count)                                                                          \
-	{                                                                                          \
-		MEMORY_BUFFER, at, count, 0                                                        \
-	}
-#define FIXED(at, size)                                                                            \
-	{                                                                                          \
-		MEMORY_FIXED, at, 0, size                                                          \
-	}
-#define ARRAY(at, count, size)                                                                     \
-	{                                                                                          \
-		MEMORY_ARRAY, at, count, size                                                      \
-	}
-#define VECTOR(at, count)                                                                          \
-	{                                                                                          \
-		MEMORY_VECTOR, at, count, 0                                                        \
-	}
-#define MESSAGE(at)                                                                                \
-	{                                                                                          \
-		MEMORY_MESSAGE, at, 0, 0                                                           \
-	}
-#define ADDRESS(at, size)                                                                          \
-	{                                                                                          \
-		MEMORY_ADDRESS, at, size, 0                                                        \
-	}
-#define CALL(name, ...) [SYS_##name] = { true, { __VA_ARGS__ } }
-
-#define TIME sizeof(struct timespec)
-
-static const struct call calls[] = {
-#include "lean_call.def"
-};
-
 /* One call of the program's, with what it was interrupted in. */
 struct dispatched {
 	long number;
 	uintptr_t argument[6];
 	ucontext_t *context;
 };
-
-bool lean_peek(void *to, uintptr_t from, size_t size)
-{
-	struct iovec local = { to, size }, remote = { (void *)from, size };
-
-	lean_touch(from, size);
-	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0) == (long)size;
-}
-
-bool lean_poke(uintptr_t to, const void *from, size_t size)
-{
-	struct iovec local = { (void *)from, size }, remote = { (void *)to, size };
-
-	lean_touch(to, size);
-	return SYS(process_vm_writev, sys_pid(), &local, 1, &remote, 1, 0) == (long)size;
-}
-
-/* As long as a path or an argument may be: MAX_ARG_STRLEN. */
-#define STRING_MOST ((uintptr_t)128 << 10)
-
-/* Of what lies before the first byte that is left out nothing is known: it need not be there. */
-static void touch_string(uintptr_t at)
-{
-	const struct lean *lean = lean_self;
-	const struct lean_range *range;
-	uint32_t i;
-
-	while ((range = lean_find(at))) {
-		for (lean_touch(at, 1); at < range->high; at++) {
-			if (!(at & (lean->batch - 1)))
-				lean_touch(at, 1);
-			if (!*(const volatile char *)at)
-				return;
-		}
-	}
-	for (i = 0; i < lean->ranges; i++)
-		if (lean->range[i].low - at < STRING_MOST)
-			lean_touch(lean->range[i].low, STRING_MOST);
-}
-
-static void touch_vector(uintptr_t vector, size_t count)
-{
-	struct iovec one;
-
-	for (; count && lean_peek(&one, vector, sizeof(one)); count--, vector += sizeof(one))
-		lean_touch((uintptr_t)one.iov_base, one.iov_len);
-}
-
-static void touch_message(uintptr_t at)
-{
-	struct msghdr message;
-
-	if (!lean_peek(&message, at, sizeof(message)))
-		return;
-	lean_touch((uintptr_t)message.msg_name, message.msg_namelen);
-	lean_touch((uintptr_t)message.msg_control, message.msg_controllen);
-	touch_vector((uintptr_t)message.msg_iov, message.msg_iovlen);
-}
-
-static void touch_address(uintptr_t address, uintptr_t size_at)
-{
-	uint32_t size;
-
-	if (lean_peek(&size, size_at, sizeof(size)))
-		lean_touch(address, size);
-}
-
-/* As much as there is of it, up to the first that is NULL: how many, and whether that was found. */
-static size_t peek_words(uintptr_t *word, size_t most, uintptr_t at, bool *last)
-{
-	struct iovec local = { word, most * sizeof(*word) }, remote = { (void *)at, local.iov_len };
-	size_t count;
-	long got;
-
-	lean_touch(at, local.iov_len);
-	got = SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
-	most = got > 0 ? (size_t)got / sizeof(*word) : 0;
-	for (count = 0; count < most && word[count]; count++)
-		;
-	*last = count < most || !most;
-	return count;
-}
-
-/* Arguments or environment of a program: strings up to NULL. */
-static void touch_strings(uintptr_t at)
-{
-	uintptr_t string[64];
-	bool last = !at;
-	size_t count, i;
-
-	for (; !last; at += count * sizeof(*string)) {
-		count = peek_words(string, COUNT(string), at, &last);
-		for (i = 0; i < count; i++)
-			touch_string(string[i]);
-	}
-}
-
-static void touch_argument(const struct dispatched *call, const struct argument *argument)
-{
-	uintptr_t value = call->argument[argument->at], count = call->argument[argument->count];
-
-	switch (argument->memory) {
-	case MEMORY_STRING:
-		touch_string(value);
-		break;
-	case MEMORY_BUFFER:
-		lean_touch(value, count);
-		break;
-	case MEMORY_FIXED:
-		lean_touch(value, argument->size);
-		break;
-	case MEMORY_ARRAY:
-		/* more than the kernel would take is no array */
-		lean_touch(value, (count & 0x7fffffff) * argument->size);
-		break;
-	case MEMORY_VECTOR:
-		touch_vector(value, count < 1024 ? count : 1024);
-		break;
-	case MEMORY_MESSAGE:
-		touch_message(value);
-		break;
-	case MEMORY_ADDRESS:
-		touch_address(value, count);
-		break;
-	default:
-		break;
-	}
-}
 
 /* The call is made from the shim's text, with the registers as they are, and returns to where it came from. */
 static void issue(struct dispatched *call)
@@ -339,9 +148,7 @@ static void execute(struct dispatched *call, uintptr_t path, uintptr_t argv, uin
 {
 	long result;
 
-	touch_string(path);
-	touch_strings(argv);
-	touch_strings(envp);
+	lean_touch_program(path, argv, envp);
 	if (!lean_leaves()) {
 		finish(call, BOX_REASON_DEADLINE);
 		return;
@@ -420,32 +227,29 @@ static bool limits_data(const struct dispatched *call)
 						       (int)argument[1] == RLIMIT_DATA;
 }
 
-/* A NULL set of signals leaves the mask alone. */
-static void wait_call(struct dispatched *call)
+/* Does it wait with another mask? A NULL set of signals leaves the mask alone. */
+static bool sets_mask(const struct dispatched *call)
 {
 	const uintptr_t *argument = call->argument;
-	uintptr_t set[2] = { 0 };
+	uintptr_t set = 0;
 
-	if (call->number == SYS_ppoll) {
-		set[0] = argument[3];
-		lean_touch(argument[0], (argument[1] & 0x7fffffff) * sizeof(struct pollfd));
-		lean_touch(argument[2], TIME);
-	} else if (call->number == SYS_epoll_pwait) {
-		set[0] = argument[4];
-		lean_touch(argument[1], (argument[2] & 0x7fffffff) * 12);
-	} else if (argument[0] > 1024 ||
-		   (argument[5] && !lean_peek(set, argument[5], sizeof(set)))) {
-		set[0] = 1;
-	} else {
-		lean_touch(argument[1], 128);
-		lean_touch(argument[2], 128);
-		lean_touch(argument[3], 128);
-		lean_touch(argument[4], TIME);
+	switch (call->number) {
+	case SYS_ppoll:
+		return argument[3] != 0;
+	case SYS_epoll_pwait:
+		return argument[4] != 0;
+	case SYS_pselect6:
+		return argument[5] && (!lean_peek(&set, argument[5], sizeof(set)) || set);
+	default:
+		return false;
 	}
-	if (set[0])
-		finish(call, BOX_REASON_BLOCKS);
-	else
-		issue(call);
+}
+
+/* A set of more descriptors than the table knows. */
+static bool selects_many(const struct dispatched *call)
+{
+	return (call->number == SYS_select || call->number == SYS_pselect6) &&
+	       call->argument[0] > FD_SETSIZE;
 }
 
 static void dispatch(struct dispatched *call)
@@ -453,7 +257,6 @@ static void dispatch(struct dispatched *call)
 	const uintptr_t *argument = call->argument;
 	ucontext_t *context = call->context;
 	greg_t *registers = context->uc_mcontext.gregs;
-	unsigned i;
 
 	switch (call->number) {
 	case SYS_rt_sigreturn:
@@ -504,23 +307,16 @@ static void dispatch(struct dispatched *call)
 	case SYS_prctl:
 		prctl_call(call);
 		return;
-	case SYS_ppoll:
-	case SYS_epoll_pwait:
-	case SYS_pselect6:
-		wait_call(call);
-		return;
 	default:
 		break;
 	}
-	if (call->number < 0 || (size_t)call->number >= COUNT(calls) ||
-	    !calls[call->number].known || (call->number == SYS_select && argument[0] > 1024) ||
-	    limits_data(call)) {
+	if (sets_mask(call))
+		finish(call, BOX_REASON_BLOCKS);
+	else if (selects_many(call) || limits_data(call) ||
+		 !lean_touch_arguments(call->number, argument))
 		finish(call, BOX_REASON_SYSCALL);
-		return;
-	}
-	for (i = 0; i < COUNT(calls->argument); i++)
-		touch_argument(call, &calls[call->number].argument[i]);
-	issue(call);
+	else
+		issue(call);
 }
 
 void lean_on_call(int signal, siginfo_t *info, void *context)
@@ -542,6 +338,9 @@ void lean_on_call(int signal, siginfo_t *info, void *context)
 		lean_foreign(signal, info, context);
 	} else if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
 		finish(&call, BOX_REASON_DEADLINE);
+	} else if (info->si_arch != AUDIT_ARCH_X86_64) {
+		/* int $0x80: other numbers, other registers */
+		finish(&call, BOX_REASON_SYSCALL);
 	} else {
 		dispatch(&call);
 	}
@@ -575,22 +374,6 @@ void lean_dispatch_begin(void)
 
 void lean_dispatch_end(void)
 {
-}
-
-bool lean_peek(void *to, uintptr_t from, size_t size)
-{
-	(void)to;
-	(void)from;
-	(void)size;
-	return false;
-}
-
-bool lean_poke(uintptr_t to, const void *from, size_t size)
-{
-	(void)to;
-	(void)from;
-	(void)size;
-	return false;
 }
 
 #endif

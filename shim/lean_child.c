@@ -96,11 +96,19 @@ static const struct timespec look_again = { .tv_nsec = 100000000 };
 /* Whose end cannot be seen is waited for up to five seconds. */
 #define LOOKS 50
 
+/* The kernel says so, but of one that was killed as soon as it was made. */
+static bool keeper_is_lost(void)
+{
+	uint32_t word = __atomic_load_n(&lean_self->share->answers, __ATOMIC_ACQUIRE);
+
+	return word & FUTEX_OWNER_DIED ||
+	       (word && !lean_self->apart && SYS(kill, word & FUTEX_TID_MASK, 0) == -ESRCH);
+}
+
 static bool is_lost(int looks)
 {
 	if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_SEQ_CST))
-		return __atomic_load_n(&lean_self->share->answers, __ATOMIC_ACQUIRE) &
-		       FUTEX_OWNER_DIED;
+		return keeper_is_lost();
 	return lean_self->apart ? looks > LOOKS : SYS(getppid) != lean_self->parent;
 }
 

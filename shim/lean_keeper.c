@@ -56,12 +56,18 @@ static void serve(struct lean_share *share)
 static int make(void *argument)
 {
 	struct keeper *keeper = argument;
+	struct lean_share *share = keeper->lean->share;
+	uint32_t nobody = 0;
 
 	lean_fork_begin(false);
 	keeper->result = SYS(clone, CLONE_FILES, 0, 0, 0, 0);
 	if (!keeper->result)
-		serve(keeper->lean->share);
+		serve(share);
 	lean_fork_end();
+	/* Should it be killed before it has come to say so itself. */
+	if (keeper->result > 0)
+		__atomic_compare_exchange_n(&share->answers, &nobody, (uint32_t)keeper->result,
+					    false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -74,7 +80,7 @@ bool lean_keeps(void)
 	return !adopts && sys_pid() != 1;
 }
 
-int lean_keep(struct lean *lean)
+bool lean_keep(struct lean *lean)
 {
 	struct keeper keeper = { lean, -EAGAIN };
 	struct entry_clone clone = {
@@ -86,14 +92,17 @@ int lean_keep(struct lean *lean)
 
 	/* One that did not begin yet is known by its id alone. */
 	if (!lean_keeps() || !__atomic_load_n(&lean->share->begun, __ATOMIC_ACQUIRE))
-		return -EBUSY;
+		return false;
 	__atomic_store_n(&lean->share->kept, 1, __ATOMIC_SEQ_CST);
 	pid = entry_clone(&clone, make, &keeper);
 	if (pid > 0)
 		while (SYS(wait4, pid, NULL, __WCLONE, NULL) == -EINTR)
 			;
-	if (pid > 0 && keeper.result > 0)
-		return 0;
-	__atomic_store_n(&lean->share->kept, 0, __ATOMIC_SEQ_CST);
-	return (int)(pid < 0 ? pid : keeper.result);
+	if (pid < 0 || keeper.result < 0) {
+		__atomic_store_n(&lean->share->kept, 0, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	/* The share is the other's now. */
+	lean->owner = 0;
+	return true;
 }

@@ -110,7 +110,7 @@ extern struct lean *lean_records __attribute__((visibility("hidden")));
 void lean_mark(struct lean *lean);
 void lean_unmark(const struct lean *lean);
 
-/* lean.c: answers the child's question, from the calling process's memory. */
+/* lean_serve.c: answers the child's question, from the calling process's memory. */
 void lean_answer(struct lean_share *share);
 
 /* The child has executed or ended, or never began. */
@@ -119,13 +119,16 @@ bool lean_is_over(struct lean_share *share, long pid);
 /* Waits until that may be so, or the child asks; for `ns` at most. All signals are blocked. */
 void lean_wait(struct lean_share *share, uint64_t ns);
 
+/* lean_hold.c, in a forked child: nobody is held there. */
+void lean_hold_after_fork(void);
+
 /* lean_need.c: what children of the site needed, into the record; and what one of them did. In the parent. */
 void lean_need_read(const void *site, struct lean *lean);
 void lean_need_note(const void *site, const struct lean_share *share);
 void lean_need_after_fork(void);
 
-/* lean_keeper.c: makes the process that answers from now on, with the memory as it is. 0 or -errno. */
-int lean_keep(struct lean *lean);
+/* lean_keeper.c: makes the process that answers from now on, with the memory as it is. The share is its then. */
+bool lean_keep(struct lean *lean);
 
 /* Can it, for this process? */
 bool lean_keeps(void);
@@ -182,11 +185,14 @@ void lean_foreign(int signal, siginfo_t *info, void *context);
  * lean_signal.c. glibc itself looks at much in the child before anybody else can, most where there are threads: the handler
  * of SIGSEGV is there while it forks, and tells a fault of the child's from one of another thread of the parent's.
  */
-/* Their state; the context is that of the handler that ends the tier. */
 void lean_early_begin(struct lean *lean);
 void lean_early_end(void);
+
+/* In the child: the two signals are the shim's, and the program's again; the context is that of the handler that ends the tier. */
 void lean_signal_begin(void);
 void lean_signal_end(void *context);
+
+/* lean_call.c: system calls come to the shim, and do so no longer. */
 void lean_dispatch_begin(void);
 void lean_dispatch_end(void);
 
@@ -199,9 +205,18 @@ long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer);
 void lean_signal_exec(void *context);
 void lean_signal_exec_failed(void);
 
-/* Copies between the program's memory and the shim's. False: the program has given a bad address. */
+/* lean_argument.c: copies between the program's memory and the shim's. False: the program has given a bad address. */
 bool lean_peek(void *to, uintptr_t from, size_t size);
 bool lean_poke(uintptr_t to, const void *from, size_t size);
+
+/*
+ * Sees to it that all that the kernel reads or writes for a system call is there. False: lean_call.def does not know the
+ * call.
+ */
+bool lean_touch_arguments(long number, const uintptr_t *argument);
+
+/* The same for what a program is executed with. */
+void lean_touch_program(uintptr_t path, uintptr_t argv, uintptr_t envp);
 
 /* entry_ARCH.S: returns from a signal handler; makes a system call and returns to the word at the stack pointer. */
 void lean_restorer(void);

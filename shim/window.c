@@ -15,7 +15,6 @@
 #include "clone.h"
 #include "environ.h"
 #include "fork.h"
-#include "config.h"
 #include "hook.h"
 #include "lean_site.h"
 #include "outcome.h"

@@ -106,6 +106,10 @@ child() {
 	child calls
 }
 
+@test "a child that calls the kernel as 32-bit programs do calls what it means" {
+	child int80 syscall
+}
+
 @test "the child's mappings come and go as they should: munmap, mmap, mprotect, madvise, mremap, brk" {
 	child maps
 }

@@ -124,6 +124,19 @@ static void large_calls(void)
 	say("sum", sum());
 }
 
+#ifdef __x86_64__
+/* By the entry for 32-bit programs, where SYS_getpid is 20. */
+static long old_getpid(void)
+{
+	long result = 20;
+
+	__asm__ volatile("int $0x80" : "+a"(result) : : "memory");
+	return result;
+}
+#else
+#define old_getpid getpid
+#endif
+
 static void map_calls(void)
 {
 	unsigned char *moved;
@@ -290,6 +303,10 @@ static void child(const char *what)
 		say("sum", sum());
 		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strncmp(what, "wiped", 5) || !strncmp(what, "namespace", 9)) {
+		say("sum", sum());
+		execl("/bin/echo", "echo", "executed", NULL);
+	} else if (!strcmp(what, "int80")) {
+		say("the same", old_getpid() == getpid());
 		say("sum", sum());
 		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strcmp(what, "maps")) {
