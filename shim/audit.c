@@ -79,8 +79,7 @@ static void audit_close(struct window *window, enum spork_reason reason)
 	twin_end(window);
 	if (reason && lean_site_goes_on(window, reason))
 		return;
-	window_set(NULL);
-	window_give(window);
+	window_drop(window);
 }
 
 enum spork_reason audit_refuses(enum spork_reason why)

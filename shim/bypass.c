@@ -53,12 +53,6 @@ void bypass_child(uint32_t call, uintptr_t from)
 	errno = error;
 }
 
-void bypass_close(struct window *window)
-{
-	window_set(NULL);
-	window_give(window);
-}
-
 /* Does it need what handlers leave behind? A process that it makes in its turn is one more like it. */
 static bool needs_handlers(enum hook hook, enum spork_reason reason)
 {
@@ -85,7 +79,7 @@ void bypass_call(struct window *window, enum hook hook, enum spork_reason reason
 
 	if (!needs_handlers(hook, reason))
 		return;
-	bypass_close(window);
+	window_drop(window);
 	if (seccomp_confined())
 		return;
 	memset(&violation, 0, sizeof(violation));

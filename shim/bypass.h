@@ -37,7 +37,4 @@ void bypass_child(uint32_t call, uintptr_t from);
 /* In it: this call is about to be made; `reason` is its trait, where that is one of the box's. */
 void bypass_call(struct window *window, enum hook hook, enum spork_reason reason);
 
-/* It tried to exec, which is all that can be asked for. */
-void bypass_close(struct window *window);
-
 #endif

@@ -442,7 +442,7 @@ void window_exec_failed(struct window *window)
 	else if (window->kind == WINDOW_VFORK)
 		vfork_exec_failed(window);
 	else if (window->kind == WINDOW_BARE)
-		bypass_close(window);
+		window_drop(window);
 	errno = error;
 }
 

@@ -71,12 +71,6 @@ bool lean_site_learns(const struct box_site *site)
 	return lean_site_refuses(site) == BOX_REASON_LEARNING;
 }
 
-static void trial_close(struct window *window)
-{
-	window_set(NULL);
-	window_give(window);
-}
-
 static void ended(struct box_site *site)
 {
 	__atomic_store_n(&site->lean_seen, 0, __ATOMIC_RELEASE);
@@ -108,7 +102,7 @@ void lean_site_call(struct window *window, enum hook hook, enum spork_reason rea
 		refuse(window->site, BOX_REASON_THREAD);
 	else if (hook == HOOK_sched_yield || !finds(window->site, reason))
 		return;
-	trial_close(window);
+	window_drop(window);
 }
 
 bool lean_site_goes_on(struct window *window, enum spork_reason reason)

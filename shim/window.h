@@ -182,6 +182,9 @@ struct window *window_take(struct thread *self);
 /* Gives a closed window's record back. */
 void window_give(struct window *window);
 
+/* Closes the calling thread's window in a process of its own, and gives the record back. */
+void window_drop(struct window *window);
+
 /* Sees to it that the calling thread's next window needs no memory. */
 void window_reserve(void);
 

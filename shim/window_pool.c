@@ -63,6 +63,12 @@ void window_give(struct window *window)
 	spin_unlock(&free_lock);
 }
 
+void window_drop(struct window *window)
+{
+	window_set(NULL);
+	window_give(window);
+}
+
 void window_open_bare(uint32_t call)
 {
 	struct window *window = window_take(thread_self());
@@ -78,10 +84,8 @@ void window_close_lean(void)
 {
 	struct window *window = thread_window_open();
 
-	if (!window || window->kind != WINDOW_LEAN)
-		return;
-	window_set(NULL);
-	window_give(window);
+	if (window && window->kind == WINDOW_LEAN)
+		window_drop(window);
 }
 
 void window_reserve(void)
