@@ -76,8 +76,9 @@ VICTIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -pthread $(WARNINGS)
 
 SHIM_SOURCES := $(wildcard shim/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(O)/%.o) $(O)/shim/entry_$(ARCH).o
-TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(O)/tools/name.o \
-	$(O)/tools/text.o $(O)/tools/suppression.o
+# Files of the shim's that are the tools' as well.
+SHARED_OBJECTS := $(patsubst %,$(O)/tools/%.o,name suppression text trust)
+TOOL_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c)) $(SHARED_OBJECTS)
 VICTIMS := $(patsubst tests/victims/%.c,$(O)/victims/%,$(wildcard tests/victims/*.c))
 # Those in C++ are for the tool, which is never cross-compiled.
 ifeq ($(ARCH),$(shell uname -m))
@@ -140,7 +141,7 @@ $(O)/tools/%.o: tools/%.c $(O)/flags
 $(O)/tools/launch.o: private TOOL_CFLAGS += -DSPORK_LIBDIR='"$(LIBDIR)"'
 $(O)/tools/launch.o: $(O)/libdir
 
-$(O)/tools/name.o $(O)/tools/text.o $(O)/tools/suppression.o: $(O)/tools/%.o: shim/%.c $(O)/flags
+$(SHARED_OBJECTS): $(O)/tools/%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A victim is one file; flags of its own stand in its first line: /* flags: -static */
@@ -181,7 +182,7 @@ check:
 
 # Tests that take minutes: 30 a file at most.
 check-long:
-	@tools/deps.sh run long deb
+	@tools/deps.sh run long deb fuzz
 	@$(MAKE) all victims
 	@BUILD=$(O) FILE_LIMIT=$(or $(FILE_LIMIT),1800) tests/run $(or $(TESTS),$(wildcard tests/long/*.bats))
 
@@ -221,7 +222,7 @@ $(O)/target/%: $(O)/target/%.o $(O)/target/fuzz.o $(TOOL_OBJECTS)
 
 ifneq ($(findstring fuzzer,$(SAN)),)
 $(O)/tools/spork.o: TOOL_CFLAGS += -Dmain=spork_main
-$(O)/target/profile: $(addprefix $(O)/target/shim_,profile.o record.o)
+$(O)/target/profile: $(addprefix $(O)/target/shim_,box_map.o file.o profile.o record.o)
 $(O)/target/shim_%.o: shim/%.c $(O)/flags
 	$(call quiet,CC,$@)$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 endif

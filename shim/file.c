@@ -4,6 +4,8 @@
  */
 #include "file.h"
 
+#include "trust.h"
+
 #include "poison.h"
 
 #define MODE 0600
@@ -31,11 +33,7 @@ long file_open(const char *path, int flags, bool *created)
 
 const char *file_problem(const struct stat *status, bool roots)
 {
-	if (status->st_uid != (uid_t)SYS(geteuid) && (!roots || status->st_uid))
-		return "belongs to another user";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
-		return "can be written by others";
-	return NULL;
+	return trust_problem(status, (uid_t)SYS(geteuid), roots);
 }
 
 bool file_is_out_of_reach(const char *path, long error)

@@ -13,10 +13,7 @@
  */
 long file_open(const char *path, int flags, bool *created);
 
-/*
- * Is it a file in which nobody else has a part? NULL, or what is wrong with it, for report_problem(). Root's is
- * everybody's to read, with `roots`.
- */
+/* trust_problem() for the user that the process is: for report_problem(). */
 const char *file_problem(const struct stat *status, bool roots);
 
 /*

@@ -8,6 +8,7 @@
 
 #include <sys/mman.h>
 
+#include "box_map.h"
 #include "config.h"
 #include "module.h"
 #include "real.h"
@@ -84,7 +85,7 @@ static uint64_t tables_of(struct counts counts, struct box_table *table)
 	table[BOX_TABLE_MODULE].capacity = counts.modules;
 	table[BOX_TABLE_SITE].capacity = counts.sites;
 	for (i = 0; i < BOX_TABLE_COUNT; i++) {
-		table[i].stride = record_stride((enum spork_table)i);
+		table[i].stride = box_tables[i].stride;
 		table[i].used = table[i].capacity;
 		table[i].offset = offset;
 		offset += (uint64_t)table[i].stride * table[i].capacity;

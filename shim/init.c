@@ -7,6 +7,7 @@
  * runs in exit().
  */
 #include "atfork.h"
+#include "box_map.h"
 #include "config.h"
 #include "entry.h"
 #include "environment.h"
@@ -40,7 +41,7 @@ static bool started START_STATE, given START_STATE;
 static void start_with_options(void)
 {
 	config_init();
-	if (record_is_named() || profile_is_named())
+	if (box_is_named() || profile_is_named())
 		record_init();
 	suppress_init();
 	profile_init();
@@ -65,7 +66,7 @@ static void start_passive(const char *options)
 {
 	if (options) {
 		config_init();
-		if (record_is_named())
+		if (box_is_named())
 			record_passive();
 	}
 	environment_init(!options || config.follow);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Owns the mapping of the box: opens it, lays it out, and appends records to it. The format is box.h's.
+ * Owns the box of this process, and appends records to it. The format is box.h's.
  *
  * The mapping is shared with every child, however it is made, and outlives the descriptor it came from,
  * so it survives chroot, closefrom, set*id and SIGKILL. No descriptor is kept. But what decides over windows is shared
@@ -8,28 +8,13 @@
  */
 #include "record.h"
 
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
-#include "config.h"
-#include "file.h"
+#include "box_map.h"
 #include "module.h"
-#include "report.h"
 #include "sys.h"
 
 #include "poison.h"
-
-static const struct {
-	uint32_t stride, capacity;
-} layout[BOX_TABLE_COUNT] = {
-	[BOX_TABLE_PROCESS] = { sizeof(struct box_process), BOX_CAPACITY_PROCESS },
-	[BOX_TABLE_MODULE] = { sizeof(struct box_module), BOX_CAPACITY_MODULE },
-	[BOX_TABLE_SITE] = { sizeof(struct box_site), BOX_CAPACITY_SITE },
-	[BOX_TABLE_VIOLATION] = { sizeof(struct box_violation), BOX_CAPACITY_VIOLATION },
-	[BOX_TABLE_EVENT] = { sizeof(struct box_event), 0 }, /* see room_for_events */
-	[BOX_TABLE_GATE] = { sizeof(struct box_gate), BOX_CAPACITY_GATE },
-};
 
 /* Takes what is recorded before there is a box: counters work, tables have no room. */
 static struct box_header early;
@@ -43,224 +28,13 @@ struct box_header *record_header(void)
 /* The tables that decide are a copy of its own. A forked child has it, too. */
 static bool parted;
 
-/* Where each table starts. What the header says of it is for readers: another process may change it. */
-static uint64_t offsets[BOX_TABLE_COUNT] START_STATE;
-
-static uint32_t room_for_events START_STATE;
-static uint64_t box_size START_STATE;
-
-static uint32_t capacity(int table)
-{
-	return table == BOX_TABLE_EVENT ? room_for_events : layout[table].capacity;
-}
-
-/* What a box is that has room for so many events. From then on tables are taken to lie there. */
-static void lay_out(uint32_t events)
-{
-	uint64_t offset = BOX_TABLES_OFFSET;
-	int i;
-
-	room_for_events = events;
-	for (i = 0; i < BOX_TABLE_COUNT; i++) {
-		offsets[i] = offset;
-		offset += ((uint64_t)layout[i].stride * capacity(i) + 4095) & ~4095ULL;
-	}
-	box_size = offset;
-}
-
-/* Makes a box of fresh memory. */
-static void stamp(struct box_header *header)
-{
-	int i;
-
-	for (i = 0; i < BOX_TABLE_COUNT; i++) {
-		header->table[i].offset = offsets[i];
-		header->table[i].stride = layout[i].stride;
-		header->table[i].capacity = capacity(i);
-	}
-	header->version = SPORK_BOX_VERSION;
-	header->header_size = BOX_HEADER_SIZE;
-	header->size = box_size;
-	header->created_ns = sys_clock(CLOCK_REALTIME);
-	header->created_mono_ns = sys_now();
-	header->creator_pid = (uint32_t)SYS(getpid);
-	__atomic_store_n(&header->magic, SPORK_BOX_MAGIC, __ATOMIC_RELEASE);
-}
-
-static struct box_header *map(int fd)
-{
-	int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	long at = SYS(mmap, NULL, box_size, PROT_READ | PROT_WRITE, flags, fd, 0);
-
-	return at < 0 && at > -4096 ? NULL : (struct box_header *)at;
-}
-
-#define NO_FILE "cannot be opened or created"
-#define NO_BOX "is not a box of this version of spork"
-
-/* An existing file is used only if it is ours in every respect. NULL: it is. */
-static const char *problem_with(int fd, struct stat *status)
-{
-	if (!sys_stat(fd, "", AT_EMPTY_PATH, status) || !S_ISREG(status->st_mode))
-		return NO_BOX;
-	/* By a second name another user may have put an old box here. */
-	return status->st_nlink > 1 ? "has more than one name" : file_problem(status, false);
-}
-
-/* How many events a box has room for is its own affair. */
-static struct box_header *attach(int fd, const char **problem)
-{
-	uint64_t at = offsetof(struct box_header, table[BOX_TABLE_EVENT].capacity);
-	struct box_header *header;
-	struct stat status;
-	uint32_t events;
-
-	if (SYS(pread64, fd, &events, sizeof(events), at) == sizeof(events) &&
-	    events <= BOX_CAPACITY_EVENT_MOST)
-		lay_out(events);
-	*problem = problem_with(fd, &status);
-	if (*problem)
-		return NULL;
-	*problem = NO_BOX;
-	if ((uint64_t)status.st_size != box_size)
-		return NULL;
-	header = map(fd);
-	if (!header) {
-		*problem = "cannot be mapped";
-		return NULL;
-	}
-	if (header->magic != SPORK_BOX_MAGIC || header->version != SPORK_BOX_VERSION ||
-	    header->header_size != BOX_HEADER_SIZE || header->size != box_size) {
-		SYS(munmap, header, box_size);
-		return NULL;
-	}
-	*problem = NULL;
-	return header;
-}
-
-/* Leaves the file empty if it fails. */
-static struct box_header *create(int fd, const char **problem)
-{
-	struct file_signals signals;
-	struct box_header *header;
-	long error;
-
-	/* Blocks are reserved now: a full disk would raise SIGBUS later. */
-	file_signals_hold(&signals);
-	error = SYS(fallocate, fd, 0, 0, box_size);
-	file_signals_release(&signals);
-	if (error) {
-		SYS(ftruncate, fd, 0);
-		*problem = "has no room on its disk";
-		return NULL;
-	}
-	header = map(fd);
-	if (!header) {
-		SYS(ftruncate, fd, 0);
-		*problem = "cannot be mapped";
-		return NULL;
-	}
-	stamp(header);
-	return header;
-}
-
-static bool is_finished(int fd)
-{
-	uint64_t magic;
-
-	return SYS(pread64, fd, &magic, sizeof(magic), offsetof(struct box_header, magic)) ==
-		       sizeof(magic) &&
-	       magic;
-}
-
-/* Has it been given room, and nothing else? */
-static bool is_unfinished(int fd, uint64_t size)
-{
-	uint64_t word[64], at;
-	size_t i;
-
-	for (at = 0; size == box_size && at < BOX_HEADER_SIZE; at += sizeof(word)) {
-		if (SYS(pread64, fd, word, sizeof(word), at) != sizeof(word))
-			return false;
-		for (i = 0; i < COUNT(word); i++)
-			if (word[i])
-				return false;
-	}
-	return size == box_size;
-}
-
-/* So long, in milliseconds, a process may take to make the box that others wait for. */
-#define MAKE_LIMIT 2000
-
-/*
- * Processes that start together find a file that one of them has just created. Whoever has its lock makes a box of it if
- * it is still empty: what a process leaves that is killed over it, the next one takes up. Where a network file system
- * has no locks, that is for the process that created the file. NULL: see `problem`.
- */
-static struct box_header *take(int fd, const char *path, bool created, const char **problem)
-{
-	const struct timespec pause = { .tv_nsec = 1000000 };
-	struct box_header *header;
-	struct stat status;
-	int tries;
-	long error;
-
-	for (tries = 0; tries < MAKE_LIMIT && !is_finished(fd); tries++) {
-		error = SYS(flock, fd, LOCK_EX | LOCK_NB);
-		*problem = problem_with(fd, &status);
-		if (*problem)
-			return NULL;
-		if (error == -EWOULDBLOCK || (error && !created)) {
-			SYS(nanosleep, &pause, NULL);
-			continue;
-		}
-		if (status.st_size && !is_unfinished(fd, (uint64_t)status.st_size))
-			break;
-		*problem = NO_FILE;
-		header = status.st_nlink ? create(fd, problem) : NULL;
-		if (!header && created)
-			SYS(unlinkat, AT_FDCWD, path, 0);
-		/* A child that another thread has forked meanwhile would keep it. */
-		SYS(flock, fd, LOCK_UN);
-		return header;
-	}
-	return attach(fd, problem);
-}
-
-/*
- * The magic links of /proc, by which `spork run` hands over its box, are the one kind of symbolic link
- * that is followed.
- */
-static struct box_header *open_path(const char *path)
-{
-	const char *problem = NO_FILE;
-	struct box_header *header = NULL;
-	bool handed_over = !strncmp(path, "/proc/", 6), created = false;
-	long fd = handed_over ? SYS(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0) :
-				file_open(path, O_RDWR, &created);
-
-	if (fd >= 0) {
-		header = take((int)fd, path, created, &problem);
-		SYS(close, fd);
-	}
-	/* One that `spork run` handed over may be gone, or out of reach of this user: no fault of the program's. */
-	if (!header && !handed_over) {
-		if (!file_is_out_of_reach(path, fd))
-			report_problem("box", path, problem, "recording in memory instead");
-		config_drop("box");
-	}
-	if (!header)
-		config.box = "memory"; /* where memory itself is short, this is asked for again */
-	return header;
-}
-
 /* Reserves a record; NULL when its table is full. */
 static void *reserve(enum spork_table table, uint32_t *index)
 {
 	uint32_t *count = &box->table[table].used;
 	uint32_t at = __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 
-	if (box == &early || at >= capacity((int)table)) {
+	if (box == &early || at >= box_tables[table].capacity) {
 		if (at > UINT32_MAX / 2) /* it must not wrap */
 			__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
 		return NULL;
@@ -271,9 +45,10 @@ static void *reserve(enum spork_table table, uint32_t *index)
 
 void *record_at(enum spork_table table, uint32_t index)
 {
-	if (box == &early || !index || index > capacity((int)table))
+	if (box == &early || !index || index > box_tables[table].capacity)
 		return NULL;
-	return (char *)box + offsets[table] + (uint64_t)(index - 1) * layout[table].stride;
+	return (char *)box + box_tables[table].offset +
+	       (uint64_t)(index - 1) * box_tables[table].stride;
 }
 
 /* The record at `index` if it is finished. */
@@ -290,12 +65,7 @@ uint32_t record_used(enum spork_table table)
 
 	if (box == &early)
 		return 0;
-	return count < capacity((int)table) ? count : capacity((int)table);
-}
-
-uint32_t record_stride(enum spork_table table)
-{
-	return layout[table].stride;
+	return count < box_tables[table].capacity ? count : box_tables[table].capacity;
 }
 
 /* Copies a record and publishes it; its first word is `ready`. */
@@ -353,7 +123,7 @@ struct box_site *record_site(const struct box_site *fresh)
 
 uint32_t record_site_index(const struct box_site *site)
 {
-	const char *first = (const char *)box + offsets[BOX_TABLE_SITE];
+	const char *first = (const char *)box + box_tables[BOX_TABLE_SITE].offset;
 
 	return site ? (uint32_t)(((const char *)site - first) / sizeof(*site)) + 1 : 0;
 }
@@ -552,26 +322,13 @@ static void record_process(bool passive)
 		publish(record, &process, sizeof(process));
 }
 
-bool record_is_named(void)
-{
-	return strcmp(config.box, "none") && strcmp(config.box, "memory");
-}
-
 void record_init(void)
 {
-	struct box_header *header = NULL;
+	struct box_header *header;
 
 	if (box != &early)
 		return;
-	lay_out(config.events);
-	if (record_is_named())
-		header = open_path(config.box);
-	if (!header) {
-		lay_out(config.events);
-		header = map(-1);
-		if (header)
-			stamp(header);
-	}
+	header = box_map();
 	if (header)
 		box = header;
 	family = hash_mix(sys_now(), (uint64_t)SYS(getpid));
@@ -581,14 +338,15 @@ void record_init(void)
 /* Moves a copy of what the table holds to where it lies. Where there is no memory for one it stays as it is. */
 static void table_part(enum spork_table table)
 {
-	char *at = (char *)box + offsets[table];
-	size_t size = ((size_t)layout[table].stride * capacity(table) + 4095) & ~(size_t)4095;
+	char *at = (char *)box + box_tables[table].offset;
+	size_t size = ((size_t)box_tables[table].stride * box_tables[table].capacity + 4095) &
+		      ~(size_t)4095;
 	long own =
 		SYS(mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (own < 0 && own > -4096)
 		return;
-	memcpy((void *)own, at, (size_t)layout[table].stride * record_used(table));
+	memcpy((void *)own, at, (size_t)box_tables[table].stride * record_used(table));
 	SYS(mremap, own, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 }
 
@@ -614,14 +372,10 @@ void record_part_from_user(void)
 
 void record_passive(void)
 {
-	struct box_header *header;
+	struct box_header *header = box_map_named();
 
-	lay_out(config.events);
-	header = open_path(config.box);
 	if (!header)
 		return;
-	if (!header->magic)
-		stamp(header);
 	box = header;
 	record_process(true);
 }

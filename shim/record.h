@@ -11,9 +11,6 @@
 
 #include "box.h"
 
-/* Do the options name a file? */
-bool record_is_named(void);
-
 /* Opens or makes the box, unless there is one, and records this process. While the process has one thread. */
 void record_init(void);
 
@@ -68,9 +65,8 @@ void record_gate(const struct box_gate *gate);
  */
 void *record_at(enum spork_table table, uint32_t index);
 
-/* Records of a table that were reserved so far, and the bytes of each. */
+/* Records of a table that were reserved so far. */
 uint32_t record_used(enum spork_table table);
-uint32_t record_stride(enum spork_table table);
 
 /* The header, for its counters. Never NULL: before record_init() it is a private one. */
 struct box_header *record_header(void);

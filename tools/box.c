@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tool.h"
+#include "trust.h"
 
 #define PAGE 4096
 
@@ -128,7 +129,8 @@ int profile_check(const char *path)
 		problem = errno == ELOOP ? "is a symbolic link" : strerror(errno);
 	else if (fstat(fd, &status) || !S_ISREG(status.st_mode))
 		problem = "is not a regular file";
-	else if (!(problem = file_problem(&status, false)) && !starts_with(fd, SPORK_PROFILE_MAGIC))
+	else if (!(problem = trust_problem(&status, geteuid(), false)) &&
+		 !starts_with(fd, SPORK_PROFILE_MAGIC))
 		problem = "is not a profile";
 	if (fd >= 0)
 		close(fd);

@@ -24,15 +24,6 @@ bool file_kernel_made(int fd)
 	       status.f_type == CGROUP_SUPER_MAGIC;
 }
 
-const char *file_problem(const struct stat *status, bool roots)
-{
-	if (status->st_uid != geteuid() && (!roots || status->st_uid))
-		return "belongs to another user";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
-		return "can be written by others";
-	return NULL;
-}
-
 int file_reopen(int fd, bool kernel_made)
 {
 	int opened, error = 0;

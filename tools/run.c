@@ -20,6 +20,7 @@
 
 #include "command.h"
 #include "tool.h"
+#include "trust.h"
 
 enum { OPTION_NO_FOLLOW = OPTION_OWN, OPTION_SUPPRESSIONS };
 
@@ -162,7 +163,7 @@ static int suppressions_check(const char *path)
 	const char *problem;
 	struct stat status;
 
-	problem = stat(path, &status) ? strerror(errno) : file_problem(&status, true);
+	problem = stat(path, &status) ? strerror(errno) : trust_problem(&status, geteuid(), true);
 	if (!problem)
 		return 0;
 	complain("%s: %s; give a file of your own", path, problem);

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "box.h"
@@ -396,12 +395,6 @@ uint32_t config_number(const char *key, const char *outer, const char *inner);
 
 /* Is it of a file system whose files the kernel makes as they are read, such as /proc? They may hang or act. */
 bool file_kernel_made(int fd);
-
-/*
- * As the shim asks (shim/file.h): may others have a part in the file? NULL, or what is wrong with it. Root's is everybody's
- * to read, with `roots`.
- */
-const char *file_problem(const struct stat *status, bool roots);
 
 /*
  * Opens for reading, never to block, what an O_PATH descriptor stands for; closes that one. -errno: -EISDIR for folders,

@@ -120,7 +120,7 @@ static void table_empty(enum spork_table table)
 	uint32_t used = record_used(table);
 
 	if (used)
-		memset(record_at(table, 1), 0, (size_t)used * record_stride(table));
+		memset(record_at(table, 1), 0, (size_t)used * box_tables[table].stride);
 	record_header()->table[table].used = 0;
 }
 
