@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "lean_share.h"
+#include "proc.h"
 
 #include "poison.h"
 
@@ -20,9 +21,6 @@ static int64_t answer_data(struct lean_share *share)
 
 	return SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
 }
-
-#define PAGE_PRESENT (1ULL << 63)
-#define PAGE_SWAPPED (1ULL << 62)
 
 static int64_t answer_present(struct lean_share *share)
 {
@@ -41,7 +39,8 @@ static int64_t answer_present(struct lean_share *share)
 		if (got <= 0)
 			break;
 		for (i = 0; i < (uint64_t)got / 8; i++)
-			share->bytes[at++] = (entry[i] & (PAGE_PRESENT | PAGE_SWAPPED)) != 0;
+			share->bytes[at++] = (entry[i] & (PROC_PAGE_PRESENT | PROC_PAGE_SWAPPED)) !=
+					     0;
 	}
 	SYS(close, fd);
 	return (int64_t)at;

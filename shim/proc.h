@@ -33,6 +33,12 @@ bool proc_maps_next(struct proc_maps *maps, struct proc_map *map);
 
 void proc_maps_close(struct proc_maps *maps);
 
+/* Bits of the words of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
+#define PROC_PAGE_PRESENT (1ULL << 63)
+#define PROC_PAGE_SWAPPED (1ULL << 62)
+#define PROC_PAGE_FILE (1ULL << 61)
+#define PROC_PAGE_EXCLUSIVE (1ULL << 56)
+
 /* Is this address of the calling process in memory that no other process shares? */
 bool proc_private(uintptr_t address);
 
