@@ -357,7 +357,7 @@ const char *process_name(const struct box *box, const struct process *process);
 /* Spawns that found no room in the box. */
 uint64_t timeline_lost(const struct box *box);
 
-/* ---- record.c: the same, as JSON Lines ---- */
+/* ---- records*.c: the same, as JSON Lines ---- */
 
 void view_json(const struct view *view);
 /* One of the functions at a frame, the place or one of its `outer`, as an object. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Fuzz target: a profile, read by the shim's own profile.c, image.c and record.c, and written again. The rest of the
+ * Fuzz target: a profile, read by the shim's own profile.c, image.c, box_map.c and record.c, and written again. The rest of the
  * shim, whose hooks this program could not do with, is a few stand-ins below. `spork sites` reads it too.
  *
  * The fuzzer cannot guess a checksum, nor that tables lie one behind the other: each input is tried as it is, and once
