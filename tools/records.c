@@ -5,7 +5,6 @@
  * readers keep numbers in floating point; counts and times are numbers. What is not known is null,
  * what does not apply is left out.
  */
-
 #include "records.h"
 
 void records_open(struct json *json, const char *type)
