@@ -218,6 +218,7 @@ struct lean *lean_open(uintptr_t stack, const void *site)
 	if (!lean)
 		return NULL;
 	lean->parent = lean->user;
+	lean->reads = SYS(gettid);
 	lean->stack = stack;
 	lean->site = site;
 	lean_need_read(site, lean);

@@ -142,7 +142,7 @@ static uintptr_t copy(uintptr_t low, size_t size)
 	int64_t got = -EPERM;
 
 	if (!lean->asks && !__atomic_load_n(&lean->share->kept, __ATOMIC_SEQ_CST))
-		got = SYS(process_vm_readv, lean->parent, &same, 1, &same, 1, 0);
+		got = SYS(process_vm_readv, lean->reads, &same, 1, &same, 1, 0);
 	if (got == (int64_t)size && !__atomic_load_n(&lean->share->kept, __ATOMIC_SEQ_CST))
 		return size;
 	lean->asks = got < 0;

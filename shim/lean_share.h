@@ -73,7 +73,8 @@ struct lean {
 	long user;  /* the process that uses it */
 	long owner; /* the one whose `share` is nobody else's but its child's */
 	struct lean_share *share;
-	long parent;		/* of the child: its process id */
+	long parent; /* of the child: its process id */
+	long reads; /* whose memory the child reads: the thread that forks, which outlives the main thread */
 	uintptr_t stack;	/* the caller's stack pointer */
 	uintptr_t batches;	/* in all ranges */
 	uintptr_t batch;	/* a power of two */

@@ -35,6 +35,13 @@ child() {
 	assert_equal "$(query '[s["lean"]["reason"] for s in sites if s["by_tier"].get("lean")][0]')" "${2:-none}"
 }
 
+# edge WHAT [REASON]: the same for what is at the edge of the interfaces
+edge() {
+	same lean_edge "$1"
+	lean 3
+	assert_equal "$(query '[s["lean"]["reason"] for s in sites if s["by_tier"].get("lean")][0]')" "${2:-none}"
+}
+
 @test "children that read and write at random everywhere see what those of a bare fork see" {
 	local seed
 
@@ -96,6 +103,10 @@ child() {
 
 @test "a thread that the child starts has all of the memory" {
 	child thread syscall
+}
+
+@test "a child is served by the thread that forked when the main thread has ended" {
+	edge main-ends
 }
 
 @test "a child that closes all descriptors fetches on" {
