@@ -260,9 +260,8 @@ static void dispatch(struct dispatched *call)
 
 	switch (call->number) {
 	case SYS_rt_sigreturn:
-		/* The frame lies where the stack pointer is. */
 		registers[REG_RIP] = (greg_t)lean_restorer;
-		lean_touch((uintptr_t)registers[REG_RSP], 16 << 10);
+		lean_signal_return((uintptr_t)registers[REG_RSP]);
 		return;
 	case SYS_rt_sigaction:
 		answer(call,

@@ -202,6 +202,9 @@ long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size
 long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *context);
 long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer);
 
+/* A handler returns by the frame at this address: it may be one that ran when the child was made. */
+void lean_signal_return(uintptr_t frame);
+
 /* Around an exec: mask and actions are as the program believes; and were not after all. */
 void lean_signal_exec(void *context);
 void lean_signal_exec_failed(void);

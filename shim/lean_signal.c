@@ -265,6 +265,27 @@ long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;
 }
 
+/* Of the kernel's frame, with all that a processor may have. */
+#define FRAME_MOST ((size_t)16 << 10)
+
+/* What the frame of a handler that ran at the fork restores is the parent's: the mask, and the alternate stack. */
+void lean_signal_return(uintptr_t frame)
+{
+	ucontext_t *context = (ucontext_t *)frame;
+	sys_sigset mask;
+
+	lean_touch(frame, FRAME_MOST);
+	if (context->uc_stack.ss_sp == lean_self->signal_stack)
+		return;
+	memcpy(&mask, &context->uc_sigmask, sizeof(mask));
+	own.blocked = mask & OURS;
+	mask &= ~OURS;
+	memcpy(&context->uc_sigmask, &mask, sizeof(mask));
+	own.stack = context->uc_stack;
+	own.stack.ss_flags &= ~SS_ONSTACK;
+	context->uc_stack = (stack_t){ .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
+}
+
 static const struct action ignored = { .handler = (uintptr_t)SIG_IGN };
 
 /* A handler becomes the default by itself. */

@@ -89,6 +89,10 @@ edge() {
 	child alarm
 }
 
+@test "a child that is made in a handler returns from it: to the mask and the alternate stack of before" {
+	edge in-handler
+}
+
 @test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
 	child fork nested-spawn
 	child raw-fork syscall
