@@ -103,12 +103,12 @@ static bool is_address(long result)
 	return result >= 0 || result < -4095;
 }
 
-/* It needs what is there as ordinary memory. */
+/* It needs what is there as ordinary memory; but for an address that is none of a page's, which the kernel refuses. */
 static void settle(struct dispatched *call, uintptr_t low, uintptr_t size)
 {
 	uintptr_t high = page_up(low + size);
 
-	if (!lean_touches(low, high) || lean_settle(low, high))
+	if (low != page_up(low) || !lean_touches(low, high) || lean_settle(low, high))
 		issue(call);
 	else
 		finish(call, BOX_REASON_MAPS);

@@ -129,6 +129,10 @@ edge() {
 	child maps
 }
 
+@test "a call that the kernel refuses for its address is refused in the child, which goes on" {
+	edge unaligned
+}
+
 @test "memory that the program marks for its children is as it says: madvise()" {
 	local what
 
