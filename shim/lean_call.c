@@ -13,10 +13,13 @@
 #include <asm/ioctls.h>
 #include <linux/audit.h>
 #include <linux/prctl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <ucontext.h>
 
 #include "poison.h"
@@ -252,6 +255,29 @@ static bool selects_many(const struct dispatched *call)
 	       call->argument[0] > FD_SETSIZE;
 }
 
+/*
+ * The value of a socket's option is as many bytes as the call says; but for filters, which it points to or counts in other
+ * units, for netfilter's options, which are those from 64 on, and where memory is mapped.
+ */
+static bool is_other_option(const struct dispatched *call)
+{
+	int level = (int)call->argument[1], name = (int)call->argument[2];
+
+	if (call->number != SYS_setsockopt && call->number != SYS_getsockopt)
+		return false;
+	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF;
+	case IPPROTO_IP:
+	case IPPROTO_IPV6:
+		return name >= 64;
+	case IPPROTO_TCP:
+		return name == TCP_ZEROCOPY_RECEIVE;
+	default:
+		return true;
+	}
+}
+
 static void dispatch(struct dispatched *call)
 {
 	const uintptr_t *argument = call->argument;
@@ -311,7 +337,7 @@ static void dispatch(struct dispatched *call)
 	}
 	if (sets_mask(call))
 		finish(call, BOX_REASON_BLOCKS);
-	else if (selects_many(call) || limits_data(call) ||
+	else if (selects_many(call) || is_other_option(call) || limits_data(call) ||
 		 !lean_touch_arguments(call->number, argument))
 		finish(call, BOX_REASON_SYSCALL);
 	else

@@ -121,6 +121,10 @@ edge() {
 	child calls
 }
 
+@test "a socket's filter, to which the child's argument points, is there" {
+	edge filter syscall
+}
+
 @test "a child that calls the kernel as 32-bit programs do calls what it means" {
 	child int80 syscall
 }
