@@ -244,14 +244,14 @@ long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *
 long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 {
 	stack_t fresh, before = own.stack;
-	uintptr_t mode;
+	uintptr_t mode, kept = 1UL << 31; /* SS_AUTODISARM */
 
 	if (before.ss_sp && pointer - (uintptr_t)before.ss_sp - 1 < before.ss_size)
 		before.ss_flags |= SS_ONSTACK;
 	if (stack) {
 		if (!lean_peek(&fresh, stack, sizeof(fresh)))
 			return -EFAULT;
-		mode = (uintptr_t)(unsigned)fresh.ss_flags & ~(1UL << 31);
+		mode = (uintptr_t)(unsigned)fresh.ss_flags & ~kept;
 		if (before.ss_flags & SS_ONSTACK)
 			return -EPERM;
 		if (mode != SS_DISABLE && mode != SS_ONSTACK && mode)
@@ -260,6 +260,8 @@ long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 			fresh.ss_sp = NULL, fresh.ss_size = 0;
 		else if (fresh.ss_size < 2048)
 			return -ENOMEM;
+		/* SS_ONSTACK is not asked for, it is told. */
+		fresh.ss_flags &= (int)(kept | SS_DISABLE);
 		own.stack = fresh;
 	}
 	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;

@@ -93,6 +93,10 @@ edge() {
 	edge in-handler
 }
 
+@test "an alternate stack that is asked for with SS_ONSTACK may be asked for again" {
+	edge stack-flags
+}
+
 @test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
 	child fork nested-spawn
 	child raw-fork syscall
