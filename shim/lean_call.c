@@ -278,6 +278,13 @@ static bool is_other_option(const struct dispatched *call)
 	}
 }
 
+/* What is left out has no permissions there, and holds zeros. */
+static bool views_memory(const struct dispatched *call)
+{
+	return (call->number == SYS_open && lean_is_view(call->argument[0])) ||
+	       (call->number == SYS_openat && lean_is_view(call->argument[1]));
+}
+
 static void dispatch(struct dispatched *call)
 {
 	const uintptr_t *argument = call->argument;
@@ -337,8 +344,8 @@ static void dispatch(struct dispatched *call)
 	}
 	if (sets_mask(call))
 		finish(call, BOX_REASON_BLOCKS);
-	else if (selects_many(call) || is_other_option(call) || limits_data(call) ||
-		 !lean_touch_arguments(call->number, argument))
+	else if (selects_many(call) || is_other_option(call) || views_memory(call) ||
+		 limits_data(call) || !lean_touch_arguments(call->number, argument))
 		finish(call, BOX_REASON_SYSCALL);
 	else
 		issue(call);

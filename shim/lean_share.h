@@ -222,6 +222,9 @@ bool lean_touch_arguments(long number, const uintptr_t *argument);
 /* The same for what a program is executed with. */
 void lean_touch_program(uintptr_t path, uintptr_t argv, uintptr_t envp);
 
+/* Does the path name a file of /proc that shows a process's mappings, or what is in them? */
+bool lean_is_view(uintptr_t path);
+
 /* entry_ARCH.S: returns from a signal handler; makes a system call and returns to the word at the stack pointer. */
 void lean_restorer(void);
 void lean_issue(void);

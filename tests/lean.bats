@@ -129,6 +129,10 @@ edge() {
 	edge filter syscall
 }
 
+@test "files of /proc show the child's memory as it is in a bare one" {
+	edge files syscall
+}
+
 @test "a child that calls the kernel as 32-bit programs do calls what it means" {
 	child int80 syscall
 }
