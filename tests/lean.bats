@@ -155,6 +155,12 @@ edge() {
 	done
 }
 
+@test "pages that the program guards by madvise() fault in a child as well" {
+	same lean_edge guard
+	# an older kernel does not guard, and a child is as any other
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" marked
+}
+
 @test "children in a pid namespace of their own do not know their parent by its id" {
 	unshare -pf true 2>/dev/null || skip "no pid namespaces here"
 	same lean_child namespace
