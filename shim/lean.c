@@ -331,7 +331,6 @@ void lean_fork_end(void)
 	lean_unmark(lean);
 	lean_early_end();
 	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
-	sys_sigmask(lean->mask);
 }
 
 bool lean_child(void)

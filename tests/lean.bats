@@ -97,6 +97,11 @@ edge() {
 	edge stack-flags
 }
 
+@test "a handler of SIGCHLD that runs before fork() returns may fork, once the parent's handlers have run" {
+	same lean_edge follow
+	lean 3
+}
+
 @test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
 	child fork nested-spawn
 	child raw-fork syscall

@@ -23,7 +23,7 @@
 
 static unsigned char *memory;
 static int *shared; /* with the child */
-static volatile pid_t forked;
+static volatile pid_t forked, followed;
 
 static void say(const char *what, long value)
 {
@@ -154,6 +154,9 @@ static void child(const char *what)
 		say("guard", memory[6 << 20]);
 	} else if (!strcmp(what, "files")) {
 		self_files();
+	} else if (!strcmp(what, "follow")) {
+		usleep(20000); /* bare, its parent's fork() returns before */
+		_exit(3);
 	}
 	say("sum", sum());
 	execl("/bin/echo", "echo", "executed", NULL);
@@ -176,6 +179,29 @@ static void fork_in_handler(void)
 	raise(SIGUSR1);
 }
 
+static pthread_mutex_t guarded = PTHREAD_MUTEX_INITIALIZER;
+
+static void take(void)
+{
+	pthread_mutex_lock(&guarded);
+}
+
+static void give(void)
+{
+	pthread_mutex_unlock(&guarded);
+}
+
+/* Another child for the one that has ended. */
+static void follow(int signal)
+{
+	(void)signal;
+	if (followed != -1)
+		return;
+	followed = fork();
+	if (!followed)
+		_exit(4);
+}
+
 static void before(const char *what)
 {
 	struct sock_filter *program = (struct sock_filter *)(memory + (8 << 20));
@@ -190,6 +216,9 @@ static void before(const char *what)
 		sigdelset(&set, SIGUSR1);
 		sigprocmask(SIG_SETMASK, &set, NULL);
 		sigaltstack(&stack, NULL);
+	} else if (!strcmp(what, "follow")) {
+		pthread_atfork(take, give, give);
+		signal(SIGCHLD, follow);
 	} else if (!strcmp(what, "guard")) {
 		madvise(memory + (6 << 20), 4096, MADV_GUARD_INSTALL);
 	}
@@ -201,6 +230,8 @@ static void *run(void *argument)
 	volatile int steps; /* one site, whatever the compiler makes of the last step */
 
 	for (steps = 0; steps < STEPS; steps++) {
+		if (steps == STEPS - 1)
+			followed = -1;
 		if (!strcmp(what, "in-handler"))
 			fork_in_handler();
 		else
@@ -213,6 +244,8 @@ static void *run(void *argument)
 		}
 		print_status("child", steps, wait_for(forked));
 	}
+	if (!strcmp(what, "follow"))
+		print_status("follower", 0, wait_for(followed));
 	if (strcmp(what, "guard"))
 		say("parent", sum());
 	return NULL;
