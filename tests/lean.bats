@@ -38,7 +38,7 @@ child() {
 # edge WHAT [REASON]: the same for what is at the edge of the interfaces
 edge() {
 	same lean_edge "$1"
-	lean 3
+	lean 5
 	assert_equal "$(query '[s["lean"]["reason"] for s in sites if s["by_tier"].get("lean")][0]')" "${2:-none}"
 }
 
@@ -99,7 +99,7 @@ edge() {
 
 @test "a handler of SIGCHLD that runs before fork() returns may fork, once the parent's handlers have run" {
 	same lean_edge follow
-	lean 3
+	lean 5
 }
 
 @test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
@@ -120,6 +120,10 @@ edge() {
 
 @test "a child is served by the thread that forked when the main thread has ended" {
 	edge main-ends
+}
+
+@test "what no page of the parent stands for has none in a child that fetches all, whether its parent can tell or not" {
+	edge sparse syscall
 }
 
 @test "a child that closes all descriptors fetches on" {

@@ -9,19 +9,21 @@
 #include <sched.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "victim.h"
 
 #define SIZE ((size_t)32 << 20)
-#define STEPS 4
+#define SPARSE ((size_t)512 << 20)
+#define STEPS 8
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
 
-static unsigned char *memory;
+static unsigned char *memory, *sparse;
 static int *shared; /* with the child */
 static volatile pid_t forked, followed;
 
@@ -112,6 +114,26 @@ static void self_files(void)
 			say(permissions, 0);
 }
 
+/* Its parent cannot open a file meanwhile, and answer which pages it has. */
+static void becomes_ordinary(void)
+{
+	struct rlimit none = { 0, 0 }, files;
+	char text[64] = "";
+	long size = 0, resident = 0;
+	int file;
+
+	none.rlim_max = getrlimit(RLIMIT_NOFILE, &files) ? 0 : files.rlim_max;
+	said("limit", prlimit(getppid(), RLIMIT_NOFILE, &none, &files));
+	kill_one(getpid(), 0);
+	said("limit", prlimit(getppid(), RLIMIT_NOFILE, &files, NULL));
+	say("sparse", sparse[0] + sparse[SPARSE / 2] + sparse[SPARSE - 1]);
+	file = open("/proc/self/statm", O_RDONLY);
+	if (read(file, text, sizeof(text) - 1) < 0)
+		_exit(6);
+	sscanf(text, "%ld %ld", &size, &resident);
+	say("not resident", resident < (long)(SPARSE / 2) / getpagesize());
+}
+
 /* The thread that has forked is another. */
 static int parent_main_ended(void)
 {
@@ -154,6 +176,8 @@ static void child(const char *what)
 		say("guard", memory[6 << 20]);
 	} else if (!strcmp(what, "files")) {
 		self_files();
+	} else if (!strcmp(what, "sparse")) {
+		becomes_ordinary();
 	} else if (!strcmp(what, "follow")) {
 		usleep(20000); /* bare, its parent's fork() returns before */
 		_exit(3);
@@ -216,6 +240,11 @@ static void before(const char *what)
 		sigdelset(&set, SIGUSR1);
 		sigprocmask(SIG_SETMASK, &set, NULL);
 		sigaltstack(&stack, NULL);
+	} else if (!strcmp(what, "sparse")) {
+		sparse = mmap(NULL, SPARSE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		sparse[SPARSE / 2] = 5;
+		sparse[SPARSE - 1] = 6;
 	} else if (!strcmp(what, "follow")) {
 		pthread_atfork(take, give, give);
 		signal(SIGCHLD, follow);
