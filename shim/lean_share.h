@@ -84,6 +84,7 @@ struct lean {
 	struct memory_range need[LEAN_NEEDS]; /* that is not to be left out */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
+	uint64_t layout;	   /* where all mappings were that might be marked */
 	sys_sigset mask;	   /* of the thread that forks */
 	bool marked;		   /* its mappings are, and no other thread may fork */
 	enum spork_reason refused; /* why they are not */
