@@ -42,18 +42,6 @@ struct dispatched {
 	ucontext_t *context;
 };
 
-/* The call is made from the shim's text, with the registers as they are, and returns to where it came from. */
-static void issue(struct dispatched *call)
-{
-	greg_t *registers = call->context->uc_mcontext.gregs;
-	uintptr_t stack = (uintptr_t)registers[REG_RSP] - ARCH_RED_ZONE - sizeof(uintptr_t);
-
-	lean_touch(stack, sizeof(uintptr_t));
-	*(uintptr_t *)stack = (uintptr_t)registers[REG_RIP];
-	registers[REG_RSP] = (greg_t)stack;
-	registers[REG_RIP] = (greg_t)lean_issue;
-}
-
 static void answer(struct dispatched *call, long result)
 {
 	call->context->uc_mcontext.gregs[REG_RAX] = result;
@@ -79,6 +67,26 @@ static uintptr_t page_up(uintptr_t address)
 	uintptr_t page = sys_page();
 
 	return (address + page - 1) & ~(page - 1);
+}
+
+/*
+ * The call is made from the shim's text, with the registers as they are, and returns to where it came from, which is kept
+ * below the red zone. A stack may have no room there: where a signal's frame would have none either, but none comes.
+ */
+static void issue(struct dispatched *call)
+{
+	greg_t *registers = call->context->uc_mcontext.gregs;
+	uintptr_t pointer = (uintptr_t)registers[REG_RSP], back = (uintptr_t)registers[REG_RIP];
+	uintptr_t stack = pointer - ARCH_RED_ZONE - sizeof(back);
+
+	if ((stack ^ pointer) >= sys_page() && !lean_poke(stack, &back, sizeof(back))) {
+		finish(call, BOX_REASON_UNKNOWN_STACK);
+		return;
+	}
+	lean_touch(stack, sizeof(back));
+	*(uintptr_t *)stack = back;
+	registers[REG_RSP] = (greg_t)stack;
+	registers[REG_RIP] = (greg_t)lean_issue;
 }
 
 /* It takes the place of what is there: that is left out no longer. */

@@ -142,6 +142,10 @@ edge() {
 	edge files syscall
 }
 
+@test "a system call on a stack that has no room is made all the same" {
+	edge narrow unknown-stack
+}
+
 @test "a child that calls the kernel as 32-bit programs do calls what it means" {
 	child int80 syscall
 }

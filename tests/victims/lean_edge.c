@@ -151,6 +151,25 @@ static int parent_main_ended(void)
 	return strstr(text, ") Z ") != NULL;
 }
 
+/* A system call on a stack that has no room, where nobody needs any. */
+static void narrow(void)
+{
+	unsigned char *stack =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long result = SYS_getpid;
+
+	mprotect(stack, 4096, PROT_NONE);
+#ifdef __x86_64__
+	__asm__ volatile("mov %%rsp, %%rbx\n\tmov %1, %%rsp\n\tsyscall\n\tmov %%rbx, %%rsp"
+			 : "+a"(result)
+			 : "r"(stack + 4096)
+			 : "rbx", "rcx", "r11", "memory");
+#else
+	result = getpid();
+#endif
+	say("the same", result == getpid());
+}
+
 static void child(const char *what)
 {
 	stack_t stack;
@@ -176,6 +195,8 @@ static void child(const char *what)
 		say("guard", memory[6 << 20]);
 	} else if (!strcmp(what, "files")) {
 		self_files();
+	} else if (!strcmp(what, "narrow")) {
+		narrow();
 	} else if (!strcmp(what, "sparse")) {
 		becomes_ordinary();
 	} else if (!strcmp(what, "follow")) {
