@@ -276,10 +276,8 @@ limits() {
 }
 
 @test "what other threads move meanwhile is marked no longer, and nobody reads where it was" {
-	local i
-
 	# a mark that moves away behind what is looked over is met by chance
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		limits moved
 	done
 	limits replaced
