@@ -205,7 +205,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_NO_DISPATCH;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
-	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)
+	if (!SYS(sigaltstack, NULL, &stack) &&
+	    (stack.ss_flags & SS_ONSTACK || stack.ss_size > LEAN_STACK_SHARE))
 		return BOX_REASON_UNKNOWN_STACK;
 	if (was_never_large())
 		return BOX_REASON_SMALL;

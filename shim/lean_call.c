@@ -256,6 +256,15 @@ static bool sets_mask(const struct dispatched *call)
 	}
 }
 
+/* The shim's, which stands for it, has no room for what handlers may do there. */
+static bool is_large_stack(uintptr_t stack)
+{
+	stack_t given;
+
+	return stack && lean_peek(&given, stack, sizeof(given)) && !(given.ss_flags & SS_DISABLE) &&
+	       given.ss_size > LEAN_STACK_SHARE;
+}
+
 /* A set of more descriptors than the table knows. */
 static bool selects_many(const struct dispatched *call)
 {
@@ -313,6 +322,10 @@ static void dispatch(struct dispatched *call)
 					      argument[3], context));
 		return;
 	case SYS_sigaltstack:
+		if (is_large_stack(argument[0])) {
+			finish(call, BOX_REASON_UNKNOWN_STACK);
+			return;
+		}
 		answer(call,
 		       lean_signal_stack(argument[0], argument[1], (uintptr_t)registers[REG_RSP]));
 		return;

@@ -31,6 +31,9 @@
 /* The alternate signal stack of a child, for its two handlers and for those of the program that want one. */
 #define LEAN_STACK ((size_t)256 << 10)
 
+/* Of that so much is for the program's: a stack of its own that is larger cannot be stood for. */
+#define LEAN_STACK_SHARE (LEAN_STACK / 2)
+
 /* What is remembered of one child's fetches, and of a site's: see lean_need.c. */
 #define LEAN_TOUCHED 256
 #define LEAN_NEEDS (LEAN_RANGES - 1)

@@ -102,6 +102,12 @@ edge() {
 	lean 5
 }
 
+@test "handlers have as much of an alternate stack as they were given" {
+	same lean_edge deep
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" unknown-stack
+	edge deep-child unknown-stack
+}
+
 @test "children of the child have all of the memory: fork, clone, vfork, posix_spawn, system" {
 	child fork nested-spawn
 	child raw-fork syscall

@@ -12,11 +12,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "victim.h"
 
 #define SIZE ((size_t)32 << 20)
 #define SPARSE ((size_t)512 << 20)
+#define DEEP ((size_t)1 << 20)
 #define STEPS 8
 
 #ifndef MADV_GUARD_INSTALL
@@ -151,6 +153,35 @@ static int parent_main_ended(void)
 	return strstr(text, ") Z ") != NULL;
 }
 
+/* On an alternate stack that has the room. */
+static void deep(int signal)
+{
+	volatile unsigned char bytes[DEEP];
+
+	for (size_t i = sizeof(bytes); i; i -= 64)
+		bytes[i - 64] = 255;
+	shared[0] = signal + bytes[0];
+}
+
+static void deep_stack(void)
+{
+	stack_t stack = { .ss_sp = malloc(2 * DEEP), .ss_size = 2 * DEEP };
+	struct sigaction action = { .sa_handler = deep, .sa_flags = SA_ONSTACK };
+
+	sigaltstack(&stack, NULL);
+	sigaction(SIGALRM, &action, NULL);
+}
+
+static void deep_wait(void)
+{
+	struct itimerval soon = { .it_value = { .tv_usec = 1000 } };
+
+	setitimer(ITIMER_REAL, &soon, NULL);
+	while (!*(volatile int *)&shared[0])
+		;
+	say("handled", shared[0]);
+}
+
 /* A system call on a stack that has no room, where nobody needs any. */
 static void narrow(void)
 {
@@ -197,6 +228,11 @@ static void child(const char *what)
 		self_files();
 	} else if (!strcmp(what, "narrow")) {
 		narrow();
+	} else if (!strcmp(what, "deep")) {
+		deep_wait();
+	} else if (!strcmp(what, "deep-child")) {
+		deep_stack();
+		deep_wait();
 	} else if (!strcmp(what, "sparse")) {
 		becomes_ordinary();
 	} else if (!strcmp(what, "follow")) {
@@ -261,6 +297,8 @@ static void before(const char *what)
 		sigdelset(&set, SIGUSR1);
 		sigprocmask(SIG_SETMASK, &set, NULL);
 		sigaltstack(&stack, NULL);
+	} else if (!strcmp(what, "deep")) {
+		deep_stack();
 	} else if (!strcmp(what, "sparse")) {
 		sparse = mmap(NULL, SPARSE, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
