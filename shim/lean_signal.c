@@ -168,6 +168,29 @@ void lean_signal_begin(void)
 	masks_clear(lean_self->caught);
 }
 
+/*
+ * The kernel refuses to change the stack that its caller runs on, and since Linux 6.12 takes rt_sigreturn's caller to run
+ * on it still: so the stack pointer lies elsewhere for the call. No signal may come meanwhile.
+ */
+static void stack_restore(const stack_t *stack)
+{
+#if ARCH_DISPATCH
+	long result = SYS_sigaltstack;
+
+	sys_unblockable = 0;
+	sys_sigmask(SYS_SIGNALS_ALL);
+	__asm__ volatile("mov %%rsp, %%rbx\n\t"
+			 "xor %%esp, %%esp\n\t"
+			 "syscall\n\t"
+			 "mov %%rbx, %%rsp"
+			 : "+a"(result)
+			 : "D"(stack), "S"(0L)
+			 : "rbx", "rcx", "r11", "memory");
+#else
+	(void)stack;
+#endif
+}
+
 void lean_signal_end(void *context)
 {
 	ucontext_t *interrupted = context;
@@ -183,6 +206,7 @@ void lean_signal_end(void *context)
 	/* as rt_sigreturn sets it */
 	interrupted->uc_stack = own.stack;
 	interrupted->uc_stack.ss_flags &= ~SS_ONSTACK;
+	stack_restore(&interrupted->uc_stack);
 }
 
 long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size)

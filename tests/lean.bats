@@ -102,6 +102,10 @@ edge() {
 	lean 5
 }
 
+@test "a child that has become an ordinary one has its own alternate stack again" {
+	edge stack-after syscall
+}
+
 @test "handlers have as much of an alternate stack as they were given" {
 	same lean_edge deep
 	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" unknown-stack

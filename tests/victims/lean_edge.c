@@ -228,6 +228,10 @@ static void child(const char *what)
 		self_files();
 	} else if (!strcmp(what, "narrow")) {
 		narrow();
+	} else if (!strcmp(what, "stack-after")) {
+		kill_one(getpid(), 0);
+		sigaltstack(NULL, &stack);
+		say("stack", stack.ss_sp == memory + (12 << 20));
 	} else if (!strcmp(what, "deep")) {
 		deep_wait();
 	} else if (!strcmp(what, "deep-child")) {
@@ -299,6 +303,8 @@ static void before(const char *what)
 		sigaltstack(&stack, NULL);
 	} else if (!strcmp(what, "deep")) {
 		deep_stack();
+	} else if (!strcmp(what, "stack-after")) {
+		sigaltstack(&stack, NULL);
 	} else if (!strcmp(what, "sparse")) {
 		sparse = mmap(NULL, SPARSE, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
