@@ -264,8 +264,9 @@ static void set_parent(void)
 
 void atfork_parent_deferred(void)
 {
-	if (thread_words.atfork_mode != ATFORK_DEFERRED)
+	if (LIKELY(thread_words.atfork_mode != ATFORK_DEFERRED))
 		return;
+	thread_words.atfork_mode = ATFORK_FULL;
 	gate_open();
 	atfork_parent();
 }

@@ -33,7 +33,10 @@ void atfork_init(void);
 void atfork_prepare(void);
 void atfork_parent(void);
 
-/* Of a fork with ATFORK_HELD, once its child has been waited for: opens the gate, runs the parent's handlers. */
+/*
+ * Of a fork with ATFORK_HELD, once its child has been waited for: opens the gate, runs the parent's handlers. Or sooner,
+ * where a signal handler forks that came before: the prepare handlers are not to run twice in a row.
+ */
 void atfork_parent_deferred(void);
 
 /* A hash of the handlers that run in children, equal in processes that have registered the same. */

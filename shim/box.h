@@ -83,7 +83,8 @@
 	X(WRITES_STATIC, "writes-static", "a child writes static data while other threads run")    \
 	X(WRITES_MANY, "writes-many", "a child writes more ranges than can be undone")             \
 	X(WRITES_STACK, "writes-stack", "a child writes further up the stack than can be undone")  \
-	X(UNKNOWN_STACK, "unknown-stack", "the caller does not run on its thread's own stack")     \
+	X(UNKNOWN_STACK, "unknown-stack",                                                          \
+	  "the caller runs on another stack than its thread's, or has a large signal stack")       \
 	X(SHADOW_STACK, "shadow-stack", "a hardware shadow stack is active")                       \
 	X(TRACED, "traced", "the process is traced")                                               \
 	X(IN_CHILD, "in-child", "the caller is itself a child that shares memory")                 \

@@ -111,10 +111,21 @@ static struct lean *record_take(void)
 
 static uint32_t forbidden; /* enum spork_reason */
 
+/* asm-generic/mman-common.h; Linux 6.13. A mapping's permissions do not tell. */
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* Is it to be in children other than memory that is read from their parent? */
+static bool marks(long advice)
+{
+	return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK || advice == MADV_GUARD_INSTALL;
+}
+
 void lean_notice(long number, const long *value)
 {
 	if (number == SYS_userfaultfd || number == SYS_pkey_mprotect ||
-	    (number == SYS_madvise && (value[2] == MADV_DONTFORK || value[2] == MADV_WIPEONFORK)))
+	    (number == SYS_madvise && marks(value[2])))
 		__atomic_store_n(&forbidden, BOX_REASON_MARKED, __ATOMIC_RELAXED);
 	/* A child there knows its parent by no process id, or takes another process for it. */
 	else if (number == SYS_setns || (number == SYS_unshare && value[0] & CLONE_NEWPID))
@@ -194,7 +205,8 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_NO_DISPATCH;
 	if (arch_shadow_stack())
 		return BOX_REASON_SHADOW_STACK;
-	if (!SYS(sigaltstack, NULL, &stack) && stack.ss_flags & SS_ONSTACK)
+	if (!SYS(sigaltstack, NULL, &stack) &&
+	    (stack.ss_flags & SS_ONSTACK || stack.ss_size > LEAN_STACK_SHARE))
 		return BOX_REASON_UNKNOWN_STACK;
 	if (was_never_large())
 		return BOX_REASON_SMALL;
@@ -218,6 +230,7 @@ struct lean *lean_open(uintptr_t stack, const void *site)
 	if (!lean)
 		return NULL;
 	lean->parent = lean->user;
+	lean->reads = SYS(gettid);
 	lean->stack = stack;
 	lean->site = site;
 	lean_need_read(site, lean);
@@ -319,7 +332,6 @@ void lean_fork_end(void)
 	lean_unmark(lean);
 	lean_early_end();
 	__atomic_store_n(&forking, 0, __ATOMIC_RELEASE);
-	sys_sigmask(lean->mask);
 }
 
 bool lean_child(void)

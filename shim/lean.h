@@ -62,7 +62,7 @@ struct lean *lean_open(uintptr_t stack, const void *site);
  * change what the child has yet to fetch: the gate must be closed for as long as it stays so.
  */
 void lean_fork_begin(bool leaves_out);
-void lean_fork_end(void);
+void lean_fork_end(void); /* of a lean one signals stay blocked, up to the end of lean_hold() */
 
 /* The same around a look at what the process does on a signal, or a change of it: a lean fork borrows SIGSEGV meanwhile. */
 static inline void lean_action_begin(int signal)

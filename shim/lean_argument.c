@@ -215,6 +215,32 @@ bool lean_touch_arguments(long number, const uintptr_t *argument)
 	return true;
 }
 
+/* Longer is none of the names. */
+#define VIEW_MOST 64
+
+bool lean_is_view(uintptr_t path)
+{
+	static const char views[][16] = { "maps",      "smaps", "smaps_rollup", "numa_maps",
+					  "map_files", "mem",	"pagemap" };
+	char text[VIEW_MOST + 1] = "", *at = text;
+	struct iovec local = { text, VIEW_MOST }, remote = { (void *)path, VIEW_MOST };
+	size_t i;
+
+	touch_string(path);
+	/* it may end sooner, at a page that is not there */
+	SYS(process_vm_readv, sys_pid(), &local, 1, &remote, 1, 0);
+	/* relative to a folder it may be there as well */
+	if (text[0] == '/' && strncmp(text, "/proc/", 6))
+		return false;
+	for (i = 0; text[i]; i++)
+		if (text[i] == '/')
+			at = text + i + 1;
+	for (i = 0; i < COUNT(views); i++)
+		if (!strcmp(at, views[i]))
+			return true;
+	return false;
+}
+
 void lean_touch_program(uintptr_t path, uintptr_t argv, uintptr_t envp)
 {
 	touch_string(path);

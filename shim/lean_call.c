@@ -13,10 +13,13 @@
 #include <asm/ioctls.h>
 #include <linux/audit.h>
 #include <linux/prctl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <ucontext.h>
 
 #include "poison.h"
@@ -38,18 +41,6 @@ struct dispatched {
 	uintptr_t argument[6];
 	ucontext_t *context;
 };
-
-/* The call is made from the shim's text, with the registers as they are, and returns to where it came from. */
-static void issue(struct dispatched *call)
-{
-	greg_t *registers = call->context->uc_mcontext.gregs;
-	uintptr_t stack = (uintptr_t)registers[REG_RSP] - ARCH_RED_ZONE - sizeof(uintptr_t);
-
-	lean_touch(stack, sizeof(uintptr_t));
-	*(uintptr_t *)stack = (uintptr_t)registers[REG_RIP];
-	registers[REG_RSP] = (greg_t)stack;
-	registers[REG_RIP] = (greg_t)lean_issue;
-}
 
 static void answer(struct dispatched *call, long result)
 {
@@ -78,6 +69,26 @@ static uintptr_t page_up(uintptr_t address)
 	return (address + page - 1) & ~(page - 1);
 }
 
+/*
+ * The call is made from the shim's text, with the registers as they are, and returns to where it came from, which is kept
+ * below the red zone. A stack may have no room there: where a signal's frame would have none either, but none comes.
+ */
+static void issue(struct dispatched *call)
+{
+	greg_t *registers = call->context->uc_mcontext.gregs;
+	uintptr_t pointer = (uintptr_t)registers[REG_RSP], back = (uintptr_t)registers[REG_RIP];
+	uintptr_t stack = pointer - ARCH_RED_ZONE - sizeof(back);
+
+	if ((stack ^ pointer) >= sys_page() && !lean_poke(stack, &back, sizeof(back))) {
+		finish(call, BOX_REASON_UNKNOWN_STACK);
+		return;
+	}
+	lean_touch(stack, sizeof(back));
+	*(uintptr_t *)stack = back;
+	registers[REG_RSP] = (greg_t)stack;
+	registers[REG_RIP] = (greg_t)lean_issue;
+}
+
 /* It takes the place of what is there: that is left out no longer. */
 static void replace(struct dispatched *call, uintptr_t low, uintptr_t high, bool (*done)(long))
 {
@@ -103,12 +114,12 @@ static bool is_address(long result)
 	return result >= 0 || result < -4095;
 }
 
-/* It needs what is there as ordinary memory. */
+/* It needs what is there as ordinary memory; but for an address that is none of a page's, which the kernel refuses. */
 static void settle(struct dispatched *call, uintptr_t low, uintptr_t size)
 {
 	uintptr_t high = page_up(low + size);
 
-	if (!lean_touches(low, high) || lean_settle(low, high))
+	if (low != page_up(low) || !lean_touches(low, high) || lean_settle(low, high))
 		issue(call);
 	else
 		finish(call, BOX_REASON_MAPS);
@@ -245,11 +256,50 @@ static bool sets_mask(const struct dispatched *call)
 	}
 }
 
+/* The shim's, which stands for it, has no room for what handlers may do there. */
+static bool is_large_stack(uintptr_t stack)
+{
+	stack_t given;
+
+	return stack && lean_peek(&given, stack, sizeof(given)) && !(given.ss_flags & SS_DISABLE) &&
+	       given.ss_size > LEAN_STACK_SHARE;
+}
+
 /* A set of more descriptors than the table knows. */
 static bool selects_many(const struct dispatched *call)
 {
 	return (call->number == SYS_select || call->number == SYS_pselect6) &&
 	       call->argument[0] > FD_SETSIZE;
+}
+
+/*
+ * The value of a socket's option is as many bytes as the call says; but for filters, which it points to or counts in other
+ * units, for netfilter's options, which are those from 64 on, and where memory is mapped.
+ */
+static bool is_other_option(const struct dispatched *call)
+{
+	int level = (int)call->argument[1], name = (int)call->argument[2];
+
+	if (call->number != SYS_setsockopt && call->number != SYS_getsockopt)
+		return false;
+	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF;
+	case IPPROTO_IP:
+	case IPPROTO_IPV6:
+		return name >= 64;
+	case IPPROTO_TCP:
+		return name == TCP_ZEROCOPY_RECEIVE;
+	default:
+		return true;
+	}
+}
+
+/* What is left out has no permissions there, and holds zeros. */
+static bool views_memory(const struct dispatched *call)
+{
+	return (call->number == SYS_open && lean_is_view(call->argument[0])) ||
+	       (call->number == SYS_openat && lean_is_view(call->argument[1]));
 }
 
 static void dispatch(struct dispatched *call)
@@ -260,9 +310,8 @@ static void dispatch(struct dispatched *call)
 
 	switch (call->number) {
 	case SYS_rt_sigreturn:
-		/* The frame lies where the stack pointer is. */
 		registers[REG_RIP] = (greg_t)lean_restorer;
-		lean_touch((uintptr_t)registers[REG_RSP], 16 << 10);
+		lean_signal_return((uintptr_t)registers[REG_RSP]);
 		return;
 	case SYS_rt_sigaction:
 		answer(call,
@@ -273,6 +322,10 @@ static void dispatch(struct dispatched *call)
 					      argument[3], context));
 		return;
 	case SYS_sigaltstack:
+		if (is_large_stack(argument[0])) {
+			finish(call, BOX_REASON_UNKNOWN_STACK);
+			return;
+		}
 		answer(call,
 		       lean_signal_stack(argument[0], argument[1], (uintptr_t)registers[REG_RSP]));
 		return;
@@ -312,8 +365,8 @@ static void dispatch(struct dispatched *call)
 	}
 	if (sets_mask(call))
 		finish(call, BOX_REASON_BLOCKS);
-	else if (selects_many(call) || limits_data(call) ||
-		 !lean_touch_arguments(call->number, argument))
+	else if (selects_many(call) || is_other_option(call) || views_memory(call) ||
+		 limits_data(call) || !lean_touch_arguments(call->number, argument))
 		finish(call, BOX_REASON_SYSCALL);
 	else
 		issue(call);

@@ -142,7 +142,7 @@ static uintptr_t copy(uintptr_t low, size_t size)
 	int64_t got = -EPERM;
 
 	if (!lean->asks && !__atomic_load_n(&lean->share->kept, __ATOMIC_SEQ_CST))
-		got = SYS(process_vm_readv, lean->parent, &same, 1, &same, 1, 0);
+		got = SYS(process_vm_readv, lean->reads, &same, 1, &same, 1, 0);
 	if (got == (int64_t)size && !__atomic_load_n(&lean->share->kept, __ATOMIC_SEQ_CST))
 		return size;
 	lean->asks = got < 0;
@@ -291,6 +291,41 @@ static void settle_window(const struct lean_range *range, uintptr_t low, uintptr
 	}
 }
 
+static bool is_zero(const uint8_t *bytes, uintptr_t size)
+{
+	const uint64_t *word = (const uint64_t *)bytes, *end = (const uint64_t *)(bytes + size);
+
+	while (word < end && !*word)
+		word++;
+	return word == end;
+}
+
+/* The same where the parent may not look at which pages it has: one that has given rights up is not "dumpable". */
+static void settle_unknown(const struct lean_range *range, uintptr_t low, uintptr_t high)
+{
+	uintptr_t page = sys_page(), at = low, from;
+	const uint8_t *bytes = lean_self->share->bytes;
+	int64_t got;
+
+	while (at < high) {
+		if (is_fetched(range, at)) {
+			at = batch_of(range, at).high;
+			continue;
+		}
+		got = ask(LEAN_DATA, at, high - at);
+		if (got < 0 && got != -EFAULT)
+			die();
+		if (got < (int64_t)page)
+			at += page;
+		for (from = 0; (int64_t)(from + page) <= got; from += page, at += page) {
+			if (is_fetched(range, at) || is_zero(bytes + from, page))
+				continue;
+			arch_copy((void *)at, bytes + from, page);
+			lean_self->share->pages++;
+		}
+	}
+}
+
 /* What the parent has no page for is zero, and stays without one. */
 static void settle_range(const struct lean_range *range, uintptr_t low, uintptr_t high)
 {
@@ -301,12 +336,12 @@ static void settle_range(const struct lean_range *range, uintptr_t low, uintptr_
 	for (; low < high; low = end) {
 		end = high - low > LEAN_BYTES * page ? low + LEAN_BYTES * page : high;
 		pages = ask(LEAN_PRESENT, low, end - low);
-		if (pages > 0)
-			end = low + (uintptr_t)pages * page;
-		if (pages > 0)
-			arch_copy(lean_self->present, lean_self->share->bytes, (size_t)pages);
-		else
-			arch_fill(lean_self->present, 1, LEAN_BYTES);
+		if (pages <= 0) {
+			settle_unknown(range, low, end);
+			continue;
+		}
+		end = low + (uintptr_t)pages * page;
+		arch_copy(lean_self->present, lean_self->share->bytes, (size_t)pages);
 		settle_window(range, low, end);
 	}
 }

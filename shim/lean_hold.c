@@ -95,11 +95,13 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 	uint64_t gate = gate_stay(), began = sys_now(), until = began + LEAN_DEADLINE_NS, now;
 	uint64_t others = gate ? began + gate : UINT64_MAX;
 	int asleep = 0;
-	sys_sigset mask;
 
-	if (pid < 0 || !lean->ranges)
+	if (pid < 0 || !lean->ranges) {
+		if (lean->marked)
+			sys_sigmask(lean->mask);
 		return outcome;
-	mask = sys_sigmask(SYS_SIGNALS_ALL);
+	}
+	sys_sigmask(SYS_SIGNALS_ALL);
 	__atomic_add_fetch(&held, 1, __ATOMIC_ACQ_REL);
 	while (!lean_is_over(share, pid)) {
 		now = sys_now();
@@ -128,7 +130,7 @@ struct lean_outcome lean_hold(struct lean *lean, long pid)
 		until = now + LEAN_DEADLINE_NS;
 	}
 	__atomic_sub_fetch(&held, 1, __ATOMIC_ACQ_REL);
-	sys_sigmask(mask);
+	sys_sigmask(lean->mask);
 	outcome.pages = share->pages;
 	lean_need_note(lean->site, share);
 	if (!outcome.ended)

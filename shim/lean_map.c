@@ -177,6 +177,17 @@ static void batches_number(struct lean *lean)
 	}
 }
 
+static bool may_have_mark(const struct proc_map *map)
+{
+	return map->private && (map->anonymous || map->heap);
+}
+
+static void layout_add(uint64_t *layout, const struct proc_map *map)
+{
+	if (may_have_mark(map))
+		*layout = hash_mix(hash_mix(*layout, map->start), map->end);
+}
+
 void lean_mark(struct lean *lean)
 {
 	struct proc_maps maps;
@@ -185,8 +196,11 @@ void lean_mark(struct lean *lean)
 
 	if (proc_maps_open(&maps, 0))
 		return;
-	while (proc_maps_next(&maps, &map))
+	lean->layout = 0;
+	while (proc_maps_next(&maps, &map)) {
+		layout_add(&lean->layout, &map);
 		map_add(lean, &map);
+	}
 	proc_maps_close(&maps);
 	for (i = 0; i < lean->ranges; i++) {
 		struct lean_range range = lean->range[i];
@@ -200,31 +214,48 @@ void lean_mark(struct lean *lean)
 	batches_number(lean);
 }
 
-/* From all that may have one: what is marked by the program itself rules out lean children. False: some of it moves on. */
-static bool unmark_all(void)
+/*
+ * Takes the marks from all that may have one, if `unmark`: what is marked by the program itself rules out lean children.
+ * `layout`: where that lies. False: some of it moves on.
+ */
+static bool look_over(bool unmark, uint64_t *layout)
 {
 	struct proc_maps maps;
 	struct proc_map map;
 	bool all = true;
 
+	*layout = 0;
 	if (proc_maps_open(&maps, 0))
 		return true;
-	while (proc_maps_next(&maps, &map))
-		if (map.private && (map.anonymous || map.heap) && map.end - map.start >= sys_page())
+	while (proc_maps_next(&maps, &map)) {
+		layout_add(layout, &map);
+		if (unmark && may_have_mark(&map))
 			all &= !SYS(madvise, map.start, map.end - map.start, MADV_DOFORK);
+	}
 	proc_maps_close(&maps);
 	return all;
 }
 
+/*
+ * A mark moves along with a mapping that another thread moves (mremap(), in realloc() as well), and where it was there may
+ * be another one by now, which tells nothing: so all is looked over until it has been the same twice.
+ */
 void lean_unmark(const struct lean *lean)
 {
+	uint64_t before = lean->layout, layout;
 	bool all = true;
 	uint32_t i;
 
 	for (i = 0; i < lean->ranges; i++)
 		all &= !SYS(madvise, lean->range[i].low, lean->range[i].high - lean->range[i].low,
 			    MADV_DOFORK);
-	/* Another thread has unmapped some of it, or moved it (mremap(), in realloc() as well): a mark moves along. */
-	for (i = 0; i < UNMARK_TRIES && !all; i++)
-		all = unmark_all();
+	if (!lean->ranges || (all && __libc_single_threaded))
+		return;
+	for (i = 0; i < UNMARK_TRIES; i++) {
+		all &= look_over(i > 0, &layout);
+		if (all && layout == before)
+			return;
+		before = layout;
+		all = true;
+	}
 }

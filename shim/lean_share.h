@@ -31,6 +31,9 @@
 /* The alternate signal stack of a child, for its two handlers and for those of the program that want one. */
 #define LEAN_STACK ((size_t)256 << 10)
 
+/* Of that so much is for the program's: a stack of its own that is larger cannot be stood for. */
+#define LEAN_STACK_SHARE (LEAN_STACK / 2)
+
 /* What is remembered of one child's fetches, and of a site's: see lean_need.c. */
 #define LEAN_TOUCHED 256
 #define LEAN_NEEDS (LEAN_RANGES - 1)
@@ -73,7 +76,8 @@ struct lean {
 	long user;  /* the process that uses it */
 	long owner; /* the one whose `share` is nobody else's but its child's */
 	struct lean_share *share;
-	long parent;		/* of the child: its process id */
+	long parent; /* of the child: its process id */
+	long reads; /* whose memory the child reads: the thread that forks, which outlives the main thread */
 	uintptr_t stack;	/* the caller's stack pointer */
 	uintptr_t batches;	/* in all ranges */
 	uintptr_t batch;	/* a power of two */
@@ -83,6 +87,7 @@ struct lean {
 	struct memory_range need[LEAN_NEEDS]; /* that is not to be left out */
 	uint32_t ranges;
 	struct lean_range range[LEAN_PIECES];
+	uint64_t layout;	   /* where all mappings were that might be marked */
 	sys_sigset mask;	   /* of the thread that forks */
 	bool marked;		   /* its mappings are, and no other thread may fork */
 	enum spork_reason refused; /* why they are not */
@@ -201,6 +206,9 @@ long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size
 long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *context);
 long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer);
 
+/* A handler returns by the frame at this address: it may be one that ran when the child was made. */
+void lean_signal_return(uintptr_t frame);
+
 /* Around an exec: mask and actions are as the program believes; and were not after all. */
 void lean_signal_exec(void *context);
 void lean_signal_exec_failed(void);
@@ -217,6 +225,9 @@ bool lean_touch_arguments(long number, const uintptr_t *argument);
 
 /* The same for what a program is executed with. */
 void lean_touch_program(uintptr_t path, uintptr_t argv, uintptr_t envp);
+
+/* Does the path name a file of /proc that shows a process's mappings, or what is in them? */
+bool lean_is_view(uintptr_t path);
 
 /* entry_ARCH.S: returns from a signal handler; makes a system call and returns to the word at the stack pointer. */
 void lean_restorer(void);

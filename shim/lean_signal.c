@@ -168,6 +168,29 @@ void lean_signal_begin(void)
 	masks_clear(lean_self->caught);
 }
 
+/*
+ * The kernel refuses to change the stack that its caller runs on, and since Linux 6.12 takes rt_sigreturn's caller to run
+ * on it still: so the stack pointer lies elsewhere for the call. No signal may come meanwhile.
+ */
+static void stack_restore(const stack_t *stack)
+{
+#if ARCH_DISPATCH
+	long result = SYS_sigaltstack;
+
+	sys_unblockable = 0;
+	sys_sigmask(SYS_SIGNALS_ALL);
+	__asm__ volatile("mov %%rsp, %%rbx\n\t"
+			 "xor %%esp, %%esp\n\t"
+			 "syscall\n\t"
+			 "mov %%rbx, %%rsp"
+			 : "+a"(result)
+			 : "D"(stack), "S"(0L)
+			 : "rbx", "rcx", "r11", "memory");
+#else
+	(void)stack;
+#endif
+}
+
 void lean_signal_end(void *context)
 {
 	ucontext_t *interrupted = context;
@@ -183,6 +206,7 @@ void lean_signal_end(void *context)
 	/* as rt_sigreturn sets it */
 	interrupted->uc_stack = own.stack;
 	interrupted->uc_stack.ss_flags &= ~SS_ONSTACK;
+	stack_restore(&interrupted->uc_stack);
 }
 
 long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size)
@@ -244,14 +268,14 @@ long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *
 long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 {
 	stack_t fresh, before = own.stack;
-	uintptr_t mode;
+	uintptr_t mode, kept = 1UL << 31; /* SS_AUTODISARM */
 
 	if (before.ss_sp && pointer - (uintptr_t)before.ss_sp - 1 < before.ss_size)
 		before.ss_flags |= SS_ONSTACK;
 	if (stack) {
 		if (!lean_peek(&fresh, stack, sizeof(fresh)))
 			return -EFAULT;
-		mode = (uintptr_t)(unsigned)fresh.ss_flags & ~(1UL << 31);
+		mode = (uintptr_t)(unsigned)fresh.ss_flags & ~kept;
 		if (before.ss_flags & SS_ONSTACK)
 			return -EPERM;
 		if (mode != SS_DISABLE && mode != SS_ONSTACK && mode)
@@ -260,9 +284,32 @@ long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 			fresh.ss_sp = NULL, fresh.ss_size = 0;
 		else if (fresh.ss_size < 2048)
 			return -ENOMEM;
+		/* SS_ONSTACK is not asked for, it is told. */
+		fresh.ss_flags &= (int)(kept | SS_DISABLE);
 		own.stack = fresh;
 	}
 	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;
+}
+
+/* Of the kernel's frame, with all that a processor may have. */
+#define FRAME_MOST ((size_t)16 << 10)
+
+/* What the frame of a handler that ran at the fork restores is the parent's: the mask, and the alternate stack. */
+void lean_signal_return(uintptr_t frame)
+{
+	ucontext_t *context = (ucontext_t *)frame;
+	sys_sigset mask;
+
+	lean_touch(frame, FRAME_MOST);
+	if (context->uc_stack.ss_sp == lean_self->signal_stack)
+		return;
+	memcpy(&mask, &context->uc_sigmask, sizeof(mask));
+	own.blocked = mask & OURS;
+	mask &= ~OURS;
+	memcpy(&context->uc_sigmask, &mask, sizeof(mask));
+	own.stack = context->uc_stack;
+	own.stack.ss_flags &= ~SS_ONSTACK;
+	context->uc_stack = (stack_t){ .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
 }
 
 static const struct action ignored = { .handler = (uintptr_t)SIG_IGN };

@@ -212,6 +212,7 @@ struct window_opening window_open(const struct entry_registers *registers, uint3
 		opening.result = REAL(fork)();
 		return opening;
 	}
+	atfork_parent_deferred();
 	if (UNLIKELY(thread_words.window != NULL))
 		hook_in_window(call == BOX_CALL_VFORK ? HOOK_vfork : HOOK_fork, NULL,
 			       (struct hook_caller){ registers->pc, registers->stack });
