@@ -16,7 +16,7 @@
 /* What is smaller costs a fork less than it costs to leave it out. */
 #define LEAN_LEAST ((uintptr_t)512 << 10)
 
-/* A mapping that is larger is more than a thread's stack. */
+/* Of a mapping that is larger all but the descriptor may be left out. */
 #define LEAN_STACK_MOST ((uintptr_t)64 << 20)
 
 /* Keeps the largest; the smallest of them gives way. */
@@ -130,8 +130,6 @@ static bool is_stack(const struct proc_map *map)
 {
 	const struct thread *thread;
 
-	if (map->end - map->start > LEAN_STACK_MOST || __libc_single_threaded)
-		return false;
 	for (thread = thread_first(); thread; thread = thread->next)
 		if (thread_used(thread) && thread->stack_high > map->start &&
 		    thread->stack_high < map->end)
@@ -139,22 +137,54 @@ static bool is_stack(const struct proc_map *map)
 	return false;
 }
 
+/*
+ * The descriptor at the end of a stack of libc's own, by what it says of itself (tcbhead_t: tcb, dtv, self). Threads that
+ * begin or have ended have a stack as well, and move from one of glibc's lists to another: a child that found it changed
+ * would go through them for ever. Where the mapping ends: there is none.
+ */
+static uintptr_t descriptor_of(const struct proc_map *map)
+{
+	uintptr_t word[512], at = map->end - sizeof(word);
+	size_t i;
+
+	if (!memory_copy((const void *)at, word, sizeof(word)))
+		return map->end;
+	for (i = 0; i < COUNT(word); i += 8)
+		if (word[i] == at + i * sizeof(*word) && word[i + 2] == word[i])
+			return word[i];
+	return map->end;
+}
+
+/* Up to there the mapping may be left out. */
+static uintptr_t end_of(const struct proc_map *map)
+{
+	uintptr_t descriptor;
+
+	if (__libc_single_threaded)
+		return map->end;
+	descriptor = descriptor_of(map);
+	if (map->end - map->start > LEAN_STACK_MOST)
+		return descriptor & ~(sys_page() - 1);
+	return descriptor < map->end || is_stack(map) ? map->start : map->end;
+}
+
 static void map_add(struct lean *lean, const struct proc_map *map)
 {
 	struct memory_range kept;
-	uintptr_t at = map->start;
+	uintptr_t at = map->start, end;
 
 	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private ||
 	    !map->readable || !map->writable || map->executable ||
 	    map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
-	    module_is_shim(map->end - 1) || is_stack(map))
+	    module_is_shim(map->end - 1))
 		return;
 	kept = kept_of(lean, map);
-	while (at < map->end) {
-		struct memory_range next = kept_next(lean, kept, at, map->end);
+	end = end_of(map);
+	while (at < end) {
+		struct memory_range next = kept_next(lean, kept, at, end);
 
-		range_add(lean, at, next.low < map->end ? next.low : map->end);
-		at = next.low < map->end ? next.high : map->end;
+		range_add(lean, at, next.low < end ? next.low : end);
+		at = next.low < end ? next.high : end;
 	}
 }
 

@@ -112,15 +112,19 @@ static struct {
 static void on_early_fault(int signal, siginfo_t *info, void *context)
 {
 	long self, thread;
+	struct lean *lean = early.lean;
 
 	/* There is something to fetch then, when the fault repeats itself. */
-	if (early.lean && sys_pid() != early.lean->parent && lean_child()) {
+	if (lean && sys_pid() != lean->parent && lean_child()) {
 		ucontext_t *interrupted = context;
-		sys_sigset mask = early.lean->mask & ~OURS;
+		sys_sigset mask = lean->mask & ~OURS;
 
 		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
 		return;
 	}
+	/* A child that is made from here on has no handler for what it lacks: it lacks nothing, then. */
+	if (lean)
+		lean_unmark(lean);
 	/* The fault comes again, for whom it is. */
 	action_real(SIGSEGV, &early.action, NULL);
 	if (info->si_code > 0)
