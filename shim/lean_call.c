@@ -25,6 +25,7 @@
 #include "poison.h"
 
 #ifndef SYS_USER_DISPATCH
+#define SYS_SECCOMP 1
 #define SYS_USER_DISPATCH 2
 #endif
 #define DISPATCH_BLOCK 1
@@ -387,7 +388,9 @@ void lean_on_call(int signal, siginfo_t *info, void *context)
 	if (!lean_self || (info->si_code != SYS_USER_DISPATCH && lean_on_told(info, context)))
 		return;
 	lean_handler_begin();
-	if (info->si_code != SYS_USER_DISPATCH) {
+	if (info->si_code == SYS_SECCOMP) {
+		finish(&call, BOX_REASON_SECCOMP);
+	} else if (info->si_code != SYS_USER_DISPATCH) {
 		lean_foreign(signal, info, context);
 	} else if (__atomic_load_n(&lean_self->share->kept, __ATOMIC_ACQUIRE)) {
 		finish(&call, BOX_REASON_DEADLINE);

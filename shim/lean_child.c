@@ -489,11 +489,9 @@ void lean_begin(struct lean *lean)
 
 void lean_foreign(int signal, siginfo_t *info, void *context)
 {
-	long self = sys_pid();
-
 	lean_finish(info->si_code <= 0 ? BOX_REASON_SIGNAL : BOX_REASON_FAULT, context);
 	if (info->si_code <= 0)
-		SYS(rt_tgsigqueueinfo, self, self, signal, info);
+		lean_send_again(signal, info);
 }
 
 /* Who goes through a large stretch comes here for twice as much each time. */

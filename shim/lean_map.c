@@ -16,7 +16,7 @@
 /* What is smaller costs a fork less than it costs to leave it out. */
 #define LEAN_LEAST ((uintptr_t)512 << 10)
 
-/* Of a mapping that is larger all but the descriptor may be left out. */
+/* Stacks of threads are not larger, unless a descriptor ends the mapping. */
 #define LEAN_STACK_MOST ((uintptr_t)64 << 20)
 
 /* Keeps the largest; the smallest of them gives way. */
@@ -125,7 +125,7 @@ static struct memory_range kept_next(const struct lean *lean, struct memory_rang
 	return best;
 }
 
-/* glibc looks at every thread's in the child; there is little else in it. */
+/* A thread's that is known to run. */
 static bool is_stack(const struct proc_map *map)
 {
 	const struct thread *thread;
@@ -138,9 +138,8 @@ static bool is_stack(const struct proc_map *map)
 }
 
 /*
- * The descriptor at the end of a stack of libc's own, by what it says of itself (tcbhead_t: tcb, dtv, self). Threads that
- * begin or have ended have a stack as well, and move from one of glibc's lists to another: a child that found it changed
- * would go through them for ever. Where the mapping ends: there is none.
+ * The descriptor at the end of a stack of libc's own, by what it says of itself (tcbhead_t: tcb, dtv, self). Where the
+ * mapping ends: there is none.
  */
 static uintptr_t descriptor_of(const struct proc_map *map)
 {
@@ -155,36 +154,46 @@ static uintptr_t descriptor_of(const struct proc_map *map)
 	return map->end;
 }
 
-/* Up to there the mapping may be left out. */
-static uintptr_t end_of(const struct proc_map *map)
+/*
+ * In the child glibc goes through the lists of all stacks (reclaim_stacks()), which lie in the stacks: of threads that
+ * begin, run, have ended. One that it found changed meanwhile it would go through for ever. So none is left out: what
+ * lies above a guard may be one, and begin with one where the kernel has joined it with what lies above, and what a
+ * descriptor ends is one without a guard.
+ */
+static struct memory_range without_stack(const struct proc_map *map, bool guarded)
 {
-	uintptr_t descriptor;
+	struct memory_range rest = { map->start, map->end };
 
 	if (__libc_single_threaded)
-		return map->end;
-	descriptor = descriptor_of(map);
-	if (map->end - map->start > LEAN_STACK_MOST)
-		return descriptor & ~(sys_page() - 1);
-	return descriptor < map->end || is_stack(map) ? map->start : map->end;
+		return rest;
+	if (map->end - map->start <= LEAN_STACK_MOST) {
+		if (guarded || is_stack(map) || descriptor_of(map) < map->end)
+			rest.low = rest.high;
+		return rest;
+	}
+	if (guarded)
+		rest.low += LEAN_STACK_MOST;
+	rest.high = descriptor_of(map) & ~(sys_page() - 1);
+	return rest;
 }
 
-static void map_add(struct lean *lean, const struct proc_map *map)
+static bool may_be_left_out(const struct proc_map *map)
 {
-	struct memory_range kept;
-	uintptr_t at = map->start, end;
+	return map->anonymous && (!map->heap || __libc_single_threaded) && map->private &&
+	       map->readable && map->writable && !map->executable &&
+	       map->end - map->start >= LEAN_LEAST && !module_is_shim(map->start) &&
+	       !module_is_shim(map->end - 1);
+}
 
-	if (!map->anonymous || (map->heap && !__libc_single_threaded) || !map->private ||
-	    !map->readable || !map->writable || map->executable ||
-	    map->end - map->start < LEAN_LEAST || module_is_shim(map->start) ||
-	    module_is_shim(map->end - 1))
-		return;
-	kept = kept_of(lean, map);
-	end = end_of(map);
-	while (at < end) {
-		struct memory_range next = kept_next(lean, kept, at, end);
+static void map_add(struct lean *lean, const struct proc_map *map, bool guarded)
+{
+	struct memory_range kept = kept_of(lean, map), rest = without_stack(map, guarded), next;
 
-		range_add(lean, at, next.low < end ? next.low : end);
-		at = next.low < end ? next.high : end;
+	for (; rest.low < rest.high; rest.low = next.high) {
+		next = kept_next(lean, kept, rest.low, rest.high);
+		if (next.low >= rest.high)
+			next = (struct memory_range){ rest.high, rest.high };
+		range_add(lean, rest.low, next.low);
 	}
 }
 
@@ -222,6 +231,7 @@ void lean_mark(struct lean *lean)
 {
 	struct proc_maps maps;
 	struct proc_map map;
+	uintptr_t guard = 0;
 	uint32_t i, marked = 0;
 
 	if (proc_maps_open(&maps, 0))
@@ -229,7 +239,9 @@ void lean_mark(struct lean *lean)
 	lean->layout = 0;
 	while (proc_maps_next(&maps, &map)) {
 		layout_add(&lean->layout, &map);
-		map_add(lean, &map);
+		if (may_be_left_out(&map))
+			map_add(lean, &map, map.start == guard);
+		guard = map.readable || map.writable ? 0 : map.end;
 	}
 	proc_maps_close(&maps);
 	for (i = 0; i < lean->ranges; i++) {

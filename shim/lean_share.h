@@ -186,6 +186,9 @@ void lean_on_call(int signal, siginfo_t *info, void *context);
  */
 void lean_foreign(int signal, siginfo_t *info, void *context);
 
+/* A signal that came to the calling thread, to it again. */
+void lean_send_again(int signal, siginfo_t *info);
+
 /*
  * lean_signal.c. glibc itself looks at much in the child before anybody else can, most where there are threads: the handler
  * of SIGSEGV is there while it forks, and tells a fault of the child's from one of another thread of the parent's.

@@ -104,66 +104,109 @@ static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct a
 	action_real(signal, &action, old);
 }
 
-static struct {
-	struct lean *lean; /* NULL: nobody forks */
-	struct action action;
-} early;
-
-static void on_early_fault(int signal, siginfo_t *info, void *context)
+void lean_send_again(int signal, siginfo_t *info)
 {
-	long self, thread;
-	struct lean *lean = early.lean;
+	long self = sys_pid(), thread = SYS(gettid);
 
-	/* There is something to fetch then, when the fault repeats itself. */
-	if (lean && sys_pid() != lean->parent && lean_child()) {
-		ucontext_t *interrupted = context;
-		sys_sigset mask = lean->mask & ~OURS;
-
-		memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
-		return;
-	}
-	/* A child that is made from here on has no handler for what it lacks: it lacks nothing, then. */
-	if (lean)
-		lean_unmark(lean);
-	/* The fault comes again, for whom it is. */
-	action_real(SIGSEGV, &early.action, NULL);
-	if (info->si_code > 0)
-		return;
-	self = sys_pid();
-	thread = SYS(gettid);
 	SYS(rt_tgsigqueueinfo, self, thread, signal, info);
 }
 
+/* Another thread's fault waits so long at most: a copy of it in a child that nobody knows of would wait for ever. */
+#define EARLY_NS 1000000000ULL
+
+static struct {
+	struct lean *lean; /* NULL: nobody forks */
+	struct action action;
+	stack_t stack; /* of the thread that forks */
+	bool sent; /* to it, meanwhile */
+	siginfo_t info;
+} early;
+
+static struct lean *early_lean(void)
+{
+	return __atomic_load_n(&early.lean, __ATOMIC_ACQUIRE);
+}
+
+static stack_t shims_stack(void)
+{
+	return (stack_t){ .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
+}
+
+/* In the child: there is something to fetch when the fault repeats itself. */
+static void begin_early(const struct lean *lean, ucontext_t *interrupted)
+{
+	sys_sigset mask = lean->mask & ~OURS;
+
+	memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+	interrupted->uc_stack = lean_self ? shims_stack() : early.stack;
+}
+
+/*
+ * A fault of another thread's is the program's as soon as its handler is back: it repeats itself then, and what was sent
+ * is sent again. In the thread that forks nothing faults.
+ */
+static void on_early_fault(int signal, siginfo_t *info, void *context)
+{
+	struct lean *lean = early_lean();
+	bool sent = info->si_code <= 0;
+	uint64_t until = sys_now() + EARLY_NS;
+
+	if (lean && sys_pid() != lean->parent && lean_child()) {
+		begin_early(lean, context);
+	} else if (lean && sent && SYS(gettid) == lean->reads) {
+		early.info = *info;
+		early.sent = true;
+		return;
+	} else {
+		while (early_lean() && SYS(gettid) != lean->reads && sys_now() < until)
+			SYS(sched_yield);
+		if (early_lean())
+			action_real(SIGSEGV, &early.action, NULL);
+	}
+	if (sent)
+		lean_send_again(signal, info);
+}
+
+/* Other threads' handlers have stacks of their own; the one that forks does without, which the child may not have yet. */
 void lean_early_begin(struct lean *lean)
 {
+	const stack_t none = { .ss_flags = SS_DISABLE };
 	struct action action = {
 		.handler = (uintptr_t)on_early_fault,
-		.flags = SA_SIGINFO | SA_NODEFER | RESTORER,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
 		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 	};
 
-	early.lean = lean;
+	early.sent = false;
+	SYS(sigaltstack, &none, &early.stack);
+	__atomic_store_n(&early.lean, lean, __ATOMIC_RELEASE);
 	action_real(SIGSEGV, &action, &early.action);
 }
 
-/* Unless it was put back by then. */
+/* Unless it was put back by then. Signals are blocked afterwards. */
 void lean_early_end(void)
 {
+	struct lean *lean = early.lean;
 	struct action action;
 
+	sys_sigmask(SYS_SIGNALS_ALL);
 	if (!action_real(SIGSEGV, NULL, &action) && action.handler == (uintptr_t)on_early_fault)
 		action_real(SIGSEGV, &early.action, NULL);
-	early.lean = NULL;
+	SYS(sigaltstack, &early.stack, NULL);
+	__atomic_store_n(&early.lean, NULL, __ATOMIC_RELEASE);
+	if (early.sent && sys_pid() == lean->parent)
+		lean_send_again(SIGSEGV, &early.info);
 }
 
 void lean_signal_begin(void)
 {
-	stack_t stack = { .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
+	stack_t stack = shims_stack();
 	sys_sigset ours = OURS;
 
 	arch_fill(&own, 0, sizeof(own));
 	sys_unblockable = OURS;
-	SYS(sigaltstack, &stack, &own.stack);
+	SYS(sigaltstack, &stack, NULL);
+	own.stack = early.stack;
 	take(SIGSEGV, lean_on_fault, &own.segv);
 	take(SIGSYS, lean_on_call, &own.sys);
 	own.segv = early.action;
@@ -313,7 +356,7 @@ void lean_signal_return(uintptr_t frame)
 	memcpy(&context->uc_sigmask, &mask, sizeof(mask));
 	own.stack = context->uc_stack;
 	own.stack.ss_flags &= ~SS_ONSTACK;
-	context->uc_stack = (stack_t){ .ss_sp = lean_self->signal_stack, .ss_size = LEAN_STACK };
+	context->uc_stack = shims_stack();
 }
 
 static const struct action ignored = { .handler = (uintptr_t)SIG_IGN };

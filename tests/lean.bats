@@ -160,6 +160,11 @@ edge() {
 	child int80 syscall
 }
 
+@test "a child whose call a filter answers with a signal gets it" {
+	same seccomp_filter 135=trap "$VICTIMS/lean_child" trapped # personality
+	lean 5
+}
+
 @test "the child's mappings come and go as they should: munmap, mmap, mprotect, madvise, mremap, brk" {
 	child maps
 }
@@ -291,6 +296,14 @@ limits() {
 		limits moved
 	done
 	limits replaced
+}
+
+@test "a child finds the lists of libc's threads as they were, while others begin and end" {
+	local i
+
+	for i in 1 2 3 4 5; do
+		limits starts
+	done
 }
 
 @test "no SIGSEGV that is sent is lost while one is the shim's" {

@@ -305,6 +305,10 @@ static void child(const char *what)
 	} else if (!strncmp(what, "wiped", 5) || !strncmp(what, "namespace", 9)) {
 		say("sum", sum());
 		execl("/bin/echo", "echo", "executed", NULL);
+	} else if (!strcmp(what, "trapped")) {
+		syscall(SYS_personality, 0xffffffff);
+		say("sum", sum());
+		execl("/bin/echo", "echo", "executed", NULL);
 	} else if (!strcmp(what, "int80")) {
 		say("the same", old_getpid() == getpid());
 		say("sum", sum());

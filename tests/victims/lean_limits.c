@@ -5,6 +5,7 @@
  *
  *  moved       another thread moves large mappings all the time
  *  replaced    other threads unmap large mappings all the time, and map others
+ *  starts      other threads start others, which end at once, all the time
  *  sent        another thread sends SIGSEGV, which has a handler, all the time
  *  scattered   the child touches more places than a process may have mappings
  *  background  the parent ends, its child stays without any of its descriptors
@@ -90,6 +91,25 @@ static void *replace(void *unused)
 		memset(at, 1, bytes / 8);
 		mprotect(at, bytes / 2, PROT_READ);
 		munmap(at, bytes);
+	}
+	return unused;
+}
+
+static void *end(void *unused)
+{
+	return unused;
+}
+
+static void *start(void *unused)
+{
+	pthread_t thread[4];
+
+	while (!stop) {
+		for (int i = 0; i < 4; i++)
+			if (pthread_create(&thread[i], NULL, end, NULL))
+				exit(77);
+		for (int i = 0; i < 4; i++)
+			pthread_join(thread[i], NULL);
 	}
 	return unused;
 }
@@ -243,9 +263,17 @@ static void watch(const char *what)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "moved";
-	bool moves = !strcmp(what, "moved"), replaces = !strcmp(what, "replaced"),
-	     sends = !strcmp(what, "sent");
-	int threads = moves || replaces ? 2 : sends;
+	static const struct {
+		const char *what;
+		void *(*work)(void *);
+		int threads, spawns;
+	} others[] = {
+		{ "moved", move, 2, 80 },
+		{ "replaced", replace, 2, 200 },
+		{ "starts", start, 2, 200 },
+		{ "sent", send_signals, 1, 200 },
+		{ "", NULL, 0, SPAWNS },
+	}, *other = others;
 	pthread_t thread[2];
 	pid_t pid;
 
@@ -259,18 +287,16 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "scattered"))
 		split();
 	memory = make(size);
-	signal(SIGSEGV, sends ? receive : SIG_DFL);
-	for (int i = 0; i < threads; i++)
-		pthread_create(&thread[i], NULL,
-			       moves	? move :
-			       replaces ? replace :
-					  send_signals,
-			       NULL);
-	spawns(what, moves ? 80 : threads ? 200 : SPAWNS);
+	signal(SIGSEGV, !strcmp(what, "sent") ? receive : SIG_DFL);
+	while (other->threads && strcmp(other->what, what))
+		other++;
+	for (int i = 0; i < other->threads; i++)
+		pthread_create(&thread[i], NULL, other->work, NULL);
+	spawns(what, other->spawns);
 	stop = true;
-	for (int i = 0; i < threads; i++)
+	for (int i = 0; i < other->threads; i++)
 		pthread_join(thread[i], NULL);
-	if (moves) {
+	if (!strcmp(what, "moved")) {
 		marks();
 		pid = xfork();
 		if (!pid)
