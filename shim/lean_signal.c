@@ -118,7 +118,7 @@ static struct {
 	struct lean *lean; /* NULL: nobody forks */
 	struct action action;
 	stack_t stack; /* of the thread that forks */
-	bool sent; /* to it, meanwhile */
+	bool sent;     /* to it, meanwhile */
 	siginfo_t info;
 } early;
 
