@@ -9,7 +9,8 @@
  *  lean_map.c     what to leave out
  *  lean_need.c    what children of a site needed of it
  *  lean_keeper.c  a copy of the parent that serves a child which takes too long, so that the parent can go on
- *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier; fetching
+ *  lean_child.c   the child: from its first instruction to exec, or to the end of the tier
+ *  lean_fetch.c   what it lacks, and fetching it
  *  lean_call.c    the child's system calls, whose arguments the kernel cannot fetch
  *  lean_argument.c  where those lie
  *  lean_signal.c  SIGSEGV and SIGSYS, which are the shim's in the child, and what the program believes of them

@@ -138,7 +138,7 @@ bool lean_keep(struct lean *lean);
 /* Can it, for this process? */
 bool lean_keeps(void);
 
-/* lean_child.c: is the address in what was left out, fetched or not? The piece, or NULL. */
+/* lean_fetch.c: is the address in what was left out, fetched or not? The piece, or NULL. */
 struct lean_range *lean_find(uintptr_t address);
 
 /* Sees to it that what is left out of a stretch is there. */
@@ -154,8 +154,20 @@ void lean_cut(uintptr_t low, uintptr_t high);
 /* Fetches what is left of a stretch, as ordinary memory. False: too many pieces, or no memory. */
 bool lean_settle(uintptr_t low, uintptr_t high);
 
+/* All that is left, of all: then nothing is left out any more. */
+void lean_settle_all(void);
+
+/* A fault at this address: true if it was for something to fetch, which is there now. */
+bool lean_fetch(uintptr_t address);
+
+/* In the child, first: takes the place of what was left out. */
+void lean_fetch_begin(struct lean *lean);
+
+/* Nothing else can be done for a child whose memory cannot be had: its parent was killed, or there is no room for it. */
+void lean_die(void) __attribute__((noreturn));
+
 /*
- * Ends the tier in a signal handler of the shim's: all is fetched, and when the handler returns the process is an
+ * lean_child.c: ends the tier in a signal handler of the shim's: all is fetched, and when the handler returns the process is an
  * ordinary one.
  */
 void lean_finish(enum spork_reason reason, void *context);
