@@ -14,14 +14,6 @@
 
 #include "poison.h"
 
-/* The kernel's struct sigaction on these machines. */
-struct kernel_action {
-	sighandler_t handler;
-	unsigned long flags;
-	void *restorer;
-	sys_sigset mask;
-};
-
 static long clone_new(struct child_clone *clone, int (*function)(void *), void *argument)
 {
 	struct clone_arguments arguments = {
@@ -73,40 +65,31 @@ long child_clone(struct child_clone *clone, int (*function)(void *), void *argum
 
 sys_sigset child_ignored(void)
 {
-	struct kernel_action action;
+	struct sys_action action;
 	sys_sigset ignored = 0;
 	int signal;
 
 	for (signal = 1; signal <= 64; signal++)
-		if (!SYS(rt_sigaction, signal, NULL, &action, sizeof(action.mask)) &&
-		    action.handler == SIG_IGN)
+		if (!sys_action(signal, NULL, &action) && action.handler == (uintptr_t)SIG_IGN)
 			ignored |= 1ULL << (signal - 1);
 	return ignored;
 }
 
 void child_ignore(sys_sigset changed, sys_sigset ignored)
 {
-	struct kernel_action action;
 	int signal;
 
-	while ((signal = sys_signal_next(&changed))) {
-		memset(&action, 0, sizeof(action));
-		if (ignored & 1ULL << (signal - 1))
-			action.handler = SIG_IGN;
-		SYS(rt_sigaction, signal, &action, NULL, sizeof(action.mask));
-	}
+	while ((signal = sys_signal_next(&changed)))
+		sys_action_set(signal, ignored & 1ULL << (signal - 1) ? SIG_IGN : SIG_DFL);
 }
 
 void child_clone_begin(const struct child_clone *clone)
 {
-	struct kernel_action action;
+	struct sys_action action;
 	int signal;
 
-	for (signal = 1; clone->handlers_left && signal <= 64; signal++) {
-		if (SYS(rt_sigaction, signal, NULL, &action, sizeof(action.mask)) ||
-		    action.handler == SIG_DFL || action.handler == SIG_IGN)
-			continue;
-		memset(&action, 0, sizeof(action));
-		SYS(rt_sigaction, signal, &action, NULL, sizeof(action.mask));
-	}
+	for (signal = 1; clone->handlers_left && signal <= 64; signal++)
+		if (!sys_action(signal, NULL, &action) && action.handler != (uintptr_t)SIG_DFL &&
+		    action.handler != (uintptr_t)SIG_IGN)
+			sys_action_set(signal, SIG_DFL);
 }

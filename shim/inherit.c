@@ -78,14 +78,14 @@ static uint64_t hash_folder(uint64_t hash, const char *path)
 
 static uint64_t hash_signals(uint64_t hash)
 {
-	uint64_t action[4];
+	struct sys_action action;
 	sys_sigset mask = 0;
 	int signal;
 
 	SYS(rt_sigprocmask, SIG_BLOCK, NULL, &mask, sizeof(mask));
 	hash = hash_mix(hash, mask);
 	for (signal = 1; signal <= SIGNALS; signal++)
-		if (!SYS(rt_sigaction, signal, NULL, action, 8) && action[0] == (uintptr_t)SIG_IGN)
+		if (!sys_action(signal, NULL, &action) && action.handler == (uintptr_t)SIG_IGN)
 			hash = hash_mix(hash, (uint64_t)signal);
 	return hash;
 }

@@ -15,16 +15,8 @@
 #define SIGNALS 64
 #define RESTORER 0x04000000UL
 
-/* The kernel's struct sigaction where it has a restorer. */
-struct action {
-	uintptr_t handler;
-	unsigned long flags;
-	uintptr_t restorer;
-	sys_sigset mask;
-};
-
 static struct {
-	struct action segv, sys;
+	struct sys_action segv, sys;
 	sys_sigset blocked; /* of OURS */
 	/* signals whose handlers block them */
 	sys_sigset masks_segv, masks_sys;
@@ -33,18 +25,13 @@ static struct {
 
 sys_sigset sys_unblockable;
 
-static struct action *own_action(int signal)
+static struct sys_action *own_action(int signal)
 {
 	return signal == SIGSEGV ? &own.segv : &own.sys;
 }
 
-static long action_real(int signal, const struct action *action, struct action *old)
-{
-	return SYS(rt_sigaction, signal, action, old, sizeof(sys_sigset));
-}
-
 /* What the kernel is to be told of a mask that a handler runs with. */
-static void mask_note(int signal, struct action *action)
+static void mask_note(int signal, struct sys_action *action)
 {
 	own.masks_segv &= ~BIT(signal);
 	own.masks_sys &= ~BIT(signal);
@@ -56,7 +43,7 @@ static void mask_note(int signal, struct action *action)
 }
 
 /* And the program. */
-static void mask_tell(int signal, struct action *action)
+static void mask_tell(int signal, struct sys_action *action)
 {
 	if (own.masks_segv & BIT(signal))
 		action->mask |= BIT(SIGSEGV);
@@ -66,42 +53,42 @@ static void mask_tell(int signal, struct action *action)
 
 static void masks_clear(sys_sigset caught)
 {
-	struct action action;
+	struct sys_action action;
 	int signal;
 
 	for (caught &= ~OURS; (signal = sys_signal_next(&caught));) {
-		if (action_real(signal, NULL, &action) || !(action.mask & OURS))
+		if (sys_action(signal, NULL, &action) || !(action.mask & OURS))
 			continue;
 		mask_note(signal, &action);
-		action_real(signal, &action, NULL);
+		sys_action(signal, &action, NULL);
 	}
 }
 
 static void masks_restore(void)
 {
 	sys_sigset changed = own.masks_segv | own.masks_sys;
-	struct action action;
+	struct sys_action action;
 	int signal;
 
 	while ((signal = sys_signal_next(&changed))) {
-		if (action_real(signal, NULL, &action))
+		if (sys_action(signal, NULL, &action))
 			continue;
 		mask_tell(signal, &action);
-		action_real(signal, &action, NULL);
+		sys_action(signal, &action, NULL);
 	}
 }
 
 /* All others wait while one of the two handlers runs: the program's would run on top of it. */
-static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct action *old)
+static void take(int signal, void (*handler)(int, siginfo_t *, void *), struct sys_action *old)
 {
-	struct action action = {
+	struct sys_action action = {
 		.handler = (uintptr_t)handler,
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART | RESTORER,
 		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
 		.mask = ~OURS,
 	};
 
-	action_real(signal, &action, old);
+	sys_action(signal, &action, old);
 }
 
 void lean_send_again(int signal, siginfo_t *info)
@@ -116,7 +103,7 @@ void lean_send_again(int signal, siginfo_t *info)
 
 static struct {
 	struct lean *lean; /* NULL: nobody forks */
-	struct action action;
+	struct sys_action action;
 	stack_t stack; /* of the thread that forks */
 	bool sent;     /* to it, meanwhile */
 	siginfo_t info;
@@ -161,7 +148,7 @@ static void on_early_fault(int signal, siginfo_t *info, void *context)
 		while (early_lean() && SYS(gettid) != lean->reads && sys_now() < until)
 			SYS(sched_yield);
 		if (early_lean())
-			action_real(SIGSEGV, &early.action, NULL);
+			sys_action(SIGSEGV, &early.action, NULL);
 	}
 	if (sent)
 		lean_send_again(signal, info);
@@ -171,7 +158,7 @@ static void on_early_fault(int signal, siginfo_t *info, void *context)
 void lean_early_begin(struct lean *lean)
 {
 	const stack_t none = { .ss_flags = SS_DISABLE };
-	struct action action = {
+	struct sys_action action = {
 		.handler = (uintptr_t)on_early_fault,
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER,
 		.restorer = ARCH_DISPATCH ? (uintptr_t)lean_restorer : 0,
@@ -180,18 +167,18 @@ void lean_early_begin(struct lean *lean)
 	early.sent = false;
 	SYS(sigaltstack, &none, &early.stack);
 	__atomic_store_n(&early.lean, lean, __ATOMIC_RELEASE);
-	action_real(SIGSEGV, &action, &early.action);
+	sys_action(SIGSEGV, &action, &early.action);
 }
 
 /* Unless it was put back by then. Signals are blocked afterwards. */
 void lean_early_end(void)
 {
 	struct lean *lean = early.lean;
-	struct action action;
+	struct sys_action action;
 
 	sys_sigmask(SYS_SIGNALS_ALL);
-	if (!action_real(SIGSEGV, NULL, &action) && action.handler == (uintptr_t)on_early_fault)
-		action_real(SIGSEGV, &early.action, NULL);
+	if (!sys_action(SIGSEGV, NULL, &action) && action.handler == (uintptr_t)on_early_fault)
+		sys_action(SIGSEGV, &early.action, NULL);
 	SYS(sigaltstack, &early.stack, NULL);
 	__atomic_store_n(&early.lean, NULL, __ATOMIC_RELEASE);
 	if (early.sent && sys_pid() == lean->parent)
@@ -245,8 +232,8 @@ void lean_signal_end(void *context)
 
 	sys_unblockable = 0;
 	masks_restore();
-	action_real(SIGSEGV, &own.segv, NULL);
-	action_real(SIGSYS, &own.sys, NULL);
+	sys_action(SIGSEGV, &own.segv, NULL);
+	sys_action(SIGSYS, &own.sys, NULL);
 	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
 	mask |= own.blocked;
 	memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
@@ -258,7 +245,7 @@ void lean_signal_end(void *context)
 
 long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size)
 {
-	struct action fresh, before;
+	struct sys_action fresh, before;
 	bool ours = signal == SIGSEGV || signal == SIGSYS;
 	long result = 0;
 
@@ -273,12 +260,12 @@ long lean_signal_action(int signal, uintptr_t action, uintptr_t old, size_t size
 			own_action(signal)->mask &= ~NEVER;
 		}
 	} else {
-		if (action_real(signal, NULL, &before))
+		if (sys_action(signal, NULL, &before))
 			return -EINVAL;
 		mask_tell(signal, &before);
 		if (action) {
 			mask_note(signal, &fresh);
-			result = action_real(signal, &fresh, NULL);
+			result = sys_action(signal, &fresh, NULL);
 		}
 	}
 	if (!result && old && !lean_poke(old, &before, sizeof(before)))
@@ -359,8 +346,6 @@ void lean_signal_return(uintptr_t frame)
 	context->uc_stack = shims_stack();
 }
 
-static const struct action ignored = { .handler = (uintptr_t)SIG_IGN };
-
 /* A handler becomes the default by itself. */
 void lean_signal_exec(void *context)
 {
@@ -368,9 +353,9 @@ void lean_signal_exec(void *context)
 	sys_sigset mask;
 
 	if (own.segv.handler == (uintptr_t)SIG_IGN)
-		action_real(SIGSEGV, &ignored, NULL);
+		sys_action_set(SIGSEGV, SIG_IGN);
 	if (own.sys.handler == (uintptr_t)SIG_IGN)
-		action_real(SIGSYS, &ignored, NULL);
+		sys_action_set(SIGSYS, SIG_IGN);
 	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
 	mask |= own.blocked;
 	SYS(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));

@@ -18,13 +18,13 @@
 static void stand_in(void *argument)
 {
 	int status = *(int *)argument, signal = WTERMSIG(status);
-	uint64_t limit[2] = { 1, 1 }, deflt[4] = { 0 };
+	uint64_t limit[2] = { 1, 1 };
 	sys_sigset mask = ~(1ULL << (signal - 1));
 
 	if (WIFSIGNALED(status)) {
 		/* The core, if any, was written when the child itself died; 1 stops piped ones too. */
 		SYS(prlimit64, 0, RLIMIT_CORE, limit, NULL);
-		SYS(rt_sigaction, signal, deflt, NULL, 8);
+		sys_action_set(signal, SIG_DFL);
 		sys_sigmask(mask);
 		sys_kill(sys_pid(), signal);
 	}

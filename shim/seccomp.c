@@ -64,12 +64,12 @@ static void probe(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	struct itimerspec never = { 0 };
-	uint64_t deflt[4] = { 0 }, limit[2], clone[8] = { 0 };
+	uint64_t limit[2], clone[8] = { 0 };
 	struct iovec vector = { limit, sizeof(limit) };
 	long self = sys_pid(), fd;
 	int timer = 0;
 
-	SYS(rt_sigaction, SIGSYS, deflt, NULL, 8);
+	sys_action_set(SIGSYS, SIG_DFL);
 	SYS(prctl, PR_GET_DUMPABLE);
 	SYS(sigaltstack, NULL, NULL);
 	SYS(uname, clone);
@@ -108,11 +108,10 @@ static void probe(void)
 /* What a fork calls that waits for other threads. */
 static void probe_gate(void)
 {
-	uint64_t deflt[4] = { 0 };
 	struct timespec no_time = { 0 };
-	struct iovec vector = { deflt, sizeof(deflt) };
+	struct iovec vector = { &no_time, sizeof(no_time) };
 
-	SYS(rt_sigaction, SIGSYS, deflt, NULL, 8);
+	sys_action_set(SIGSYS, SIG_DFL);
 	SYS(membarrier, MEMBARRIER_CMD_QUERY, 0);
 	SYS(process_vm_readv, sys_pid(), &vector, 1, &vector, 1, 0);
 	SYS(nanosleep, &no_time, NULL);

@@ -186,19 +186,6 @@ static long act(const struct spawn_child *child, const struct spawn_action *acti
 	return -EINVAL;
 }
 
-/* The kernel's struct sigaction begins with the handler; of the rest nothing matters here. */
-static void signal_action(int signal, sighandler_t handler)
-{
-	struct {
-		sighandler_t handler;
-		unsigned long flags;
-		void *restorer;
-		sys_sigset mask;
-	} action = { .handler = handler };
-
-	SYS(rt_sigaction, signal, &action, NULL, sizeof(action.mask));
-}
-
 /*
  * Handlers are cleared already. Libc's own signals are ignored by whatever posix_spawn() starts: the handlers of the
  * parent's threads must not run here.
@@ -210,9 +197,9 @@ static void reset_signals(sys_sigset reset)
 
 	while ((signal = sys_signal_next(&reset)))
 		if (signal != SIGKILL && signal != SIGSTOP)
-			signal_action(signal, SIG_DFL);
+			sys_action_set(signal, SIG_DFL);
 	while ((signal = sys_signal_next(&ignored)))
-		signal_action(signal, SIG_IGN);
+		sys_action_set(signal, SIG_IGN);
 }
 
 static long become(const struct spawn_child *child)

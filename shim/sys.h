@@ -109,6 +109,28 @@ static inline sys_sigset sys_sigmask(sys_sigset set)
 	return old;
 }
 
+/* The kernel's struct sigaction (asm-generic/signal.h): these machines have a restorer. */
+struct sys_action {
+	uintptr_t handler;
+	unsigned long flags;
+	uintptr_t restorer;
+	sys_sigset mask;
+};
+
+/* Either may be NULL. Zero or -errno. */
+static inline long sys_action(int signal, const struct sys_action *action, struct sys_action *old)
+{
+	return SYS(rt_sigaction, signal, action, old, sizeof(action->mask));
+}
+
+/* SIG_DFL or SIG_IGN. */
+static inline void sys_action_set(int signal, sighandler_t handler)
+{
+	const struct sys_action action = { .handler = (uintptr_t)handler };
+
+	sys_action(signal, &action, NULL);
+}
+
 /* Takes the lowest signal off a set; zero: it is empty. */
 static inline int sys_signal_next(sys_sigset *set)
 {
