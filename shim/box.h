@@ -118,7 +118,8 @@
 	  "the process runs under valgrind, which makes a real fork of every vfork")               \
 	X(NO_DISPATCH, "no-dispatch",                                                              \
 	  "the kernel, or a sandbox, lacks a system call that lean children need")                 \
-	X(THREADS, "threads", "other threads allocate by a malloc() that is not libc's")           \
+	X(THREADS, "threads",                                                                      \
+	  "other threads allocate by a malloc() that is not libc's, or has unusual heaps")         \
 	X(GATE, "gate",                                                                            \
 	  "other threads run, and the gate does not keep them from what a child has yet to fetch") \
 	X(SMALL, "small", "the process has too little memory for it to pay to leave it out")       \

@@ -10,6 +10,7 @@
 #include <sys/single_threaded.h>
 #include <sys/uio.h>
 
+#include "config.h"
 #include "gate.h"
 #include "hook.h"
 #include "lean_share.h"
@@ -132,13 +133,23 @@ void lean_notice(long number, const long *value)
 		__atomic_store_n(&forbidden, BOX_REASON_NAMESPACE, __ATOMIC_RELAXED);
 }
 
-/* Is the malloc() that the program calls libc's? Which one comes first is settled when the process starts. */
-static bool malloc_is_libcs(void)
+/* In huge pages: the heaps are of other sizes then, and the main one lies anywhere. */
+static bool malloc_is_huge(void)
+{
+	static const char option[] = "glibc.malloc.hugetlb=";
+	const char *tunables = config_variable(environ, "GLIBC_TUNABLES");
+	const char *value = tunables ? strstr(tunables, option) : NULL;
+
+	return value && value[sizeof(option) - 1] != '0';
+}
+
+/* Is the malloc() that the program calls libc's, with heaps as heap_next() knows them? Settled when the process starts. */
+static bool malloc_is_known(void)
 {
 	static int is; /* 1: yes, -1: no */
 
 	if (!is)
-		is = real_first("malloc") == real_libc("malloc") ? 1 : -1;
+		is = real_first("malloc") == real_libc("malloc") && !malloc_is_huge() ? 1 : -1;
 	return is > 0;
 }
 
@@ -193,7 +204,7 @@ enum spork_reason lean_refuses(uint64_t *resident)
 		return BOX_REASON_NO_DISPATCH;
 	if (__atomic_load_n(&forbidden, __ATOMIC_RELAXED))
 		return (enum spork_reason)__atomic_load_n(&forbidden, __ATOMIC_RELAXED);
-	if (!__libc_single_threaded && !malloc_is_libcs())
+	if (!__libc_single_threaded && !malloc_is_known())
 		return BOX_REASON_THREADS;
 	if (thread_window_open())
 		return BOX_REASON_IN_CHILD;
@@ -300,8 +311,7 @@ static void lean_begins(struct lean *lean)
 	lean->marked = marking_begin();
 	if (lean->marked) {
 		lean_early_begin(lean);
-		lean_mark(lean);
-		lean->refused = lean->ranges ? BOX_REASON_NONE : BOX_REASON_SMALL;
+		lean->refused = lean_mark(lean);
 	} else {
 		sys_sigmask(lean->mask);
 	}

@@ -227,23 +227,43 @@ static void layout_add(uint64_t *layout, const struct proc_map *map)
 		*layout = hash_mix(hash_mix(*layout, map->start), map->end);
 }
 
-void lean_mark(struct lean *lean)
-{
-	struct proc_maps maps;
-	struct proc_map map;
-	uintptr_t guard = 0;
-	uint32_t i, marked = 0;
+/* What malloc() may ask brk() for: M_MMAP_THRESHOLD_MAX, and what comes on top. */
+#define HEAP_ROOM ((uintptr_t)64 << 20)
 
-	if (proc_maps_open(&maps, 0))
-		return;
-	lean->layout = 0;
-	while (proc_maps_next(&maps, &map)) {
+/* Finds what to leave out. False: libc's main heap could not grow where it is, and goes on in any mapping. */
+static bool ranges_find(struct lean *lean, struct proc_maps *maps)
+{
+	uintptr_t guard = 0, heap = 0, above = 0;
+	struct proc_map map;
+
+	while (proc_maps_next(maps, &map)) {
 		layout_add(&lean->layout, &map);
 		if (may_be_left_out(&map))
 			map_add(lean, &map, map.start == guard);
 		guard = map.readable || map.writable ? 0 : map.end;
+		if (map.heap) {
+			heap = map.end;
+			above = 0;
+		} else if (!above) {
+			above = map.start;
+		}
 	}
+	return heap && above - heap >= HEAP_ROOM;
+}
+
+enum spork_reason lean_mark(struct lean *lean)
+{
+	struct proc_maps maps;
+	uint32_t i, marked = 0;
+	bool heap_known;
+
+	if (proc_maps_open(&maps, 0))
+		return BOX_REASON_NO_PROC;
+	lean->layout = 0;
+	heap_known = ranges_find(lean, &maps);
 	proc_maps_close(&maps);
+	if (!heap_known && !__libc_single_threaded)
+		lean->ranges = 0;
 	for (i = 0; i < lean->ranges; i++) {
 		struct lean_range range = lean->range[i];
 
@@ -254,6 +274,9 @@ void lean_mark(struct lean *lean)
 	}
 	lean->ranges = marked;
 	batches_number(lean);
+	if (marked)
+		return BOX_REASON_NONE;
+	return heap_known || __libc_single_threaded ? BOX_REASON_SMALL : BOX_REASON_THREADS;
 }
 
 /*

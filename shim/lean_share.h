@@ -112,7 +112,7 @@ extern struct lean *lean_self __attribute__((visibility("hidden")));
 extern struct lean *lean_records __attribute__((visibility("hidden")));
 
 /* lean_map.c: fills in the ranges, and marks them for the kernel; takes the marks away. No other thread forks meanwhile. */
-void lean_mark(struct lean *lean);
+enum spork_reason lean_mark(struct lean *lean);
 void lean_unmark(const struct lean *lean);
 
 /* lean_serve.c: answers the child's question, from the calling process's memory. */

@@ -124,9 +124,9 @@ static inline long sys_action(int signal, const struct sys_action *action, struc
 }
 
 /* SIG_DFL or SIG_IGN. */
-static inline void sys_action_set(int signal, sighandler_t handler)
+static inline void sys_action_set(int signal, sighandler_t disposition)
 {
-	const struct sys_action action = { .handler = (uintptr_t)handler };
+	const struct sys_action action = { .handler = (uintptr_t)disposition };
 
 	sys_action(signal, &action, NULL);
 }

@@ -206,6 +206,19 @@ edge() {
 	assert [ "$pages" -le 3 ]
 }
 
+@test "where libc's heap lies elsewhere than usual, no lean children while there are threads" {
+	same env MALLOC_ARENA_MAX=1 "$VICTIMS/lean_arena" barred
+	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
+	same env MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=2 "$VICTIMS/lean_arena"
+	assert_equal "$(query 'sum(s["by_tier"].get("lean", 0) for s in sites)')" 0
+	assert_equal "$(query '[s["lean"]["fallback"] for s in sites if s["call"] == "fork"][0]')" threads
+}
+
+@test "what libc looks at first in a child may be left out, and so may the alternate stack" {
+	same lean_arena pool
+	lean 20
+}
+
 @test "no thread is shown that SIGSEGV is the shim's for a moment" {
 	same -s learn=1 lean_action 100
 	lean 10
