@@ -144,10 +144,10 @@ static void on_early_fault(int signal, siginfo_t *info, void *context)
 		early.info = *info;
 		early.sent = true;
 		return;
-	} else {
-		while (early_lean() && SYS(gettid) != lean->reads && sys_now() < until)
+	} else if (lean) {
+		while (early_lean() == lean && SYS(gettid) != lean->reads && sys_now() < until)
 			SYS(sched_yield);
-		if (early_lean())
+		if (early_lean() == lean)
 			sys_action(SIGSEGV, &early.action, NULL);
 	}
 	if (sent)
@@ -211,7 +211,6 @@ static void stack_restore(const stack_t *stack)
 #if ARCH_DISPATCH
 	long result = SYS_sigaltstack;
 
-	sys_unblockable = 0;
 	sys_sigmask(SYS_SIGNALS_ALL);
 	__asm__ volatile("mov %%rsp, %%rbx\n\t"
 			 "xor %%esp, %%esp\n\t"
