@@ -30,6 +30,17 @@ static struct sys_action *own_action(int signal)
 	return signal == SIGSEGV ? &own.segv : &own.sys;
 }
 
+/* The mask that a handler returns to: libc's type has room for more signals than the kernel's. */
+static sys_sigset context_mask(const ucontext_t *context)
+{
+	return sys_sigset_of(&context->uc_sigmask);
+}
+
+static void context_mask_set(ucontext_t *context, sys_sigset mask)
+{
+	memcpy(&context->uc_sigmask, &mask, sizeof(mask));
+}
+
 /* What the kernel is to be told of a mask that a handler runs with. */
 static void mask_note(int signal, struct sys_action *action)
 {
@@ -122,9 +133,7 @@ static stack_t shims_stack(void)
 /* In the child: there is something to fetch when the fault repeats itself. */
 static void begin_early(const struct lean *lean, ucontext_t *interrupted)
 {
-	sys_sigset mask = lean->mask & ~OURS;
-
-	memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+	context_mask_set(interrupted, lean->mask & ~OURS);
 	interrupted->uc_stack = lean_self ? shims_stack() : early.stack;
 }
 
@@ -227,15 +236,12 @@ static void stack_restore(const stack_t *stack)
 void lean_signal_end(void *context)
 {
 	ucontext_t *interrupted = context;
-	sys_sigset mask;
 
 	sys_unblockable = 0;
 	masks_restore();
 	sys_action(SIGSEGV, &own.segv, NULL);
 	sys_action(SIGSYS, &own.sys, NULL);
-	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
-	mask |= own.blocked;
-	memcpy(&interrupted->uc_sigmask, &mask, sizeof(mask));
+	context_mask_set(interrupted, context_mask(interrupted) | own.blocked);
 	/* as rt_sigreturn sets it */
 	interrupted->uc_stack = own.stack;
 	interrupted->uc_stack.ss_flags &= ~SS_ONSTACK;
@@ -279,8 +285,7 @@ long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *
 
 	if (size != sizeof(sys_sigset))
 		return -EINVAL;
-	memcpy(&before, &interrupted->uc_sigmask, sizeof(before));
-	before |= own.blocked;
+	before = context_mask(interrupted) | own.blocked;
 	if (set) {
 		if (!lean_peek(&given, set, sizeof(given)))
 			return -EFAULT;
@@ -292,8 +297,7 @@ long lean_signal_mask(int how, uintptr_t set, uintptr_t old, size_t size, void *
 		else if (how != SIG_SETMASK)
 			return -EINVAL;
 		own.blocked = given & OURS;
-		given &= ~OURS;
-		memcpy(&interrupted->uc_sigmask, &given, sizeof(given));
+		context_mask_set(interrupted, given & ~OURS);
 	}
 	return !old || lean_poke(old, &before, sizeof(before)) ? 0 : -EFAULT;
 }
@@ -331,15 +335,12 @@ long lean_signal_stack(uintptr_t stack, uintptr_t old, uintptr_t pointer)
 void lean_signal_return(uintptr_t frame)
 {
 	ucontext_t *context = (ucontext_t *)frame;
-	sys_sigset mask;
 
 	lean_touch(frame, FRAME_MOST);
 	if (context->uc_stack.ss_sp == lean_self->signal_stack)
 		return;
-	memcpy(&mask, &context->uc_sigmask, sizeof(mask));
-	own.blocked = mask & OURS;
-	mask &= ~OURS;
-	memcpy(&context->uc_sigmask, &mask, sizeof(mask));
+	own.blocked = context_mask(context) & OURS;
+	context_mask_set(context, context_mask(context) & ~OURS);
 	own.stack = context->uc_stack;
 	own.stack.ss_flags &= ~SS_ONSTACK;
 	context->uc_stack = shims_stack();
@@ -348,15 +349,12 @@ void lean_signal_return(uintptr_t frame)
 /* A handler becomes the default by itself. */
 void lean_signal_exec(void *context)
 {
-	ucontext_t *interrupted = context;
-	sys_sigset mask;
+	sys_sigset mask = context_mask(context) | own.blocked;
 
 	if (own.segv.handler == (uintptr_t)SIG_IGN)
 		sys_action_set(SIGSEGV, SIG_IGN);
 	if (own.sys.handler == (uintptr_t)SIG_IGN)
 		sys_action_set(SIGSYS, SIG_IGN);
-	memcpy(&mask, &interrupted->uc_sigmask, sizeof(mask));
-	mask |= own.blocked;
 	SYS(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
