@@ -312,9 +312,7 @@ limits() {
 }
 
 @test "a child finds the lists of libc's threads as they were, while others begin and end" {
-	local i
-
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		limits starts
 	done
 }
